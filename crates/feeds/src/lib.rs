@@ -1,0 +1,1 @@
+//! Market data: raw files, their cleaning, the Parquet catalogue, merged streams.

@@ -1,0 +1,72 @@
+//! What operators, schedules and the system itself tell a namespace.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CommandId, OrderId, StrategyIdx};
+use crate::instrument::InstrumentIdx;
+use crate::reason::Reason;
+
+/// Whether a namespace may trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TradingState {
+    /// Everything the rules allow.
+    #[default]
+    Active,
+    /// Exposure may shrink, not grow.
+    ReduceOnly,
+    /// As reduce-only, and working entries are cancelled.
+    Halted,
+}
+
+impl TradingState {
+    /// The name in files and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::ReduceOnly => "reduce_only",
+            Self::Halted => "halted",
+        }
+    }
+}
+
+/// A command to one namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Its identity.
+    pub id: CommandId,
+    /// What to do.
+    pub action: CommandAction,
+}
+
+/// What a command asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandAction {
+    /// Change whether the namespace may trade.
+    SetState(TradingState),
+    /// Let a strategy trade here again.
+    EnableStrategy(StrategyIdx),
+    /// Keep a strategy from trading here.
+    DisableStrategy(StrategyIdx, Reason),
+    /// Cancel one order.
+    CancelOrder(OrderId),
+    /// Cancel every working order.
+    CancelAll,
+    /// Close every position of one instrument.
+    SquareOff(InstrumentIdx),
+    /// Close every position.
+    SquareOffAll,
+    /// End an order whose outcome nothing else can tell.
+    ResolveOrder(OrderId, Resolution),
+}
+
+/// How an operator ends an order of unknown outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// The broker never had it.
+    NeverReached,
+    /// The broker had it and it is cancelled, beyond what has been reported as executed.
+    Cancelled,
+}

@@ -1,0 +1,260 @@
+//! Events. Inside the kernel an event is a small plain value; its names, ids and encodings are made
+//! at the edges, where it leaves.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::TradingState;
+use crate::fixed::Quantity;
+use crate::ids::{CommandId, CorrelationId, EventId, InputId, OrderId, SignalId, StrategyIdx};
+use crate::instrument::InstrumentIdx;
+use crate::money::{Amount, CurrencyIdx};
+use crate::order::{OrderChange, OrderIntent};
+use crate::reason::Reason;
+use crate::signal::{Product, Side, Signal};
+use crate::time::Timestamp;
+use crate::topic::Channel;
+
+/// What caused an event: enough to make the causing event's id at the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A market input, by its position.
+    Input(InputId),
+    /// A timer that was due.
+    Timer(Timestamp),
+    /// A signal.
+    Signal(SignalId),
+    /// An order's event.
+    Order(OrderId, u32),
+    /// A command.
+    Command(CommandId),
+}
+
+/// One fact that a stage produced.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Event time.
+    pub ts: Timestamp,
+    /// The chain of events that it belongs to.
+    pub correlation: CorrelationId,
+    /// What caused it.
+    pub cause: Cause,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What can happen in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "events are plain values in a reused buffer; a box would allocate per event")]
+pub enum EventBody {
+    /// A strategy's signal, as it reached the namespace.
+    SignalRaw(Signal),
+    /// Risk lets a signal pass, wholly or in part.
+    SignalValidated(Validated),
+    /// Risk refuses a signal.
+    SignalRejected(Refused),
+    /// A signal waits for working orders to be cancelled first.
+    SignalDeferred(Signal),
+    /// A new order: the durable intent.
+    OrderSubmitted(OrderIntent),
+    /// A step in an order's life; executions and failures have topics of their own.
+    OrderChanged(OrderStep),
+    /// The namespace's trading state changed.
+    StateChanged {
+        /// What it was.
+        from: TradingState,
+        /// What it is.
+        to: TradingState,
+        /// Why.
+        reason: Reason,
+        /// True when a rule did it, false for an operator.
+        automatic: bool,
+    },
+    /// A strategy may not trade here any more, or may again.
+    StrategySwitched {
+        /// Which.
+        strategy: StrategyIdx,
+        /// Whether it may trade.
+        enabled: bool,
+        /// Why.
+        reason: Reason,
+    },
+    /// A protective leg has been adjusted to the position: ask the broker to change the order.
+    ModifyRequested {
+        /// Which order.
+        order: OrderId,
+        /// New total quantity, executed part included.
+        quantity: Quantity,
+    },
+    /// The namespace's money at an instant, one per currency.
+    Snapshot(Snapshot),
+    /// Something that an operator should know.
+    Alert {
+        /// What about.
+        reason: Reason,
+        /// The order it is about.
+        order: Option<OrderId>,
+        /// The strategy it is about.
+        strategy: Option<StrategyIdx>,
+    },
+}
+
+/// A signal that passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validated {
+    /// Which signal.
+    pub signal: SignalId,
+    /// Whose.
+    pub strategy: StrategyIdx,
+    /// Its causing input and ordinal: the strategy's mark in this namespace.
+    pub mark: (InputId, u32),
+    /// Which instrument.
+    pub instrument: InstrumentIdx,
+    /// What the position is held as.
+    pub product: Product,
+    /// The side of the order to be sent.
+    pub side: Side,
+    /// The order's quantity.
+    pub quantity: Quantity,
+    /// The part of it that opens or adds.
+    pub increase: Quantity,
+    /// The wanted position, of a target.
+    pub target: Option<Quantity>,
+    /// Why only the reducing part passed.
+    pub entry_refused: Option<Reason>,
+}
+
+/// A signal that did not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Which signal.
+    pub signal: SignalId,
+    /// Whose.
+    pub strategy: StrategyIdx,
+    /// Its causing input and ordinal: the strategy's mark in this namespace.
+    pub mark: (InputId, u32),
+    /// Which instrument.
+    pub instrument: InstrumentIdx,
+    /// What the position is held as.
+    pub product: Product,
+    /// The wanted position, of a target: kept, so that the difference can be shown.
+    pub target: Option<Quantity>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A step in an order's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderStep {
+    /// Which order.
+    pub order: OrderId,
+    /// Its number among the order's events; the intent is 0.
+    pub sequence: u32,
+    /// What happened.
+    pub change: OrderChange,
+}
+
+/// The money of a namespace in one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Which currency.
+    pub currency: CurrencyIdx,
+    /// Its number among the namespace's snapshots.
+    pub sequence: u64,
+    /// Σ of sales minus Σ of purchases, without charges.
+    pub cash_flow: Amount,
+    /// Profit of what has been closed, before charges.
+    pub realised: Amount,
+    /// Profit of what is open at the last price.
+    pub unrealised: Amount,
+    /// Charges so far.
+    pub charges: Amount,
+    /// Starting cash + realised + unrealised − charges.
+    pub equity: Amount,
+    /// Highest equity so far.
+    pub peak: Amount,
+    /// Largest fall from a peak so far.
+    pub max_drawdown: Amount,
+    /// Σ of the positions' absolute values at the last price.
+    pub gross_exposure: Amount,
+}
+
+impl Event {
+    /// The topic's channel that it is published on.
+    pub const fn channel(&self) -> Channel {
+        match self.body {
+            EventBody::SignalRaw(_) => Channel::SignalsRaw,
+            EventBody::SignalValidated(_) => Channel::SignalsValidated,
+            EventBody::SignalDeferred(_) => Channel::SignalsValidated,
+            EventBody::SignalRejected(_) => Channel::SignalsRejected,
+            EventBody::OrderSubmitted(_) => Channel::OrdersSubmitted,
+            EventBody::OrderChanged(step) => match step.change {
+                OrderChange::Filled(_) => Channel::OrdersFilled,
+                OrderChange::Failed(_) => Channel::OrdersFailed,
+                _ => Channel::OrdersUpdated,
+            },
+            EventBody::ModifyRequested { .. } => Channel::OrdersUpdated,
+            EventBody::StateChanged { .. }
+            | EventBody::StrategySwitched { .. }
+            | EventBody::Alert { .. } => Channel::Control,
+            EventBody::Snapshot(_) => Channel::PortfolioSnapshots,
+        }
+    }
+
+    /// The event's type in envelopes and files.
+    pub const fn kind(&self) -> &'static str {
+        match self.body {
+            EventBody::SignalRaw(_) => "signal_raw",
+            EventBody::SignalValidated(_) => "signal_validated",
+            EventBody::SignalRejected(_) => "signal_rejected",
+            EventBody::SignalDeferred(_) => "signal_deferred",
+            EventBody::OrderSubmitted(_) => "order_submitted",
+            EventBody::OrderChanged(step) => match step.change {
+                OrderChange::Acknowledged => "order_acknowledged",
+                OrderChange::Triggered => "order_triggered",
+                OrderChange::Modified { .. } => "order_modified",
+                OrderChange::CancelRequested(_) => "order_cancel_requested",
+                OrderChange::CancelRefused => "order_cancel_refused",
+                OrderChange::Unknown => "order_unknown",
+                OrderChange::Filled(_) => "order_filled",
+                OrderChange::Cancelled(_) => "order_cancelled",
+                OrderChange::Rejected(_) => "order_rejected",
+                OrderChange::Expired(_) => "order_expired",
+                OrderChange::Failed(_) => "order_failed",
+            },
+            EventBody::ModifyRequested { .. } => "order_modify_requested",
+            EventBody::StateChanged { .. } => "trading_state_changed",
+            EventBody::StrategySwitched { .. } => "strategy_switched",
+            EventBody::Snapshot(_) => "portfolio_snapshot",
+            EventBody::Alert { .. } => "alert",
+        }
+    }
+}
+
+/// The version of the event schemas. They only grow.
+pub const SCHEMA_VERSION: u16 = 1;
+
+/// The envelope of an event that leaves the process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The event's own id.
+    pub id: EventId,
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Event time, nanoseconds UTC.
+    pub ts: Timestamp,
+    /// The chain of events that it belongs to.
+    pub correlation_id: CorrelationId,
+    /// The id of the event that caused it.
+    pub causation_id: EventId,
+    /// The namespace, for audit; routing uses the topic.
+    pub broker: String,
+    /// Which part of which build produced it.
+    pub source: String,
+    /// Schema version.
+    pub version: u16,
+    /// The partition key.
+    pub key: String,
+}

@@ -1,0 +1,80 @@
+//! When markets are open. The kernel only asks; calendars live in other crates.
+
+use crate::instrument::Instrument;
+use crate::time::{Date, Timestamp};
+
+/// Instruments that share their hours share a session group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SessionGroup(pub u16);
+
+impl SessionGroup {
+    /// As an index of a table by group.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One stretch of trading, half-open: `[open, close)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionWindow {
+    /// First instant of trading.
+    pub open: Timestamp,
+    /// First instant after trading; [`Timestamp::MAX`] where it never ends.
+    pub close: Timestamp,
+}
+
+/// The state of a market at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionStatus {
+    /// Trading, within this window.
+    Open(SessionWindow),
+    /// Not trading until this instant ([`Timestamp::MAX`]: never again).
+    Closed {
+        /// The next open.
+        next_open: Timestamp,
+    },
+}
+
+/// One trading day of a namespace, half-open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TradingDay {
+    /// Its date, in the time zone that the day's start is given in.
+    pub date: Date,
+    /// First instant.
+    pub start: Timestamp,
+    /// First instant of the next day.
+    pub end: Timestamp,
+}
+
+/// The calendar as the pipeline sees it: pure functions of the instant asked about.
+pub trait Sessions: Send + Sync {
+    /// How many groups there are.
+    fn groups(&self) -> usize;
+    /// The group whose hours an instrument follows.
+    fn group(&self, instrument: &Instrument) -> SessionGroup;
+    /// The state of a group's market at an instant.
+    fn status(&self, group: SessionGroup, at: Timestamp) -> SessionStatus;
+    /// The trading day that holds an instant.
+    fn trading_day(&self, at: Timestamp) -> TradingDay;
+}
+
+/// A market that never closes, with trading days of UTC.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AlwaysOpen;
+
+impl Sessions for AlwaysOpen {
+    fn groups(&self) -> usize {
+        1
+    }
+    fn group(&self, _: &Instrument) -> SessionGroup {
+        SessionGroup(0)
+    }
+    fn status(&self, _: SessionGroup, _: Timestamp) -> SessionStatus {
+        SessionStatus::Open(SessionWindow { open: Timestamp(0), close: Timestamp::MAX })
+    }
+    fn trading_day(&self, at: Timestamp) -> TradingDay {
+        let (date, ..) = at.utc();
+        let start = Timestamp(i64::from(date.days()).saturating_mul(crate::time::DAY));
+        TradingDay { date, start, end: start.plus(crate::time::DAY) }
+    }
+}

@@ -1,0 +1,129 @@
+//! The language between a pipeline and whoever executes its orders, and the trait of a trader that
+//! is stepped inside the pipeline.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::fixed::{Price, Quantity};
+use crate::ids::{OrderId, TradeId};
+use crate::market::MarketData;
+use crate::order::OrderIntent;
+use crate::reason::Reason;
+use crate::time::Timestamp;
+
+/// What a pipeline asks of a trader.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TraderCommand {
+    /// Place this order.
+    Submit(OrderIntent),
+    /// Cancel this order.
+    Cancel(OrderId),
+    /// Change a working order.
+    Modify {
+        /// Which.
+        order: OrderId,
+        /// New total quantity, executed part included.
+        quantity: Quantity,
+        /// New limit price.
+        limit_price: Option<Price>,
+        /// New trigger price.
+        trigger_price: Option<Price>,
+    },
+    /// Report what you know of this order.
+    Query(OrderId),
+}
+
+/// What a trader says of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraderReport {
+    /// Which order.
+    pub order: OrderId,
+    /// When, on the session's clock.
+    pub ts: Timestamp,
+    /// What happened.
+    pub kind: ReportKind,
+}
+
+/// The kinds of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportKind {
+    /// The order works at the broker.
+    Acknowledged,
+    /// Its trigger has traded.
+    Triggered,
+    /// A part or all of it executed.
+    Filled {
+        /// The broker's trade id.
+        trade: TradeId,
+        /// How much.
+        quantity: Quantity,
+        /// At what price.
+        price: Price,
+        /// Random numbers the order has used so far; zero for a real broker.
+        draws: u32,
+    },
+    /// The order was changed; this is what now holds.
+    Modified {
+        /// Total quantity.
+        quantity: Quantity,
+        /// Limit price.
+        limit_price: Option<Price>,
+        /// Trigger price.
+        trigger_price: Option<Price>,
+    },
+    /// Cancelled.
+    Cancelled(Reason),
+    /// A cancellation was refused; the order works on.
+    CancelRefused,
+    /// The broker refused the order.
+    Rejected(Reason),
+    /// Its time ran out.
+    Expired(Reason),
+    /// The order provably never reached the broker.
+    NotSent(Reason),
+    /// Whether the broker has the order cannot be told.
+    Unknown,
+}
+
+/// Whether the same client order id may be presented again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Presenting an order twice gives one order.
+    Idempotent,
+    /// Absence at the broker proves nothing: an intent is presented once, then only asked about.
+    QueryOnly,
+}
+
+/// What a trader can do. The pipeline and its rules read it; nothing else depends on the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether the same order may be presented again.
+    pub delivery: Delivery,
+    /// Asset classes it can trade.
+    pub asset_classes: Vec<crate::instrument::AssetClass>,
+    /// It cancels the other leg of a one-cancels-other pair itself, in the same instant.
+    pub native_oco: bool,
+}
+
+/// A trader that is stepped inside the pipeline: pure, like every stage. Its state changes only
+/// through the `observe` methods and [`apply`](Self::apply), and both the live run and recovery call
+/// them; [`next_report`](Self::next_report) only decides.
+pub trait InPipelineTrader: Send {
+    /// What it can do.
+    fn capabilities(&self) -> &Capabilities;
+    /// A market input has arrived.
+    fn observe_market(&mut self, data: &MarketData<'_>, now: Timestamp);
+    /// Time has passed.
+    fn observe_time(&mut self, now: Timestamp);
+    /// An event of the namespace: its own reports come back this way, as do new orders and
+    /// requests to cancel.
+    fn apply(&mut self, event: &Event);
+    /// The next thing to report, given all that was observed and applied; `None` when there is
+    /// nothing. Called again after each report has been applied.
+    fn next_report(&self, now: Timestamp) -> Option<TraderReport>;
+    /// When it next has something to do without new market data.
+    fn next_due(&self) -> Timestamp;
+}

@@ -1,0 +1,1 @@
+//! Backtest driver, statistics and reports.

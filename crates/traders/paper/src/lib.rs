@@ -1,0 +1,1 @@
+//! The paper trader: a pure matching engine stepped inside the pipeline.

@@ -1,0 +1,1 @@
+//! The Trader contract, its conformance suite and the registry of brokers.
