@@ -1,1 +1,32 @@
 //! Market data: raw files, their cleaning, the Parquet catalogue, merged streams.
+//!
+//! Everything here blocks on files and CPU: a caller on an async runtime uses a blocking thread.
+
+pub mod instruments;
+
+pub mod clock;
+mod number;
+pub mod raw;
+
+pub mod clean;
+mod parallel;
+pub mod partition;
+pub mod report;
+
+pub mod catalogue;
+pub mod source;
+pub mod stream;
+
+pub mod error;
+
+pub use catalogue::Catalogue;
+pub use catalogue::import::{ImportOptions, ImportReport, Outcome, import};
+pub use clean::names::{Selection, select};
+pub use clean::options::{Band, Cleaning, SessionRule};
+pub use error::DataError;
+pub use instruments::{InstrumentFileError, load as load_instruments};
+pub use partition::{Partition, Series};
+pub use raw::columns::ColumnMap;
+pub use report::{FileReport, QualityReport};
+pub use source::{DataSet, LoadOptions, Loaded, Progress, Provenance};
+pub use stream::{BarStream, MarketStream, TickStream};

@@ -10,7 +10,7 @@ use crate::instrument::InstrumentIdx;
 use crate::money::{Amount, CurrencyIdx};
 use crate::order::{OrderChange, OrderIntent};
 use crate::reason::Reason;
-use crate::signal::{Product, Side, Signal};
+use crate::signal::{Decision, Product, Side, Signal};
 use crate::time::Timestamp;
 use crate::topic::Channel;
 
@@ -80,6 +80,20 @@ pub enum EventBody {
         /// Why.
         reason: Reason,
     },
+    /// A position is being closed at its square-off time or at an operator's command: its working
+    /// orders are cancelled first, and until it is finished nothing may add to it.
+    SquareOff {
+        /// Whose position.
+        strategy: StrategyIdx,
+        /// In what.
+        instrument: InstrumentIdx,
+        /// Held as what.
+        product: Product,
+        /// True when it begins, false when it has ended.
+        begins: bool,
+        /// Why.
+        reason: Reason,
+    },
     /// A protective leg has been adjusted to the position: ask the broker to change the order.
     ModifyRequested {
         /// Which order.
@@ -101,7 +115,7 @@ pub enum EventBody {
 }
 
 /// A signal that passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Validated {
     /// Which signal.
     pub signal: SignalId,
@@ -123,6 +137,8 @@ pub struct Validated {
     pub target: Option<Quantity>,
     /// Why only the reducing part passed.
     pub entry_refused: Option<Reason>,
+    /// What the signal asked for.
+    pub decision: Decision,
 }
 
 /// A signal that did not pass.
@@ -197,6 +213,7 @@ impl Event {
             EventBody::ModifyRequested { .. } => Channel::OrdersUpdated,
             EventBody::StateChanged { .. }
             | EventBody::StrategySwitched { .. }
+            | EventBody::SquareOff { .. }
             | EventBody::Alert { .. } => Channel::Control,
             EventBody::Snapshot(_) => Channel::PortfolioSnapshots,
         }
@@ -226,6 +243,8 @@ impl Event {
             EventBody::ModifyRequested { .. } => "order_modify_requested",
             EventBody::StateChanged { .. } => "trading_state_changed",
             EventBody::StrategySwitched { .. } => "strategy_switched",
+            EventBody::SquareOff { begins: true, .. } => "square_off_started",
+            EventBody::SquareOff { begins: false, .. } => "square_off_finished",
             EventBody::Snapshot(_) => "portfolio_snapshot",
             EventBody::Alert { .. } => "alert",
         }

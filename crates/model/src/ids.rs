@@ -116,6 +116,7 @@ enum Domain {
     Salted = 5,
     Draw = 6,
     Scheduled = 7,
+    Timed = 8,
 }
 
 fn hash(domain: Domain, a: u128, b: u128, c: u64, d: u32) -> u128 {
@@ -140,6 +141,11 @@ impl CorrelationId {
     /// without the namespace.
     pub fn of_decision(strategy: NameHash, session: SourceSession, input: InputId) -> Self {
         Self(hash(Domain::Correlation, u128::from(strategy.0), session.0, input.0, 0))
+    }
+
+    /// What a decision on a strategy's own timer or on a bar's close starts.
+    pub fn of_timed_decision(strategy: NameHash, session: SourceSession, due: i64) -> Self {
+        Self(hash(Domain::Timed, u128::from(strategy.0), session.0, due as u64, 0))
     }
 
     /// What an operator's command starts.

@@ -63,6 +63,8 @@ pub struct OrderIntent {
     pub side: Side,
     /// How much, positive.
     pub quantity: Quantity,
+    /// The part of it that opens or adds; the rest closes an opposite position first.
+    pub increase: Quantity,
     /// How it meets the market.
     pub order_type: OrderType,
     /// Limit price, of limit and stop-limit orders.

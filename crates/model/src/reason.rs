@@ -70,6 +70,8 @@ reasons! {
     BrokerRejected = "broker_rejected", "The broker refused the order.";
     NotSent = "not_sent", "The order provably never reached the broker.";
     OutcomeUnknown = "outcome_unknown", "Whether the broker has the order cannot be told.";
+    IllegalReport = "illegal_report", "The broker reported something that the order's life does not allow.";
+    UnknownOrder = "unknown_order", "The broker reported on an order that is not known here.";
     StrategyPanic = "strategy_panic", "The strategy's code failed.";
     StrategyTimeout = "strategy_timeout", "The strategy used more than its time.";
     Panic = "panic", "A stage's code failed.";

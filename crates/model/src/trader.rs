@@ -108,6 +108,11 @@ pub struct Capabilities {
     pub native_oco: bool,
 }
 
+/// Why a trader's state could not be saved or taken over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the trader's saved state does not fit: {0}")]
+pub struct TraderStateError(pub String);
+
 /// A trader that is stepped inside the pipeline: pure, like every stage. Its state changes only
 /// through the `observe` methods and [`apply`](Self::apply), and both the live run and recovery call
 /// them; [`next_report`](Self::next_report) only decides.
@@ -126,4 +131,8 @@ pub trait InPipelineTrader: Send {
     fn next_report(&self, now: Timestamp) -> Option<TraderReport>;
     /// When it next has something to do without new market data.
     fn next_due(&self) -> Timestamp;
+    /// The state as bytes that [`restore`](Self::restore) takes back; equal states give equal bytes.
+    fn save(&self) -> Result<Vec<u8>, TraderStateError>;
+    /// Takes over a saved state of a trader with the same settings.
+    fn restore(&mut self, state: &[u8]) -> Result<(), TraderStateError>;
 }

@@ -6,6 +6,28 @@
 
 pub mod strategy;
 
+pub mod indicators;
+pub mod level;
+pub mod slots;
+
+pub mod kind;
+pub mod parameter;
+
+pub mod kinds;
+
+pub mod definition;
+pub mod reference;
+pub mod testing;
+
+mod suggest;
+
+pub use definition::{Definition, DefinitionError, ResolvedStrategy, Skipped, parse, resolve};
+pub use kind::{
+    BuildError, InstrumentsWanted, KindDescriptor, KindError, KindRegistry, Scope, Setup,
+};
+pub use parameter::{Inputs, ParameterSpec, ParameterType, Parameters};
+pub use reference::reference_markdown;
+pub use slots::Slots;
 pub use strategy::{
     Context, OwnFill, SessionEvent, Slot, StateError, Strategy, Subscription, TimerId, TimerRequest,
 };

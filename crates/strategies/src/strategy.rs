@@ -1,9 +1,9 @@
 //! The trait that every strategy implements, and what it is called with.
 
+use model::market::Timeframe;
 use model::session::SessionWindow;
 use model::signal::{Action, Decision, Product, Side};
-use model::{Bar, Depth, Instrument, InstrumentIdx, Price, Quantity, Tick, Timestamp};
-use model::market::Timeframe;
+use model::{Bar, Depth, Instrument, InstrumentIdx, Instruments, Price, Quantity, Tick, Timestamp};
 
 /// An instrument's position in the strategy's own list of instruments: the index of the strategy's
 /// tables by instrument.
@@ -76,7 +76,7 @@ pub struct StateError(pub String);
 /// Everything that a strategy may know and do in one call.
 pub struct Context<'a> {
     now: Timestamp,
-    instruments: &'a [&'a Instrument],
+    instruments: &'a Instruments,
     indices: &'a [InstrumentIdx],
     windows: &'a [Option<SessionWindow>],
     positions: Option<&'a [Quantity]>,
@@ -89,22 +89,30 @@ impl<'a> Context<'a> {
     /// run per broker.
     pub fn new(
         now: Timestamp,
-        instruments: &'a [&'a Instrument],
+        instruments: &'a Instruments,
         indices: &'a [InstrumentIdx],
         windows: &'a [Option<SessionWindow>],
         positions: Option<&'a [Quantity]>,
         decisions: &'a mut Vec<Decision>,
         timers: &'a mut Vec<TimerRequest>,
     ) -> Self {
-        Self { now, instruments, indices, windows, positions, decisions, timers }
+        Self {
+            now,
+            instruments,
+            indices,
+            windows,
+            positions,
+            decisions,
+            timers,
+        }
     }
 
     /// The time of the input.
     pub const fn now(&self) -> Timestamp {
         self.now
     }
-    /// How many instruments the strategy has; slots count from 0 in the order of canonical ids
-    /// unless the definition lists them (`pairs` needs its order), then in that order.
+    /// How many instruments the strategy has; slots count from 0 in the order of canonical ids,
+    /// unless its kind needs the order that the definition lists them in (`pairs`).
     pub fn len(&self) -> usize {
         self.indices.len()
     }
@@ -114,7 +122,7 @@ impl<'a> Context<'a> {
     }
     /// The instrument of a slot.
     pub fn instrument(&self, slot: Slot) -> &Instrument {
-        self.instruments[slot.index()]
+        self.instruments.get(self.indices[slot.index()])
     }
     /// The session that `now` lies in; `None` while it is closed.
     pub fn session(&self, slot: Slot) -> Option<SessionWindow> {

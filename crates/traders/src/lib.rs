@@ -1,1 +1,10 @@
-//! The Trader contract, its conformance suite and the registry of brokers.
+//! What a broker is to the rest of the system: the registry of kinds, what they are built from, and
+//! the conformance suite that every trader passes.
+//!
+//! A new broker is one crate that offers a [`BrokerKind`] and one line that registers it; no other
+//! crate names a broker.
+
+pub mod conformance;
+pub mod registry;
+
+pub use registry::{BrokerKind, BuildContext, BuildError, Built, Registry, SettingSpec};

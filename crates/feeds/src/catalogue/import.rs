@@ -1,0 +1,462 @@
+//! Importing raw files: cleaned, by day and instrument, each file as one atomic step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use model::instrument::Instruments;
+use model::{Date, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::manifest::{self, Manifest, PartitionEntry};
+use super::{
+    Catalogue, FORMAT, LOCK, MARKER, Marker, REJECTS, SOURCES, STAGING, VERSION, parquet_file,
+};
+use crate::clean::names::Selection;
+use crate::clean::options::Cleaning;
+use crate::clean::{self, Cleaned, Opened};
+use crate::error::DataError;
+use crate::parallel;
+use crate::raw::{self, RawFile};
+use crate::report::{QualityReport, Reject};
+use crate::source::Progress;
+
+/// How to import.
+pub struct ImportOptions<'a> {
+    /// How rows are read and cleaned. Its zone becomes the catalogue's, whose days the data is kept by.
+    pub cleaning: Cleaning<'a>,
+    /// The wanted instruments; `None` for all.
+    pub selection: Selection,
+}
+
+/// What an import did with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Imported for the first time.
+    Imported,
+    /// Its bytes or the settings had changed: imported anew in place of what was there.
+    Replaced,
+    /// Imported before from the same bytes with the same settings: nothing done.
+    Unchanged,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportReport {
+    /// By file, in the order of their names.
+    pub outcomes: BTreeMap<String, Outcome>,
+    /// What became of the rows of these files, those that had been imported before included.
+    pub quality: QualityReport,
+    /// Where the rejected rows of a file lie, below the catalogue.
+    pub rejects: BTreeMap<String, String>,
+}
+
+impl ImportReport {
+    /// How many files had an outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.outcomes
+            .values()
+            .filter(|known| **known == outcome)
+            .count()
+    }
+}
+
+/// Imports the raw files at `source` into the catalogue at `target`, which is made where there is
+/// none. Each file is one atomic step: interrupted, the next import goes on behind the last finished
+/// file. One import at a time has a catalogue.
+pub fn import(
+    source: &Path,
+    target: &Path,
+    instruments: &Instruments,
+    options: &ImportOptions<'_>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<ImportReport, DataError> {
+    if Catalogue::is_at(source) {
+        return Err(DataError::unusable(
+            source,
+            "is a catalogue already",
+            "give the raw files",
+        ));
+    }
+    let files = raw::files(source)?;
+    let zone = options.cleaning.zone_name();
+    prepare(target, &zone)?;
+    let _lock = lock(target)?;
+    manifest::recover(target)?;
+    let known = Known::new(target, &files)?;
+    let mut owners = Owners::new(&known);
+
+    let make = |at: usize| prepare_file(&files[at], &known, instruments, options);
+    let mut report = ImportReport {
+        outcomes: BTreeMap::new(),
+        quality: QualityReport::default(),
+        rejects: BTreeMap::new(),
+    };
+    let (mut reports, mut skipped, mut rows) = (Vec::new(), Vec::new(), 0);
+    parallel::in_order(files.len(), make, |at, prepared| {
+        let file = &files[at];
+        let manifest = match prepared {
+            Prepared::NotSelected => {
+                skipped.push(file.name.clone());
+                None
+            }
+            Prepared::Unchanged(manifest) => {
+                report
+                    .outcomes
+                    .insert(file.name.clone(), Outcome::Unchanged);
+                Some(manifest)
+            }
+            Prepared::New {
+                cleaned,
+                source,
+                settings,
+            } => {
+                owners.claim(&source, &cleaned, instruments)?;
+                let fresh = stage(target, &cleaned, instruments, &zone, source, settings)?;
+                manifest::commit(target, &fresh)?;
+                let replaced = known.by_key.contains_key(&fresh.key);
+                let outcome = if replaced {
+                    Outcome::Replaced
+                } else {
+                    Outcome::Imported
+                };
+                report.outcomes.insert(file.name.clone(), outcome);
+                Some(Box::new(fresh))
+            }
+        };
+        if let Some(manifest) = manifest {
+            rows += manifest.report.rows_read;
+            if manifest.report.rejected.total() > 0 {
+                report
+                    .rejects
+                    .insert(file.name.clone(), manifest.rejects.clone());
+            }
+            reports.push(manifest.report);
+        }
+        progress(Progress {
+            files: at + 1,
+            files_total: files.len(),
+            rows,
+            file: &file.name,
+        });
+        Ok(())
+    })?;
+    report.quality = QualityReport::of(reports, skipped);
+    write_quality(target)?;
+    Ok(report)
+}
+
+/// Makes the catalogue's directories and marker, or checks those that are there.
+fn prepare(target: &Path, zone: &str) -> Result<(), DataError> {
+    if Catalogue::is_at(target) {
+        let before = Catalogue::open(target)?;
+        if before.time_zone() != zone {
+            let problem = format!("keeps its days by {}, not by {zone}", before.time_zone());
+            let fix = format!(
+                "import with --tz {}, or into another directory",
+                before.time_zone()
+            );
+            return Err(DataError::unusable(target, problem, fix));
+        }
+    } else if target.is_dir() {
+        let mut entries = std::fs::read_dir(target).map_err(DataError::io("list", target))?;
+        // A crash right at the start leaves the directories and no marker.
+        let ours = [LOCK, SOURCES, STAGING, REJECTS].map(std::ffi::OsStr::new);
+        let foreign = entries.find(|entry| {
+            entry
+                .as_ref()
+                .is_ok_and(|entry| !ours.contains(&entry.file_name().as_os_str()))
+        });
+        if let Some(Ok(entry)) = foreign {
+            let problem = format!(
+                "is no catalogue and holds other files, such as `{}`",
+                entry.file_name().display()
+            );
+            return Err(DataError::unusable(
+                target,
+                problem,
+                "give a new directory for --catalogue",
+            ));
+        }
+    }
+    std::fs::create_dir_all(target).map_err(DataError::io("create", target))?;
+    for folder in [SOURCES, STAGING, REJECTS] {
+        manifest::create_folders(target, &target.join(folder))?;
+    }
+    if !Catalogue::is_at(target) {
+        let marker = Marker {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            time_zone: zone.to_owned(),
+        };
+        let path = target.join(MARKER);
+        manifest::write_atomically(&path, &manifest::to_json(&path, &marker)?)?;
+    }
+    Ok(())
+}
+
+fn lock(target: &Path) -> Result<File, DataError> {
+    let path = target.join(LOCK);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
+    let file = file.map_err(DataError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DataError::Locked {
+            path: target.to_owned(),
+            user: "import or reader",
+        }),
+        Err(TryLockError::Error(error)) => Err(DataError::io("lock", &path)(error)),
+    }
+}
+
+/// What was imported before.
+struct Known {
+    root: PathBuf,
+    by_key: BTreeMap<String, Manifest>,
+    /// By digest of the bytes and settings: finds files that were moved.
+    by_content: BTreeMap<(String, String), String>,
+    /// Entries of the files that are imported now.
+    present: BTreeSet<String>,
+}
+
+impl Known {
+    fn new(root: &Path, files: &[RawFile]) -> Result<Self, DataError> {
+        let all = manifest::load_all(root)?;
+        let content = |m: &Manifest| (m.report.digest.clone(), m.settings.clone());
+        let by_content = all.iter().map(|m| (content(m), m.key.clone())).collect();
+        let by_key = all.into_iter().map(|m| (m.key.clone(), m)).collect();
+        let present = files.iter().map(|f| Ok(manifest::key(&whole_path(f)?)));
+        let present = present.collect::<Result<_, DataError>>()?;
+        Ok(Self {
+            root: root.to_owned(),
+            by_key,
+            by_content,
+            present,
+        })
+    }
+
+    /// The entry that was made of these bytes with these settings, from this file or from one that
+    /// has been moved, if all its data files are whole.
+    fn unchanged(&self, key: &str, digest: &str, settings: &str) -> Option<&Manifest> {
+        let same = |m: &&Manifest| m.report.digest == digest && m.settings == settings;
+        let moved = || {
+            let key = self
+                .by_content
+                .get(&(digest.to_owned(), settings.to_owned()))?;
+            // Two files of one import are two files, even when their bytes are equal.
+            if self.present.contains(key) {
+                None
+            } else {
+                self.by_key.get(key)
+            }
+        };
+        let manifest = self.by_key.get(key).filter(same).or_else(moved)?;
+        let whole = |entry: &PartitionEntry| {
+            raw::bytes::digest(&self.root.join(&entry.file))
+                .is_ok_and(|(_, digest)| digest.to_hex().as_str() == entry.file_digest)
+        };
+        manifest.partitions.iter().all(whole).then_some(manifest)
+    }
+}
+
+/// A raw file's path in full: its identity in the catalogue.
+fn whole_path(file: &RawFile) -> Result<String, DataError> {
+    let path = std::fs::canonicalize(&file.path).map_err(DataError::io("read", &file.path))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// Which raw file an instrument's data of a day is from, by series, instrument and day.
+struct Owners(BTreeMap<(String, String, Date), String>);
+
+impl Owners {
+    fn new(known: &Known) -> Self {
+        let mut owners = BTreeMap::new();
+        for manifest in known.by_key.values() {
+            for entry in &manifest.partitions {
+                let key = (entry.series.clone(), entry.instrument.clone(), entry.day);
+                owners.insert(key, manifest.source.clone());
+            }
+        }
+        Self(owners)
+    }
+
+    /// Takes a raw file's days, or says whose they are. What it held before it changed is free again.
+    fn claim(
+        &mut self,
+        source: &str,
+        cleaned: &Cleaned,
+        instruments: &Instruments,
+    ) -> Result<(), DataError> {
+        self.0.retain(|_, owner| owner != source);
+        for partition in &cleaned.partitions {
+            let id = instruments.get(partition.instrument).id.clone();
+            let key = (partition.series.to_string(), id, partition.day);
+            if let Some(owner) = self.0.get(&key) {
+                return Err(DataError::Collision {
+                    first: owner.clone(),
+                    second: source.to_owned(),
+                    series: key.0,
+                    instrument: key.1,
+                    day: key.2,
+                });
+            }
+            self.0.insert(key, source.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A file that is ready to be taken into the catalogue.
+enum Prepared {
+    NotSelected,
+    Unchanged(Box<Manifest>),
+    New {
+        cleaned: Box<Cleaned>,
+        source: String,
+        settings: String,
+    },
+}
+
+fn prepare_file(
+    file: &RawFile,
+    known: &Known,
+    instruments: &Instruments,
+    options: &ImportOptions<'_>,
+) -> Result<Prepared, DataError> {
+    let opened = clean::open(file, instruments, &options.selection, &options.cleaning)?;
+    if opened.named == Some(None) {
+        return Ok(Prepared::NotSelected);
+    }
+    let source = whole_path(file)?;
+    let settings = settings(file, &opened, instruments, options);
+    let digest = opened.content.digest.to_hex().to_string();
+    if let Some(manifest) = known.unchanged(&manifest::key(&source), &digest, &settings) {
+        return Ok(Prepared::Unchanged(Box::new(manifest.clone())));
+    }
+    let (selection, cleaning) = (&options.selection, &options.cleaning);
+    let cleaned = Box::new(clean::clean(
+        file,
+        opened,
+        instruments,
+        selection,
+        cleaning,
+        true,
+    )?);
+    Ok(Prepared::New {
+        cleaned,
+        source,
+        settings,
+    })
+}
+
+/// Everything beside its bytes that decides what a file turns into.
+fn settings(
+    file: &RawFile,
+    opened: &Opened,
+    instruments: &Instruments,
+    options: &ImportOptions<'_>,
+) -> String {
+    let names = match opened.named.flatten() {
+        Some(index) => instruments.get(index).id.clone(),
+        // Names in a column: any of the registry may be meant.
+        None => {
+            let mut hasher = blake3::Hasher::new();
+            for (index, instrument) in instruments.iter() {
+                let wanted = options
+                    .selection
+                    .as_ref()
+                    .is_none_or(|wanted| wanted.contains(&index));
+                let line = format!("{} {:?} {wanted}\n", instrument.id, instrument.aliases);
+                hasher.update(line.as_bytes());
+            }
+            format!("names {}", &hasher.finalize().to_hex()[..16])
+        }
+    };
+    let day = file
+        .day()
+        .map_or_else(|| "any day".to_owned(), |day| day.to_string());
+    format!("{}; {names}; {day}", options.cleaning.text())
+}
+
+/// Writes a cleaned file's data and rejects to the staging directory.
+fn stage(
+    target: &Path,
+    cleaned: &Cleaned,
+    instruments: &Instruments,
+    zone: &str,
+    source: String,
+    settings: String,
+) -> Result<Manifest, DataError> {
+    let key = manifest::key(&source);
+    let mut partitions = Vec::new();
+    for (at, partition) in cleaned.partitions.iter().enumerate() {
+        let id = &instruments.get(partition.instrument).id;
+        let path = manifest::staged_path(target, &key, at);
+        let digest = partition.digest();
+        let bytes = parquet_file::bytes(partition, id, &digest, zone)
+            .map_err(|error| DataError::io("write", &path)(std::io::Error::other(error)))?;
+        manifest::write_synced(&path, &bytes)?;
+        let time = |ts: Option<&i64>| Timestamp(ts.copied().unwrap_or_default());
+        partitions.push(PartitionEntry {
+            file: super::partition_file(partition.series, partition.day, id),
+            series: partition.series.to_string(),
+            instrument: id.clone(),
+            day: partition.day,
+            rows: partition.len() as u64,
+            first: time(partition.times().first()),
+            last: time(partition.times().last()),
+            digest: digest.to_hex().to_string(),
+            file_digest: blake3::hash(&bytes).to_hex().to_string(),
+        });
+    }
+    let path = manifest::staged_rejects(target, &key);
+    manifest::write_synced(
+        &path,
+        &rejects(cleaned).map_err(DataError::io("write", &path))?,
+    )?;
+    let rejects = manifest::rejects_file(&key, &cleaned.report.file);
+    Ok(Manifest {
+        key,
+        source,
+        settings,
+        report: cleaned.report.clone(),
+        partitions,
+        rejects,
+    })
+}
+
+/// The rejected rows as CSV.
+fn rejects(cleaned: &Cleaned) -> std::io::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["file", "line", "reason", "text"])?;
+    for row in &cleaned.rejects {
+        let line = row.line.to_string();
+        let fields: [&[u8]; 4] = [
+            cleaned.report.file.as_bytes(),
+            line.as_bytes(),
+            Reject::name(row.reason).as_bytes(),
+            cleaned.raw(row),
+        ];
+        writer.write_record(fields)?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| std::io::Error::other(error.to_string()))
+}
+
+/// The quality of the whole catalogue, for programs and for people.
+fn write_quality(target: &Path) -> Result<(), DataError> {
+    let reports = manifest::load_all(target)?
+        .into_iter()
+        .map(|m| m.report)
+        .collect();
+    let quality = QualityReport::of(reports, Vec::new());
+    let path = target.join("quality.json");
+    manifest::write_atomically(&path, &manifest::to_json(&path, &quality)?)?;
+    manifest::write_atomically(&target.join("quality.txt"), quality.to_string().as_bytes())
+}

@@ -1,0 +1,271 @@
+//! The composition root: builds each part of a system once, from settings, instruments and
+//! definitions.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use model::ids::SourceSession;
+use model::session::Sessions;
+use model::trader::InPipelineTrader;
+use model::{CurrencyIdx, Instruments, StrategyIdx};
+use pipeline::risk::{LimitSettings, Limits};
+use pipeline::{
+    BrokerMask, BrokerPipeline, BrokerSettings, Kernel, Runner, StrategyHost, StrategySetup,
+};
+use strategies::{KindRegistry, ResolvedStrategy, Scope};
+use traders::{BuildContext, Built, Registry};
+
+use crate::settings::{BrokerTable, Settings};
+
+/// The brokers that this build knows: one line each.
+pub fn broker_registry() -> Registry {
+    let mut registry = Registry::default();
+    registry.register(paper::kind());
+    registry
+}
+
+/// The kinds of strategies that this build knows.
+pub fn kind_registry() -> KindRegistry {
+    KindRegistry::built_in()
+}
+
+/// Reads strategy definitions.
+pub fn load_strategies(
+    files: &[PathBuf],
+    instruments: &Instruments,
+    kinds: &KindRegistry,
+) -> anyhow::Result<Vec<ResolvedStrategy>> {
+    let mut definitions = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the strategy file {}", file.display()))?;
+        definitions.extend(strategies::parse(&file.display().to_string(), &text)?);
+    }
+    if definitions.is_empty() {
+        bail!("no strategy is defined: give a YAML file with at least one definition (--strategy FILE)");
+    }
+    Ok(strategies::resolve(definitions, instruments, kinds)?)
+}
+
+/// A broker that takes part.
+pub struct ActiveBroker {
+    /// Its table.
+    pub table: BrokerTable,
+    /// The currency of its totals.
+    pub base: CurrencyIdx,
+    /// Its trader's settings in effect.
+    pub effective: toml::Table,
+}
+
+/// What was composed.
+pub struct System {
+    /// The stages.
+    pub kernel: Kernel,
+    /// The brokers, by their index in the kernel.
+    pub brokers: Vec<ActiveBroker>,
+    /// Strategy names by index; 0 is `manual`.
+    pub strategies: Vec<String>,
+    /// What the operator must know.
+    pub warnings: Vec<String>,
+}
+
+/// What a system is composed from.
+pub struct Parts<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The namespaces that take part.
+    pub brokers: &'a [String],
+    /// The known kinds of brokers.
+    pub registry: &'a Registry,
+    /// The strategies.
+    pub strategies: &'a [ResolvedStrategy],
+    /// The instruments.
+    pub instruments: &'a Arc<Instruments>,
+    /// The calendar.
+    pub sessions: &'a Arc<dyn Sessions>,
+    /// The identity of the market data.
+    pub source: SourceSession,
+}
+
+/// Builds the stages.
+pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
+    let Parts { settings, registry, instruments, sessions, .. } = *parts;
+    let mut warnings = Vec::new();
+    let mut names: Vec<&str> = parts.brokers.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() > pipeline::kernel::BROKERS_MAX {
+        bail!("{} brokers are more than the {} of one system", names.len(), pipeline::kernel::BROKERS_MAX);
+    }
+    let known: Vec<&str> = settings.brokers.keys().map(String::as_str).collect();
+    if let Some(unknown) = names.iter().find(|n| !known.contains(*n)) {
+        bail!(
+            "broker `{unknown}` is not configured: add [trading_engine.{unknown}] to the settings \
+             (configured: {})",
+            known.join(", ")
+        );
+    }
+    for strategy in parts.strategies {
+        for skipped in strategy.definition.check_brokers(&known, &names)? {
+            warnings.push(skipped.to_string());
+        }
+    }
+    let indices: Vec<(StrategyIdx, &ResolvedStrategy)> = parts
+        .strategies
+        .iter()
+        .enumerate()
+        .map(|(i, s)| (StrategyIdx(i as u32 + 1), s))
+        .collect();
+    let mask = |strategy: &ResolvedStrategy| {
+        names.iter().enumerate().fold(BrokerMask::default(), |mask, (index, name)| {
+            if strategy.definition.runs_on(name) { mask.with(index) } else { mask }
+        })
+    };
+    let setup = |index: StrategyIdx, strategy: &ResolvedStrategy| -> anyhow::Result<StrategySetup> {
+        Ok(StrategySetup {
+            index,
+            name: strategy.id().to_owned(),
+            instruments: strategy.instruments.clone(),
+            product: strategy.product(),
+            warm_up: strategy.definition.warm_up.unwrap_or(0),
+            enabled: true,
+            brokers: mask(strategy),
+            strategy: strategy
+                .build()
+                .with_context(|| format!("strategy `{}`", strategy.id()))?,
+        })
+    };
+    let of_scope = |scope: Scope| {
+        indices.iter().filter(move |(_, s)| s.enabled() && s.scope() == scope)
+    };
+    let shared = of_scope(Scope::Shared)
+        .filter(|(_, s)| mask(s) != BrokerMask::default())
+        .map(|(i, s)| setup(*i, s))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    for (_, strategy) in &indices {
+        if !strategy.enabled() {
+            warnings.push(format!("strategy `{}` is disabled and does not run", strategy.id()));
+        }
+    }
+    let mut brokers = Vec::new();
+    let mut pipelines = Vec::new();
+    for name in &names {
+        let Some(table) = settings.brokers.get(*name) else { continue };
+        let context = BuildContext {
+            namespace: &table.namespace,
+            settings: &table.trader,
+            instruments: Arc::clone(instruments),
+            sessions: Arc::clone(sessions),
+        };
+        let Some(kind) = registry.get(&table.kind) else {
+            bail!(
+                "[trading_engine.{name}] kind = `{}`: no such kind of broker; known: {}",
+                table.kind,
+                registry.names().join(", ")
+            );
+        };
+        let Built::InPipeline { trader, warnings: said, effective } = (kind.build)(&context)?;
+        warnings.extend(said);
+        let own = of_scope(Scope::PerBroker)
+            .filter(|(_, s)| s.definition.runs_on(name))
+            .map(|(i, s)| setup(*i, s))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        pipelines.push(pipeline_of(parts, table, &indices, own, trader)?);
+        let base = instruments.currencies().iter().position(|c| *c == table.base_currency);
+        brokers.push(ActiveBroker {
+            base: CurrencyIdx(base.unwrap_or_default() as u16),
+            table: table.clone(),
+            effective,
+        });
+    }
+    let host = StrategyHost::new(
+        Arc::clone(instruments),
+        Arc::clone(sessions),
+        parts.source,
+        shared,
+        false,
+    );
+    let mut strategies = vec![StrategyIdx::MANUAL_NAME.to_owned()];
+    strategies.extend(parts.strategies.iter().map(|s| s.id().to_owned()));
+    Ok(System {
+        kernel: Kernel::new(Runner::new(host), pipelines),
+        brokers,
+        strategies,
+        warnings,
+    })
+}
+
+fn pipeline_of(
+    parts: &Parts<'_>,
+    table: &BrokerTable,
+    strategies: &[(StrategyIdx, &ResolvedStrategy)],
+    own: Vec<StrategySetup>,
+    trader: Box<dyn InPipelineTrader>,
+) -> anyhow::Result<BrokerPipeline> {
+    let namespace = table.namespace.as_str();
+    let base = table.base_currency.code();
+    let limits = parts
+        .settings
+        .limits(namespace)
+        .resolve(parts.instruments, base)
+        .with_context(|| format!("[risk] for broker `{namespace}`"))?;
+    let mut strategy_limits: Vec<Option<Limits>> = vec![None];
+    for (_, strategy) in strategies {
+        strategy_limits.push(own_limits(strategy, parts.instruments, base)?);
+    }
+    let settings = BrokerSettings {
+        namespace: table.namespace.clone(),
+        starting_cash: table.cash(parts.instruments),
+        limits,
+        strategy_limits,
+        auto_resume: table.auto_resume,
+        on_resume: table.on_resume,
+        square_off_before_close: table.square_off_before_close,
+        snapshot_interval: i64::from(parts.settings.portfolio.snapshot_interval_seconds)
+            * model::time::SECOND,
+        send_within: table.send_within,
+        charges: Arc::clone(&table.charges),
+    };
+    let capabilities = trader.capabilities().clone();
+    Ok(BrokerPipeline::new(
+        Arc::clone(parts.instruments),
+        Arc::clone(parts.sessions),
+        parts.source,
+        settings,
+        capabilities,
+        own,
+        Some(trader),
+    ))
+}
+
+fn own_limits(
+    strategy: &ResolvedStrategy,
+    instruments: &Instruments,
+    base: &str,
+) -> anyhow::Result<Option<Limits>> {
+    let Some(risk) = &strategy.definition.risk else { return Ok(None) };
+    let place = || format!("{}: strategy `{}`: risk", risk.at, strategy.id());
+    let settings: LimitSettings =
+        serde_json::from_value(risk.value.clone()).with_context(place)?;
+    settings.resolve(instruments, base).map(Some).with_context(place)
+}
+
+/// The strategy files and settings of a run, for its digest: (name, content).
+pub fn digest_of(files: &[(&str, &[u8])]) -> String {
+    let sorted: BTreeMap<_, _> = files.iter().copied().collect();
+    let mut hasher = blake3::Hasher::new();
+    for (name, content) in sorted {
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(&(content.len() as u64).to_le_bytes());
+        hasher.update(content);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A path as messages show it.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

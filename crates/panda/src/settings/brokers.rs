@@ -1,0 +1,172 @@
+//! The `[trading_engine.NAME]` tables: what every broker has, and what its kind adds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use model::charges::{Charges, FlatRate, NoCharges};
+use model::topic::Namespace;
+use model::{Amount, Currency, Instruments, Price};
+use pipeline::broker::OnResume;
+use pipeline::risk::AutoResume;
+use pipeline::risk::settings::Number;
+use serde::Deserialize;
+
+/// What every broker has.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+struct Common {
+    kind: Option<String>,
+    base_currency: String,
+    starting_cash: BTreeMap<String, Number>,
+    charges: ChargeSettings,
+    square_off_minutes_before_close: Option<u32>,
+    auto_resume: AutoResume,
+    on_resume: OnResume,
+    send_within_ms: u64,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            base_currency: "INR".to_owned(),
+            starting_cash: BTreeMap::new(),
+            charges: ChargeSettings::None,
+            square_off_minutes_before_close: None,
+            auto_resume: AutoResume::Manual,
+            on_resume: OnResume::Hold,
+            send_within_ms: 5_000,
+        }
+    }
+}
+
+/// The schedule of charges.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ChargeSettings {
+    None,
+    FlatRate(Number),
+}
+
+const COMMON_KEYS: [&str; 8] = [
+    "kind",
+    "base_currency",
+    "starting_cash",
+    "charges",
+    "square_off_minutes_before_close",
+    "auto_resume",
+    "on_resume",
+    "send_within_ms",
+];
+
+/// A broker's table.
+#[derive(Clone)]
+pub struct BrokerTable {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// The kind of trader.
+    pub kind: String,
+    /// The currency of its totals.
+    pub base_currency: Currency,
+    starting_cash: BTreeMap<String, Amount>,
+    /// What trading costs.
+    pub charges: Arc<dyn Charges>,
+    /// Intraday positions are closed this long before the close, in nanoseconds.
+    pub square_off_before_close: Option<i64>,
+    /// How an automatic halt ends.
+    pub auto_resume: AutoResume,
+    /// What happens to missed targets at a resume.
+    pub on_resume: OnResume,
+    /// How long after the decision the call to the broker may still start, in nanoseconds.
+    pub send_within: i64,
+    /// The keys of its kind.
+    pub trader: toml::Table,
+    /// The table as written, for the record.
+    pub written: toml::Table,
+}
+
+impl std::fmt::Debug for BrokerTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrokerTable").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl BrokerTable {
+    /// From the table of a namespace.
+    pub fn parse(namespace: &str, table: toml::Table) -> anyhow::Result<Self> {
+        let name = Namespace::new(namespace)?;
+        let (common, trader): (toml::Table, toml::Table) =
+            table.clone().into_iter().partition(|(key, _)| COMMON_KEYS.contains(&key.as_str()));
+        let common: Common = toml::Value::Table(common)
+            .try_into()
+            .map_err(|e: toml::de::Error| anyhow::anyhow!("{}", e.message()))?;
+        let base_currency: Currency = common.base_currency.parse().with_context(|| {
+            format!("`base_currency` = `{}`: write a code such as INR", common.base_currency)
+        })?;
+        let mut starting_cash = BTreeMap::new();
+        for (code, Number(text)) in &common.starting_cash {
+            let _checked: Currency = code
+                .parse()
+                .with_context(|| format!("`starting_cash`: `{code}` is no currency code"))?;
+            let amount: Amount =
+                text.parse().with_context(|| format!("`starting_cash.{code}` = `{text}`"))?;
+            if amount < Amount::ZERO {
+                bail!("`starting_cash.{code}` = {text}: must not be negative");
+            }
+            starting_cash.insert(code.clone(), amount);
+        }
+        if common.starting_cash.is_empty() {
+            starting_cash.insert(common.base_currency.clone(), Amount::from_int(1_000_000));
+        }
+        let charges: Arc<dyn Charges> = match &common.charges {
+            ChargeSettings::None => Arc::new(NoCharges),
+            ChargeSettings::FlatRate(Number(text)) => {
+                let rate: Price = text
+                    .parse()
+                    .with_context(|| format!("`charges.flat_rate` = `{text}`"))?;
+                let schedule = FlatRate::from_raw(rate.raw()).with_context(|| {
+                    format!("`charges.flat_rate` = {text}: a fraction from 0 to 1, 0.0003 is 0.03 %")
+                })?;
+                Arc::new(schedule)
+            }
+        };
+        let send_within = i64::try_from(common.send_within_ms)
+            .ok()
+            .and_then(|ms| ms.checked_mul(1_000_000))
+            .context("`send_within_ms`: too large")?;
+        Ok(Self {
+            namespace: name,
+            kind: common.kind.unwrap_or_else(|| namespace.to_owned()),
+            base_currency,
+            starting_cash,
+            charges,
+            square_off_before_close: common
+                .square_off_minutes_before_close
+                .map(|m| i64::from(m) * model::time::MINUTE),
+            auto_resume: common.auto_resume,
+            on_resume: common.on_resume,
+            send_within,
+            trader,
+            written: table,
+        })
+    }
+
+    /// Cash at the start, by currency index.
+    pub fn cash(&self, instruments: &Instruments) -> Vec<Amount> {
+        let of = |currency: &Currency| self.starting_cash.get(currency.code()).copied();
+        instruments.currencies().iter().map(|c| of(c).unwrap_or_default()).collect()
+    }
+}
+
+/// What every broker's table may hold, for the reference: key, default, meaning.
+pub const COMMON_REFERENCE: [(&str, &str, &str); 8] = [
+    ("kind", "the table's name", "kind of trader; a second instance of one kind names it"),
+    ("base_currency", "\"INR\"", "currency of the totals, and of money limits without one"),
+    ("starting_cash", "{ INR = 1000000 }", "cash at the start, by currency; the default is 1,000,000 of the base currency"),
+    ("charges", "\"none\"", "`\"none\"`, or `{ flat_rate = 0.0003 }`: this share of every execution's notional"),
+    ("square_off_minutes_before_close", "absent", "close intraday positions so long before their session's close, and take no intraday entries from then on; absent: they stay open"),
+    ("auto_resume", "\"manual\"", "how an automatic halt ends: `manual`, or `next_day`"),
+    ("on_resume", "\"hold\"", "targets that could not be followed while halted: `hold` leaves the difference, `follow` sends it at the resume"),
+    ("send_within_ms", "5000", "how long after a decision its order may still be sent, in milliseconds"),
+];

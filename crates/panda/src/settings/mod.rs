@@ -1,0 +1,170 @@
+//! The settings: one typed tree. Unknown keys and wrong values stop the start with the file, the key
+//! and the fix.
+
+pub mod brokers;
+pub mod data;
+pub mod reference;
+pub mod sessions;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use pipeline::risk::LimitSettings;
+use serde::Deserialize;
+
+pub use brokers::BrokerTable;
+pub use data::DataSettings;
+pub use sessions::{SessionTable, TradingDaySettings};
+
+/// The tree as it is written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Root {
+    active_brokers: Vec<String>,
+    data: DataSettings,
+    trading_day: TradingDaySettings,
+    sessions: BTreeMap<String, sessions::SessionSettings>,
+    portfolio: PortfolioSettings,
+    risk: toml::Table,
+    trading_engine: BTreeMap<String, toml::Table>,
+}
+
+/// The `[portfolio]` table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PortfolioSettings {
+    /// Snapshots are taken per execution and at multiples of this interval, in seconds.
+    pub snapshot_interval_seconds: u32,
+}
+
+impl Default for PortfolioSettings {
+    fn default() -> Self {
+        Self { snapshot_interval_seconds: 60 }
+    }
+}
+
+/// The effective settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The default of `--broker`.
+    pub active_brokers: Vec<String>,
+    /// How raw data is read.
+    pub data: DataSettings,
+    /// When a trading day starts.
+    pub trading_day: TradingDaySettings,
+    /// Sessions by exchange.
+    pub sessions: BTreeMap<String, sessions::SessionSettings>,
+    /// The portfolio manager.
+    pub portfolio: PortfolioSettings,
+    /// Limits by namespace, the common ones filled in.
+    risk: LimitSettings,
+    risk_by_broker: BTreeMap<String, LimitSettings>,
+    /// The brokers that are switched on, by namespace.
+    pub brokers: BTreeMap<String, BrokerTable>,
+    /// The file's text, for the inputs' digest.
+    pub text: String,
+}
+
+impl Settings {
+    /// The built-in defaults: a paper broker, no limits, markets that are always open.
+    pub fn built_in() -> anyhow::Result<Self> {
+        Self::parse("", "the built-in settings")
+    }
+
+    /// From a file, or the built-in defaults.
+    pub fn load(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Self::built_in() };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the settings file {}", path.display()))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// From the text of a file called `name`.
+    pub fn parse(text: &str, name: &str) -> anyhow::Result<Self> {
+        let root: Root = toml::from_str(text)
+            .map_err(|e| anyhow::anyhow!("{name}: {}", e.to_string().trim_end()))?;
+        let mut trading_engine = root.trading_engine;
+        trading_engine.entry("paper".to_owned()).or_default();
+        let brokers = trading_engine
+            .into_iter()
+            .map(|(namespace, table)| {
+                let broker = BrokerTable::parse(&namespace, table)
+                    .with_context(|| format!("{name}: [trading_engine.{namespace}]"))?;
+                Ok((namespace, broker))
+            })
+            .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+        let (risk, risk_by_broker) =
+            risk(root.risk).with_context(|| format!("{name}: [risk]"))?;
+        if let Some(unknown) = risk_by_broker.keys().find(|b| !brokers.contains_key(*b)) {
+            bail!(
+                "{name}: [risk.brokers.{unknown}]: no such broker; configured: {}",
+                brokers.keys().cloned().collect::<Vec<_>>().join(", ")
+            );
+        }
+        if let Some(unknown) = root.active_brokers.iter().find(|b| !brokers.contains_key(*b)) {
+            bail!(
+                "{name}: active_brokers: `{unknown}` has no [trading_engine.{unknown}]; configured: {}",
+                brokers.keys().cloned().collect::<Vec<_>>().join(", ")
+            );
+        }
+        for (exchange, session) in &root.sessions {
+            session.check().with_context(|| format!("{name}: [sessions.{exchange}]"))?;
+        }
+        root.trading_day.check().with_context(|| format!("{name}: [trading_day]"))?;
+        root.data.check().with_context(|| format!("{name}: [data]"))?;
+        if root.portfolio.snapshot_interval_seconds == 0 {
+            bail!("{name}: [portfolio] snapshot_interval_seconds = 0: must be at least 1");
+        }
+        let active_brokers = if root.active_brokers.is_empty() {
+            vec!["paper".to_owned()]
+        } else {
+            root.active_brokers
+        };
+        Ok(Self {
+            active_brokers,
+            data: root.data,
+            trading_day: root.trading_day,
+            sessions: root.sessions,
+            portfolio: root.portfolio,
+            risk,
+            risk_by_broker,
+            brokers,
+            text: text.to_owned(),
+        })
+    }
+
+    /// The limits of a namespace: its own where given, else the common ones.
+    pub fn limits(&self, namespace: &str) -> LimitSettings {
+        self.risk_by_broker.get(namespace).cloned().unwrap_or_default().or(&self.risk)
+    }
+
+    /// The calendar that the settings describe.
+    pub fn session_table(&self) -> anyhow::Result<SessionTable> {
+        SessionTable::new(&self.sessions, &self.trading_day)
+    }
+}
+
+fn risk(mut table: toml::Table) -> anyhow::Result<(LimitSettings, BTreeMap<String, LimitSettings>)> {
+    let by_broker = match table.remove("brokers") {
+        None => toml::Table::new(),
+        Some(toml::Value::Table(brokers)) => brokers,
+        Some(_) => bail!("`brokers` must be a table of tables: [risk.brokers.NAME]"),
+    };
+    let common = limits(table)?;
+    let by_broker = by_broker
+        .into_iter()
+        .map(|(broker, value)| {
+            let toml::Value::Table(table) = value else {
+                bail!("`brokers.{broker}` must be a table")
+            };
+            let limits = limits(table).with_context(|| format!("brokers.{broker}"))?;
+            Ok((broker, limits))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok((common, by_broker))
+}
+
+fn limits(table: toml::Table) -> anyhow::Result<LimitSettings> {
+    toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| anyhow::anyhow!("{}", e.message()))
+}

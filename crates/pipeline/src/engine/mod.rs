@@ -1,0 +1,466 @@
+//! The trading engine: the life of orders, and what a signal means in view of what is working in the
+//! market already.
+
+pub mod plan;
+pub mod protect;
+
+use std::collections::VecDeque;
+
+use model::event::{Event, EventBody};
+use model::money::Multiplier;
+use model::order::{Order, OrderChange, OrderIntent, OrderRole};
+use model::signal::{Bracket, OrderType, Side, Signal};
+use model::{
+    Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx,
+};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+pub use plan::Plan;
+
+use crate::portfolio::PositionKey;
+
+/// Orders that can have no late execution any more are remembered up to this number, so that a
+/// repeated report is told from an unknown one; a report on an older one raises an alert.
+pub const CLOSED_ORDERS_MAX: usize = 4096;
+
+/// An order in the market and what the engine keeps with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Working {
+    /// The order.
+    pub order: Order,
+    /// The price at which its open quantity is counted as exposure.
+    reference: Price,
+    /// What its open quantity is counted as, for entries.
+    reserved: Amount,
+    currency: CurrencyIdx,
+    multiplier: Multiplier,
+    /// The total quantity that was last asked for.
+    requested: Quantity,
+}
+
+/// An entry with a bracket, and the legs that protect what has filled of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The entry.
+    pub parent: OrderId,
+    /// Its chain of events.
+    pub correlation: CorrelationId,
+    /// Its signal.
+    pub signal: Option<SignalId>,
+    /// The entry's side.
+    pub side: Side,
+    /// The prices.
+    pub bracket: Bracket,
+    /// How much of the entry closes an opposite position before it opens anything.
+    pub closes: Quantity,
+    /// How much of the entry has filled beyond that.
+    pub entered: Quantity,
+    /// How much the legs have executed.
+    pub exited: Quantity,
+    /// The stop leg.
+    pub stop_loss: Option<OrderId>,
+    /// The limit leg.
+    pub take_profit: Option<OrderId>,
+    /// How often legs have been placed.
+    pub generation: u32,
+}
+
+/// Something that waits for working orders to be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Closing {
+    correlation: CorrelationId,
+    reason: model::reason::Reason,
+}
+
+/// What works for one position.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Book {
+    /// Orders that may still execute, in the order of submission.
+    working: Vec<OrderId>,
+    /// Signed open quantity of the market orders that are not protective: as good as done.
+    in_flight: Quantity,
+    /// Signed open quantity of the limit and stop orders that are not protective.
+    resting: Quantity,
+    /// Number of those.
+    resting_orders: u32,
+    /// The latest target, whether it could be followed or not.
+    last_target: Option<Signal>,
+    deferred: Option<Signal>,
+    closing: Option<Closing>,
+    pairs: Vec<Pair>,
+}
+
+impl Book {
+    /// Orders that may still execute, in the order of submission.
+    pub fn working(&self) -> &[OrderId] {
+        &self.working
+    }
+    /// Signed open quantity of everything that is not protective.
+    pub fn pending(&self) -> Quantity {
+        self.in_flight.checked_add(self.resting).unwrap_or(Quantity::MAX)
+    }
+    /// The latest target.
+    pub const fn last_target(&self) -> Option<&Signal> {
+        self.last_target.as_ref()
+    }
+    /// The signal that waits for working orders to be cancelled.
+    pub const fn deferred(&self) -> Option<&Signal> {
+        self.deferred.as_ref()
+    }
+    /// True while the position is being closed by a square-off.
+    pub const fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+    pub(crate) fn closing(&self) -> Option<(CorrelationId, model::reason::Reason)> {
+        self.closing.map(|c| (c.correlation, c.reason))
+    }
+    /// The brackets.
+    pub fn pairs(&self) -> &[Pair] {
+        &self.pairs
+    }
+}
+
+/// The stage.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Engine {
+    /// Boxed: an order moves from map to map as it ends, and is large.
+    orders: FxHashMap<OrderId, Box<Working>>,
+    books: FxHashMap<PositionKey, Book>,
+    keys: Vec<PositionKey>,
+    keys_of: FxHashMap<model::InstrumentIdx, Vec<PositionKey>>,
+    closed: FxHashMap<OrderId, Box<Working>>,
+    /// Closed orders that can have no late execution, oldest first.
+    final_orders: VecDeque<OrderId>,
+    /// Closed orders that can, of this trading day and the one before.
+    late_orders: [Vec<OrderId>; 2],
+    open_by_strategy: Vec<u32>,
+    /// Value of working entries, by currency.
+    reserved: Vec<Amount>,
+    /// The same by strategy and currency.
+    reserved_by_strategy: Vec<Vec<Amount>>,
+    /// Scheduled and operator actions so far: their ordinal.
+    scheduled: u32,
+    overflow: bool,
+}
+
+impl Engine {
+    /// Without orders.
+    pub fn new(strategies: usize, currencies: usize) -> Self {
+        Self {
+            open_by_strategy: vec![0; strategies],
+            reserved: vec![Amount::ZERO; currencies],
+            reserved_by_strategy: vec![vec![Amount::ZERO; currencies]; strategies],
+            ..Self::default()
+        }
+    }
+
+    /// An order that may still execute.
+    pub fn working(&self, id: OrderId) -> Option<&Working> {
+        self.orders.get(&id).map(Box::as_ref)
+    }
+    /// An order, working or closed.
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.get(&id).or_else(|| self.closed.get(&id)).map(|w| &w.order)
+    }
+    /// The working orders, in no particular order.
+    pub fn working_ids(&self) -> Vec<OrderId> {
+        let mut ids: Vec<_> = self.orders.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+    /// What works for a position.
+    pub fn book(&self, key: &PositionKey) -> Option<&Book> {
+        self.books.get(key)
+    }
+    /// Every position that has ever had an order, in the order of the first.
+    pub fn keys(&self) -> &[PositionKey] {
+        &self.keys
+    }
+    /// The positions in one instrument that have ever had an order.
+    pub fn keys_of(&self, instrument: model::InstrumentIdx) -> &[PositionKey] {
+        self.keys_of.get(&instrument).map_or(&[], Vec::as_slice)
+    }
+    /// Orders working.
+    pub fn open_orders(&self) -> u32 {
+        self.orders.len() as u32
+    }
+    /// Orders of a strategy working.
+    pub fn open_orders_of(&self, strategy: StrategyIdx) -> u32 {
+        self.open_by_strategy.get(strategy.index()).copied().unwrap_or(0)
+    }
+    /// Value of working entries in a currency.
+    pub fn reserved(&self, currency: CurrencyIdx) -> Amount {
+        self.reserved[currency.index()]
+    }
+    /// Value of a strategy's working entries in a currency.
+    pub fn reserved_by(&self, strategy: StrategyIdx, currency: CurrencyIdx) -> Amount {
+        self.reserved_by_strategy
+            .get(strategy.index())
+            .map_or(Amount::ZERO, |by_currency| by_currency[currency.index()])
+    }
+    /// Scheduled and operator actions so far.
+    pub const fn scheduled(&self) -> u32 {
+        self.scheduled
+    }
+    /// Whether an amount did not fit.
+    pub const fn overflowed(&self) -> bool {
+        self.overflow
+    }
+
+    /// A trading day has begun: forgets closed orders of the day before yesterday.
+    pub fn observe_day(&mut self) {
+        let old = std::mem::take(&mut self.late_orders[0]);
+        for id in old {
+            self.closed.remove(&id);
+        }
+        self.late_orders.swap(0, 1);
+    }
+
+    /// A fact has been recorded. `money` is an instrument's currency and multiplier, and its last
+    /// price.
+    pub fn apply(&mut self, event: &Event, money: (CurrencyIdx, Multiplier, Price)) {
+        match &event.body {
+            EventBody::SignalRaw(signal) => {
+                if matches!(signal.decision.action, model::signal::Action::Target { .. }) {
+                    self.book_mut(key_of(signal)).last_target = Some(*signal);
+                }
+            }
+            EventBody::SignalDeferred(signal) => {
+                self.book_mut(key_of(signal)).deferred = Some(*signal);
+            }
+            EventBody::SignalValidated(v) => {
+                self.settle(PositionKey {
+                    strategy: v.strategy,
+                    instrument: v.instrument,
+                    product: v.product,
+                }, v.signal);
+            }
+            EventBody::SignalRejected(r) => {
+                self.settle(PositionKey {
+                    strategy: r.strategy,
+                    instrument: r.instrument,
+                    product: r.product,
+                }, r.signal);
+            }
+            EventBody::SquareOff { strategy, instrument, product, begins, reason } => {
+                let key = PositionKey {
+                    strategy: *strategy,
+                    instrument: *instrument,
+                    product: *product,
+                };
+                let closing =
+                    begins.then_some(Closing { correlation: event.correlation, reason: *reason });
+                let book = self.book_mut(key);
+                book.closing = closing;
+                if *begins {
+                    book.deferred = None;
+                    self.scheduled = self.scheduled.wrapping_add(1);
+                }
+            }
+            EventBody::OrderSubmitted(intent) => self.submitted(intent, money),
+            EventBody::OrderChanged(step) => self.changed(step.order, &step.change),
+            EventBody::ModifyRequested { order, quantity } => {
+                if let Some(working) = self.orders.get_mut(order) {
+                    working.requested = *quantity;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self, key: PositionKey, signal: SignalId) {
+        if let Some(book) = self.books.get_mut(&key)
+            && book.deferred.is_some_and(|d| d.id == signal)
+        {
+            book.deferred = None;
+        }
+    }
+
+    fn book_mut(&mut self, key: PositionKey) -> &mut Book {
+        self.books.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            self.keys_of.entry(key.instrument).or_default().push(key);
+            Book::default()
+        })
+    }
+
+    fn submitted(
+        &mut self,
+        intent: &OrderIntent,
+        (currency, multiplier, last): (CurrencyIdx, Multiplier, Price),
+    ) {
+        let key = PositionKey::of(intent);
+        let book = self.book_mut(key);
+        book.working.push(intent.id);
+        match (intent.role, intent.parent) {
+            (OrderRole::StopLoss, Some(parent)) => {
+                if let Some(pair) = book.pairs.iter_mut().find(|p| p.parent == parent) {
+                    pair.stop_loss = Some(intent.id);
+                    pair.generation += 1;
+                }
+            }
+            (OrderRole::TakeProfit, Some(parent)) => {
+                if let Some(pair) = book.pairs.iter_mut().find(|p| p.parent == parent) {
+                    pair.take_profit = Some(intent.id);
+                    pair.generation += 1;
+                }
+            }
+            _ if intent.bracket != Bracket::default() => book.pairs.push(Pair {
+                parent: intent.id,
+                correlation: intent.correlation,
+                signal: intent.signal,
+                side: intent.side,
+                bracket: intent.bracket,
+                closes: Quantity::from_raw(intent.quantity.raw() - intent.increase.raw()),
+                entered: Quantity::ZERO,
+                exited: Quantity::ZERO,
+                stop_loss: None,
+                take_profit: None,
+                generation: 0,
+            }),
+            _ => {}
+        }
+        if let Some(open) = self.open_by_strategy.get_mut(intent.strategy.index()) {
+            *open += 1;
+        }
+        let working = Working {
+            order: Order::new(*intent),
+            reference: intent.limit_price.or(intent.trigger_price).unwrap_or(last),
+            reserved: Amount::ZERO,
+            currency,
+            multiplier,
+            requested: intent.quantity,
+        };
+        self.orders.insert(intent.id, Box::new(working));
+        self.account(intent.id, Quantity::ZERO);
+    }
+
+    /// Brings the sums in line with an order whose open quantity was `before`.
+    fn account(&mut self, id: OrderId, before: Quantity) {
+        let Some(working) = self.orders.get_mut(&id) else { return };
+        let intent = *working.order.intent();
+        let open = working.order.open_quantity();
+        if !intent.role.is_protective() {
+            let key = PositionKey::of(&intent);
+            if let Some(book) = self.books.get_mut(&key) {
+                let change = intent.side.signed(Quantity::from_raw(open.raw() - before.raw()));
+                let sum = if intent.order_type == OrderType::Market {
+                    &mut book.in_flight
+                } else {
+                    book.resting_orders = (book.resting_orders + u32::from(before.is_zero()))
+                        .saturating_sub(u32::from(open.is_zero()));
+                    &mut book.resting
+                };
+                match sum.checked_add(change) {
+                    Ok(new) => *sum = new,
+                    Err(_) => self.overflow = true,
+                }
+            }
+        }
+        if intent.role == OrderRole::Entry {
+            // What closes an opposite position first is no new exposure.
+            let adds = Quantity::from_raw(open.raw().min(intent.increase.raw()));
+            let reserved = Amount::notional(working.reference, adds, working.multiplier);
+            let c = working.currency.index();
+            let totals = [
+                self.reserved.get_mut(c),
+                self.reserved_by_strategy
+                    .get_mut(intent.strategy.index())
+                    .and_then(|by_currency| by_currency.get_mut(c)),
+            ];
+            for total in totals.into_iter().flatten() {
+                let new = reserved
+                    .and_then(|r| total.checked_add(r))
+                    .and_then(|sum| sum.checked_sub(working.reserved));
+                match new {
+                    Ok(new) => *total = new,
+                    Err(_) => self.overflow = true,
+                }
+            }
+            if let Ok(reserved) = reserved {
+                working.reserved = reserved;
+            }
+        }
+    }
+
+    fn changed(&mut self, id: OrderId, change: &OrderChange) {
+        let Some(working) = self.orders.get_mut(&id) else {
+            // A late execution of an order that had ended.
+            if let Some(closed) = self.closed.get_mut(&id) {
+                let _checked_before = closed.order.advance(change);
+            }
+            return;
+        };
+        let before = working.order.open_quantity();
+        let intent = *working.order.intent();
+        if working.order.advance(change).is_err() {
+            return;
+        }
+        let status = working.order.status();
+        let key = PositionKey::of(&intent);
+        if let OrderChange::Filled(execution) = change
+            && let Some(book) = self.books.get_mut(&key)
+        {
+            let leg = intent.role.is_protective();
+            let parent = if leg { intent.parent } else { Some(id) };
+            if let Some(pair) = book.pairs.iter_mut().find(|p| Some(p.parent) == parent) {
+                if leg {
+                    pair.exited =
+                        pair.exited.checked_add(execution.quantity).unwrap_or(Quantity::MAX);
+                } else {
+                    let beyond = working.order.filled().raw() - pair.closes.raw();
+                    pair.entered = Quantity::from_raw(beyond.max(0));
+                }
+            }
+        }
+        self.account(id, before);
+        if !status.is_terminal() {
+            return;
+        }
+        if let Some(open) = self.open_by_strategy.get_mut(intent.strategy.index()) {
+            *open = open.saturating_sub(1);
+        }
+        if let Some(book) = self.books.get_mut(&key) {
+            book.working.retain(|w| *w != id);
+        }
+        if let Some(working) = self.orders.remove(&id) {
+            self.closed.insert(id, working);
+        }
+        use model::order::OrderStatus as S;
+        if matches!(status, S::Cancelled | S::Expired) {
+            self.late_orders[1].push(id);
+        } else {
+            self.final_orders.push_back(id);
+            if self.final_orders.len() > CLOSED_ORDERS_MAX
+                && let Some(oldest) = self.final_orders.pop_front()
+            {
+                self.closed.remove(&oldest);
+            }
+        }
+        self.forget_finished_pairs(&key);
+    }
+
+    /// A pair is done when its entry has ended and nothing of it is left to protect.
+    fn forget_finished_pairs(&mut self, key: &PositionKey) {
+        let Some(book) = self.books.get_mut(key) else { return };
+        let orders = &self.orders;
+        book.pairs.retain(|pair| {
+            let works = |id: Option<OrderId>| id.is_some_and(|id| orders.contains_key(&id));
+            let had_legs = pair.stop_loss.is_some() || pair.take_profit.is_some();
+            works(Some(pair.parent))
+                || works(pair.stop_loss)
+                || works(pair.take_profit)
+                || (!had_legs && pair.entered > Quantity::ZERO && pair.entered > pair.exited)
+        });
+    }
+}
+
+/// The position that a signal acts on.
+pub const fn key_of(signal: &Signal) -> PositionKey {
+    PositionKey {
+        strategy: signal.strategy,
+        instrument: signal.decision.instrument,
+        product: signal.decision.product,
+    }
+}

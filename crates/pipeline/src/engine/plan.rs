@@ -1,0 +1,124 @@
+//! What a signal comes to, given the position and what works in the market.
+
+use model::fixed::NumberError;
+use model::order::Order;
+use model::signal::{Action, OrderType, Side, Signal};
+use model::{OrderId, Quantity};
+
+use super::{Engine, key_of};
+
+/// The order that a signal comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Buy or sell.
+    pub side: Side,
+    /// The whole order; zero: nothing to send.
+    pub quantity: Quantity,
+    /// The part of it that opens or adds.
+    pub increase: Quantity,
+    /// The wanted position, of a target.
+    pub target: Option<Quantity>,
+    /// Working orders stand in the way and have to be cancelled first.
+    pub blocked: bool,
+    /// The order closes the position to zero.
+    pub closes_all: bool,
+}
+
+impl Engine {
+    /// Resolves a signal against the position and the working orders.
+    ///
+    /// Market orders in flight count as done. Resting orders of the position stand in the way of a
+    /// target or a closing exit, unless together with them the target is met by orders just like the
+    /// one that is asked for. Protective legs stand in the way of whatever reduces the position: both
+    /// could execute. What stands in the way is cancelled, and the signal is resolved anew when it is
+    /// gone.
+    pub fn plan(&self, signal: &Signal, position: Quantity) -> Result<Plan, NumberError> {
+        let book = self.books.get(&key_of(signal));
+        let (in_flight, resting, resting_orders) =
+            book.map_or((Quantity::ZERO, Quantity::ZERO, 0), |b| {
+                (b.in_flight, b.resting, b.resting_orders)
+            });
+        let base = position.checked_add(in_flight)?;
+        let (delta, target) = match signal.decision.action {
+            Action::Enter { side, quantity } => (side.signed(quantity), None),
+            Action::Exit { quantity } => {
+                let part = quantity.map_or(base.abs(), |q| {
+                    Quantity::from_raw(q.raw().clamp(0, base.abs().raw()))
+                });
+                (Side::of(base).opposite().signed(part), None)
+            }
+            Action::Target { quantity } => (quantity.checked_sub(base)?, Some(quantity)),
+        };
+        let blocked = resting_orders > 0
+            && match signal.decision.action {
+                Action::Enter { .. } => false,
+                Action::Exit { quantity } => quantity.is_none(),
+                Action::Target { quantity } => {
+                    let met = base.checked_add(resting)? == quantity;
+                    !(met && self.all_alike(signal))
+                }
+            };
+        let delta = match signal.decision.action {
+            Action::Target { .. } if resting_orders > 0 && !blocked => Quantity::ZERO,
+            _ => delta,
+        };
+        let reduce = if base.signum() * delta.signum() < 0 {
+            Quantity::from_raw(base.abs().raw().min(delta.abs().raw()))
+        } else {
+            Quantity::ZERO
+        };
+        let blocked = blocked || (!reduce.is_zero() && self.protective(signal).next().is_some());
+        Ok(Plan {
+            side: Side::of(delta),
+            quantity: delta.abs(),
+            increase: delta.abs().checked_sub(reduce)?,
+            target,
+            blocked,
+            closes_all: reduce == base.abs() && !reduce.is_zero(),
+        })
+    }
+
+    /// Whether every resting order of the signal's position is what the signal would send.
+    fn all_alike(&self, signal: &Signal) -> bool {
+        let d = &signal.decision;
+        self.resting(signal).all(|id| {
+            self.orders.get(&id).is_some_and(|w| {
+                let i = w.order.intent();
+                i.order_type == d.order_type
+                    && w.order.limit_price() == d.limit_price
+                    && w.order.trigger_price() == d.trigger_price
+                    && i.validity == d.validity
+                    && !w.order.cancel_requested()
+            })
+        })
+    }
+
+    /// The working orders of a signal's position for which `wanted` holds.
+    fn working_where<'a>(
+        &'a self,
+        signal: &Signal,
+        wanted: impl Fn(&Order) -> bool + 'a,
+    ) -> impl Iterator<Item = OrderId> + 'a {
+        let working = self.books.get(&key_of(signal)).map_or(&[][..], |b| b.working.as_slice());
+        let is_wanted = move |id: &OrderId| self.orders.get(id).is_some_and(|w| wanted(&w.order));
+        working.iter().copied().filter(is_wanted)
+    }
+
+    /// The resting orders of a signal's position that are not protective.
+    pub fn resting<'a>(&'a self, signal: &Signal) -> impl Iterator<Item = OrderId> + 'a {
+        self.working_where(signal, |order| {
+            let intent = order.intent();
+            !intent.role.is_protective() && intent.order_type != OrderType::Market
+        })
+    }
+
+    /// The protective legs of a signal's position.
+    pub fn protective<'a>(&'a self, signal: &Signal) -> impl Iterator<Item = OrderId> + 'a {
+        self.working_where(signal, |order| order.intent().role.is_protective())
+    }
+
+    /// Whether orders of a signal's position are still to be cancelled.
+    pub fn is_cancelling(&self, signal: &Signal) -> bool {
+        self.working_where(signal, Order::cancel_requested).next().is_some()
+    }
+}

@@ -1,0 +1,121 @@
+//! Limits as the rules read them: dense tables, resolved once at start.
+
+use model::reason::Reason;
+use model::{Amount, CurrencyIdx, Quantity};
+
+use super::settings::ShortSelling;
+
+/// A money limit by currency index. A currency without one has its orders refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoneyLimit(pub Vec<Option<Amount>>);
+
+impl MoneyLimit {
+    /// The limit in a currency.
+    #[inline]
+    pub fn of(&self, currency: CurrencyIdx) -> Option<Amount> {
+        self.0.get(currency.index()).copied().flatten()
+    }
+}
+
+/// The limits of a namespace or of one strategy. `None`: no such limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest quantity of one order.
+    pub order_quantity: Option<Quantity>,
+    /// Largest notional of one order.
+    pub order_notional: Option<MoneyLimit>,
+    /// Largest position per instrument, long or short.
+    pub position_quantity: Option<Quantity>,
+    /// Largest sum of all positions' values and working entries.
+    pub gross_exposure: Option<MoneyLimit>,
+    /// Most orders working at once.
+    pub open_orders: Option<u32>,
+    /// Most orders within one second of the clock.
+    pub orders_per_second: Option<u32>,
+    /// Most orders within one trading day.
+    pub orders_per_day: Option<u32>,
+    /// Most entry orders of one strategy within one trading day.
+    pub trades_per_day: Option<u32>,
+    /// Furthest distance from the last trade, in units of 10⁻⁸.
+    pub price_band: Option<i64>,
+    /// Loss since the trading day's start at which trading halts.
+    pub daily_loss: Option<MoneyLimit>,
+    /// Fall from the equity's peak at which trading halts.
+    pub drawdown: Option<MoneyLimit>,
+    /// Oldest last price for an entry, in nanoseconds.
+    pub stale_market_data: Option<i64>,
+    /// Oldest signal for an entry, in nanoseconds.
+    pub stale_signal: Option<i64>,
+    /// Whether orders are refused outside the session.
+    pub session_open: bool,
+    /// Whether prices and quantities must be multiples of tick and lot.
+    pub tick_and_lot: bool,
+    /// Which short positions are allowed.
+    pub short_selling: ShortSelling,
+    /// By instrument: whether it may be entered; empty: all may.
+    pub allow: Vec<bool>,
+    /// By instrument: whether it may not be entered; empty: none.
+    pub deny: Vec<bool>,
+    /// Time within which a signal like the one before it is refused, in nanoseconds.
+    pub duplicate_window: Option<i64>,
+    /// Whether entries must be covered by the available cash.
+    pub available_cash: bool,
+    /// Share of a position's value to be covered, in units of 10⁻⁸.
+    pub margin_fraction: i64,
+    /// Whether a loss limit is set at all.
+    pub watches_losses: bool,
+}
+
+/// No limits but those that are on unless switched off.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            order_quantity: None,
+            order_notional: None,
+            position_quantity: None,
+            gross_exposure: None,
+            open_orders: None,
+            orders_per_second: None,
+            orders_per_day: None,
+            trades_per_day: None,
+            price_band: None,
+            daily_loss: None,
+            drawdown: None,
+            stale_market_data: None,
+            stale_signal: None,
+            session_open: true,
+            tick_and_lot: true,
+            short_selling: ShortSelling::Allowed,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            duplicate_window: None,
+            available_cash: false,
+            margin_fraction: model::fixed::ONE,
+            watches_losses: false,
+        }
+    }
+}
+
+impl Limits {
+    /// The loss limit that has been reached, given (profit of the day, fall from the peak) of a
+    /// currency.
+    pub fn loss_reached(
+        &self,
+        loss: impl Fn(CurrencyIdx) -> Option<(Amount, Amount)>,
+    ) -> Option<Reason> {
+        for (limit, reason) in
+            [(&self.daily_loss, Reason::DailyLoss), (&self.drawdown, Reason::Drawdown)]
+        {
+            let Some(MoneyLimit(table)) = limit else { continue };
+            for (c, limit) in table.iter().enumerate() {
+                let Some(limit) = limit else { continue };
+                let Some((day, fall)) = loss(CurrencyIdx(c as u16)) else { continue };
+                let lost = if reason == Reason::DailyLoss { day.negate() } else { fall };
+                if lost >= *limit {
+                    return Some(reason);
+                }
+            }
+        }
+        None
+    }
+}

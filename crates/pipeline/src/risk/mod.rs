@@ -1,0 +1,224 @@
+//! The risk manager: which signals may become orders, and when trading stops by itself.
+//!
+//! The rules are listed in [`rules::RULES`]; their limits are [`limits::Limits`]. A broker's limits act
+//! on the namespace's totals, a strategy's own limits act on that strategy's share, and both must be
+//! kept: a strategy can only be stricter than its broker. Counters come from recorded facts.
+
+pub mod limits;
+pub mod rules;
+pub mod settings;
+
+use model::control::TradingState;
+use model::event::{Event, EventBody};
+use model::order::OrderRole;
+use model::reason::Reason;
+use model::time::SECOND;
+use model::{InputId, StrategyIdx, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use limits::Limits;
+pub use rules::{Applies, Judgement, Proposal, RULES, Rule};
+pub use settings::{AutoResume, LimitError, LimitSettings};
+
+/// What has been counted for one owner of limits: the namespace, or one strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// The clock second of the latest order, and the orders within it.
+    second: (i64, u32),
+    /// Orders of the trading day.
+    orders_today: u32,
+    /// Entry orders of the trading day.
+    entries_today: u32,
+}
+
+impl Counters {
+    /// Orders within the clock second that holds `now`.
+    pub fn in_second(&self, now: Timestamp) -> u32 {
+        if self.second.0 == now.nanos().div_euclid(SECOND) { self.second.1 } else { 0 }
+    }
+    /// Orders of the trading day.
+    pub const fn orders_today(&self) -> u32 {
+        self.orders_today
+    }
+    /// Entry orders of the trading day.
+    pub const fn entries_today(&self) -> u32 {
+        self.entries_today
+    }
+
+    fn count(&mut self, ts: Timestamp, entry: bool) {
+        let second = ts.nanos().div_euclid(SECOND);
+        if self.second.0 != second {
+            self.second = (second, 0);
+        }
+        self.second.1 = self.second.1.saturating_add(1);
+        self.orders_today = self.orders_today.saturating_add(1);
+        self.entries_today = self.entries_today.saturating_add(u32::from(entry));
+    }
+}
+
+/// What the manager remembers of one strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct StrategyRecord {
+    counters: Counters,
+    enabled: bool,
+    /// Causing input and ordinal of the latest signal taken: what is not above it is a repeat.
+    mark: Option<(InputId, u32)>,
+    /// The latest signal's content and time: what the duplicate rule compares with.
+    latest: Option<(Timestamp, model::signal::Decision)>,
+}
+
+impl Default for StrategyRecord {
+    fn default() -> Self {
+        Self { counters: Counters::default(), enabled: true, mark: None, latest: None }
+    }
+}
+
+/// The stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Risk {
+    #[serde(skip)]
+    limits: Limits,
+    /// Own limits by strategy index.
+    #[serde(skip)]
+    strategy_limits: Vec<Option<Limits>>,
+    state: TradingState,
+    /// A rule set the state, not an operator.
+    automatic: bool,
+    counters: Counters,
+    strategies: Vec<StrategyRecord>,
+}
+
+impl Risk {
+    /// Active, with nothing counted. `strategy_limits` is indexed by strategy.
+    pub fn new(limits: Limits, strategy_limits: Vec<Option<Limits>>) -> Self {
+        let strategies = vec![StrategyRecord::default(); strategy_limits.len()];
+        Self {
+            limits,
+            strategy_limits,
+            state: TradingState::Active,
+            automatic: false,
+            counters: Counters::default(),
+            strategies,
+        }
+    }
+
+    /// Whether the namespace may trade.
+    #[inline]
+    pub const fn state(&self) -> TradingState {
+        self.state
+    }
+    /// Whether a rule set the state, not an operator.
+    pub const fn is_automatic(&self) -> bool {
+        self.automatic
+    }
+    /// The namespace's limits.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+    /// A strategy's own limits.
+    pub fn own_limits(&self, strategy: StrategyIdx) -> Option<&Limits> {
+        self.strategy_limits.get(strategy.index()).and_then(Option::as_ref)
+    }
+    /// What has been counted for the namespace.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+    /// What has been counted for a strategy.
+    pub fn strategy_counters(&self, strategy: StrategyIdx) -> Counters {
+        self.strategies.get(strategy.index()).map(|s| s.counters).unwrap_or_default()
+    }
+    /// Whether a strategy may trade here.
+    pub fn is_enabled(&self, strategy: StrategyIdx) -> bool {
+        self.strategies.get(strategy.index()).is_some_and(|s| s.enabled)
+    }
+    /// Whether a signal has been taken already: after a crash the runner repeats what it sent.
+    pub fn is_repeat(&self, strategy: StrategyIdx, mark: (InputId, u32)) -> bool {
+        self.strategies.get(strategy.index()).is_some_and(|s| s.mark.is_some_and(|m| mark <= m))
+    }
+    pub(crate) fn latest(
+        &self,
+        strategy: StrategyIdx,
+    ) -> Option<&(Timestamp, model::signal::Decision)> {
+        self.strategies.get(strategy.index()).and_then(|s| s.latest.as_ref())
+    }
+
+    /// A trading day has begun.
+    pub fn observe_day(&mut self) {
+        let reset = |counters: &mut Counters| {
+            counters.orders_today = 0;
+            counters.entries_today = 0;
+        };
+        reset(&mut self.counters);
+        for strategy in &mut self.strategies {
+            reset(&mut strategy.counters);
+        }
+    }
+
+    /// A fact has been recorded.
+    pub fn apply(&mut self, event: &Event) {
+        match &event.body {
+            EventBody::OrderSubmitted(intent) => {
+                let entry = intent.role == OrderRole::Entry;
+                self.counters.count(event.ts, entry);
+                if let Some(record) = self.strategies.get_mut(intent.strategy.index()) {
+                    record.counters.count(event.ts, entry);
+                }
+            }
+            EventBody::SignalRaw(signal) => {
+                if let Some(record) = self.strategies.get_mut(signal.strategy.index()) {
+                    record.mark = Some((signal.input, signal.ordinal));
+                }
+            }
+            EventBody::SignalValidated(validated) => {
+                if let Some(record) = self.strategies.get_mut(validated.strategy.index()) {
+                    record.latest = Some((event.ts, validated.decision));
+                }
+            }
+            EventBody::StateChanged { to, automatic, .. } => {
+                self.state = *to;
+                self.automatic = *automatic;
+            }
+            EventBody::StrategySwitched { strategy, enabled, .. } => {
+                if let Some(record) = self.strategies.get_mut(strategy.index()) {
+                    record.enabled = *enabled;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The namespace's automatic halt that is now due, if any.
+    #[inline]
+    pub fn halt_due(&self, portfolio: &crate::portfolio::Portfolio) -> Option<Reason> {
+        if self.state == TradingState::Halted {
+            return None;
+        }
+        if portfolio.overflowed() {
+            return Some(Reason::Overflow);
+        }
+        if !self.limits.watches_losses {
+            return None;
+        }
+        self.limits.loss_reached(|currency| {
+            let account = portfolio.account(currency);
+            let equity = account.equity();
+            Some((
+                equity.checked_sub(account.loss_base).ok()?,
+                account.loss_peak.checked_sub(equity).ok()?,
+            ))
+        })
+    }
+
+    /// Why a strategy's own loss limits now disable it, if they do.
+    pub fn disable_due(
+        &self,
+        strategy: StrategyIdx,
+        portfolio: &crate::portfolio::Portfolio,
+    ) -> Option<Reason> {
+        let limits = self.own_limits(strategy).filter(|l| l.watches_losses)?;
+        if !self.is_enabled(strategy) {
+            return None;
+        }
+        limits.loss_reached(|currency| portfolio.strategy_loss(strategy, currency))
+    }
+}

@@ -1,0 +1,333 @@
+//! The rules, their order and their codes.
+
+use model::control::TradingState;
+use model::money::Multiplier;
+use model::reason::Reason;
+use model::session::SessionStatus;
+use model::signal::{Product, Side, Signal};
+use model::{Amount, CurrencyIdx, Instrument, Price, Quantity, Timestamp};
+
+use super::limits::{Limits, MoneyLimit};
+use super::settings::ShortSelling;
+use super::{Counters, Risk};
+
+/// What a rule may refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applies {
+    /// Only what opens or adds: a refused reversal still closes.
+    Entry,
+    /// Any order.
+    All,
+}
+
+impl Applies {
+    /// The mark in the reference table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::All => "all",
+        }
+    }
+}
+
+/// One rule, as the reference table lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// The reason that it gives.
+    pub reason: Reason,
+    /// What it may refuse.
+    pub applies: Applies,
+    /// The key that sets it in the settings' `[risk]` and a strategy's `risk:`; empty: always on.
+    pub key: &'static str,
+    /// The unit of its limit.
+    pub unit: &'static str,
+    /// What it compares.
+    pub text: &'static str,
+}
+
+const fn rule(
+    reason: Reason,
+    applies: Applies,
+    key: &'static str,
+    unit: &'static str,
+    text: &'static str,
+) -> Rule {
+    Rule { reason, applies, key, unit, text }
+}
+
+/// Every rule, in the order in which they are asked: the first that refuses gives the reason.
+pub const RULES: &[Rule] = &[
+    rule(Reason::StrategyDisabled, Applies::All, "", "", "the strategy is enabled on this broker"),
+    rule(Reason::UnsupportedAssetClass, Applies::All, "", "", "the broker trades the instrument's asset class"),
+    rule(Reason::InvalidSignal, Applies::All, "", "", "prices and quantities lie in the accepted window and fit the order type"),
+    rule(Reason::DuplicateSignal, Applies::All, "duplicate_window_ms", "ms", "the strategy's signal before it asked for something else, or longer ago"),
+    rule(Reason::SessionClosed, Applies::All, "session_open", "true or false (default true)", "the instrument's session is open"),
+    rule(Reason::TickSize, Applies::All, "tick_and_lot", "true or false (default true)", "limit, trigger and bracket prices are multiples of the tick size"),
+    rule(Reason::LotSize, Applies::All, "tick_and_lot", "true or false (default true)", "the quantity is a multiple of the lot size; closing an odd position is not held to it"),
+    rule(Reason::PriceBand, Applies::All, "price_band", "fraction of the last price", "limit and trigger prices are this near to the last trade"),
+    rule(Reason::Halted, Applies::Entry, "", "", "the broker is not halted"),
+    rule(Reason::ReduceOnly, Applies::Entry, "", "", "the broker is not in reduce-only"),
+    rule(Reason::SquareOff, Applies::Entry, "", "", "the position is not being squared off, and an intraday one is before its square-off time"),
+    rule(Reason::InstrumentDenied, Applies::Entry, "allow, deny", "lists of instruments", "the instrument is on the allow list, where there is one, and not on the deny list"),
+    rule(Reason::StaleSignal, Applies::Entry, "stale_signal_ms", "ms", "the signal is no older"),
+    rule(Reason::StaleMarketData, Applies::Entry, "stale_market_data_ms", "ms", "the instrument has a last price, and it is no older"),
+    rule(Reason::ShortSelling, Applies::Entry, "short_selling", "allowed or forbidden (default allowed)", "the namespace's net position is not short in delivery, nor at all where shorts are forbidden"),
+    rule(Reason::OrderQuantity, Applies::Entry, "order_quantity", "units", "the order's quantity"),
+    rule(Reason::OrderNotional, Applies::Entry, "order_notional", "money", "the order's price × quantity × multiplier"),
+    rule(Reason::PositionQuantity, Applies::Entry, "position_quantity", "units", "the instrument's position with all working orders and this one"),
+    rule(Reason::GrossExposure, Applies::Entry, "gross_exposure", "money", "the positions' values, working entries and this order"),
+    rule(Reason::OpenOrders, Applies::Entry, "open_orders", "orders", "orders working at once"),
+    rule(Reason::OrdersPerSecond, Applies::Entry, "orders_per_second", "orders", "orders within one second of the clock"),
+    rule(Reason::OrdersPerDay, Applies::Entry, "orders_per_day", "orders", "orders within the trading day"),
+    rule(Reason::TradesPerDay, Applies::Entry, "trades_per_day", "orders", "entry orders of each strategy within the trading day"),
+    rule(Reason::InsufficientCash, Applies::Entry, "available_cash, margin_fraction", "true or false (default false); fraction (default 1)", "equity less the margin of all positions and working entries covers this order's margin"),
+    rule(Reason::DailyLoss, Applies::Entry, "daily_loss", "money", "the loss since the trading day's start; at the limit the broker halts by itself (a strategy's own limit disables the strategy)"),
+    rule(Reason::Drawdown, Applies::Entry, "drawdown", "money", "the fall from the equity's peak; at the limit the broker halts by itself (a strategy's own limit disables the strategy)"),
+    rule(Reason::CurrencyLimitMissing, Applies::Entry, "", "", "every money limit that is set has one for the instrument's currency"),
+    rule(Reason::Overflow, Applies::All, "", "", "every exact amount fits its type"),
+];
+
+/// What a signal would do, with everything that the rules look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Proposal<'a> {
+    /// The signal.
+    pub signal: &'a Signal,
+    /// Its instrument.
+    pub instrument: &'a Instrument,
+    /// Its instrument's currency.
+    pub currency: CurrencyIdx,
+    /// The session's clock.
+    pub now: Timestamp,
+    /// The state of the instrument's market.
+    pub session: SessionStatus,
+    /// Whether the broker trades the asset class.
+    pub supported: bool,
+    /// Whether a square-off keeps the position from growing.
+    pub squaring_off: bool,
+    /// The side of the order.
+    pub side: Side,
+    /// The whole order.
+    pub quantity: Quantity,
+    /// The part that opens or adds.
+    pub increase: Quantity,
+    /// Whether it closes the position to zero.
+    pub closes_all: bool,
+    /// The last trade's price (zero: none) and time.
+    pub last: (Price, Timestamp),
+    /// The namespace's totals.
+    pub namespace: Totals,
+    /// The strategy's totals.
+    pub strategy: Totals,
+    /// The namespace's net of the instrument held as this product, with its working orders.
+    pub net_of_product: Quantity,
+    /// Equity of the namespace in the currency.
+    pub equity: Amount,
+}
+
+/// What the limits of one owner are compared with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// Signed position of the instrument with its working orders.
+    pub position: Quantity,
+    /// Value of all positions in the currency.
+    pub gross_exposure: Amount,
+    /// Value of working entries in the currency.
+    pub working: Amount,
+    /// Orders working.
+    pub open_orders: u32,
+}
+
+/// What the rules say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// All of it may be sent.
+    Pass,
+    /// Only the reducing part may be sent.
+    ReduceOnly(Reason),
+    /// None of it.
+    Refuse(Reason),
+}
+
+type Verdict = Result<(), Reason>;
+
+fn require(condition: bool, reason: Reason) -> Verdict {
+    if condition { Ok(()) } else { Err(reason) }
+}
+
+impl Risk {
+    /// Asks every rule.
+    pub fn judge(&self, proposal: &Proposal<'_>) -> Judgement {
+        let own = self.own_limits(proposal.signal.strategy);
+        let all = self
+            .always(proposal)
+            .and_then(|()| all_rules(&self.limits, proposal, self))
+            .and_then(|()| own.map_or(Ok(()), |own| all_rules(own, proposal, self)));
+        if let Err(reason) = all {
+            return Judgement::Refuse(reason);
+        }
+        if proposal.increase.is_zero() {
+            return Judgement::Pass;
+        }
+        let entry = self.states(proposal).and_then(|()| {
+            let counters = &self.counters;
+            let strategy = self.strategy_counters(proposal.signal.strategy);
+            entry_rules(&self.limits, proposal, &proposal.namespace, counters, &strategy)?;
+            own.map_or(Ok(()), |own| {
+                entry_rules(own, proposal, &proposal.strategy, &strategy, &strategy)
+            })
+        });
+        match entry {
+            Ok(()) => Judgement::Pass,
+            Err(reason) if proposal.increase == proposal.quantity => Judgement::Refuse(reason),
+            Err(reason) => Judgement::ReduceOnly(reason),
+        }
+    }
+
+    fn always(&self, p: &Proposal<'_>) -> Verdict {
+        require(self.is_enabled(p.signal.strategy), Reason::StrategyDisabled)?;
+        require(p.supported, Reason::UnsupportedAssetClass)?;
+        well_formed(p).map_err(|()| Reason::InvalidSignal)
+    }
+
+    fn states(&self, p: &Proposal<'_>) -> Verdict {
+        require(self.state != TradingState::Halted, Reason::Halted)?;
+        require(self.state != TradingState::ReduceOnly, Reason::ReduceOnly)?;
+        require(!p.squaring_off, Reason::SquareOff)
+    }
+}
+
+/// Prices and quantities in their windows, and the prices that the order type asks for, no others.
+fn well_formed(p: &Proposal<'_>) -> Result<(), ()> {
+    let d = &p.signal.decision;
+    let price = |price: Option<Price>| price.is_none_or(|p| p.in_window().is_ok());
+    let bracket_fits = |reference: Price| {
+        let (below, above) = match p.side {
+            Side::Buy => (d.bracket.stop_loss, d.bracket.take_profit),
+            Side::Sell => (d.bracket.take_profit, d.bracket.stop_loss),
+        };
+        below.is_none_or(|b| b < reference) && above.is_none_or(|a| a > reference)
+    };
+    let reference = d.limit_price.or(d.trigger_price).unwrap_or(p.last.0);
+    let fits = p.quantity.in_window().is_ok()
+        && d.limit_price.is_some() == d.order_type.has_limit()
+        && d.trigger_price.is_some() == d.order_type.has_trigger()
+        && price(d.limit_price)
+        && price(d.trigger_price)
+        && price(d.bracket.stop_loss)
+        && price(d.bracket.take_profit)
+        && (p.increase.is_zero() || reference.is_zero() || bracket_fits(reference));
+    if fits { Ok(()) } else { Err(()) }
+}
+
+fn all_rules(limits: &Limits, p: &Proposal<'_>, risk: &Risk) -> Verdict {
+    let d = &p.signal.decision;
+    if let Some(window) = limits.duplicate_window
+        && let Some((ts, latest)) = risk.latest(p.signal.strategy)
+    {
+        require(latest != d || p.now.since(*ts) >= window, Reason::DuplicateSignal)?;
+    }
+    if limits.session_open {
+        require(matches!(p.session, SessionStatus::Open(_)), Reason::SessionClosed)?;
+    }
+    if limits.tick_and_lot {
+        let tick = p.instrument.tick_size;
+        let prices =
+            [d.limit_price, d.trigger_price, d.bracket.stop_loss, d.bracket.take_profit];
+        let conform = prices.iter().flatten().all(|price| price.is_multiple_of(tick));
+        require(conform, Reason::TickSize)?;
+        let conform = p.closes_all || p.quantity.is_multiple_of(p.instrument.lot_size);
+        require(conform, Reason::LotSize)?;
+    }
+    if let Some(band) = limits.price_band
+        && !p.last.0.is_zero()
+    {
+        let last = i128::from(p.last.0.raw());
+        for price in [d.limit_price, d.trigger_price].into_iter().flatten() {
+            let distance = (i128::from(price.raw()) - last).abs();
+            let near = distance * i128::from(model::fixed::ONE) <= last * i128::from(band);
+            require(near, Reason::PriceBand)?;
+        }
+    }
+    Ok(())
+}
+
+fn entry_rules(
+    limits: &Limits,
+    p: &Proposal<'_>,
+    totals: &Totals,
+    counters: &Counters,
+    strategy: &Counters,
+) -> Verdict {
+    let index = p.signal.decision.instrument.index();
+    let allowed = limits.allow.get(index).copied().unwrap_or(limits.allow.is_empty());
+    let denied = limits.deny.get(index).copied().unwrap_or(false);
+    require(allowed && !denied, Reason::InstrumentDenied)?;
+    if let Some(age) = limits.stale_signal {
+        require(p.now.since(p.signal.ts) <= age, Reason::StaleSignal)?;
+    }
+    require(!p.last.0.is_zero(), Reason::StaleMarketData)?;
+    if let Some(age) = limits.stale_market_data {
+        require(p.now.since(p.last.1) <= age, Reason::StaleMarketData)?;
+    }
+    let overflow = |_| Reason::Overflow;
+    let signed = p.side.signed(p.quantity);
+    let net_after = p.net_of_product.checked_add(signed).map_err(overflow)?;
+    let may_be_short = limits.short_selling == ShortSelling::Allowed
+        && p.signal.decision.product != Product::Delivery;
+    require(may_be_short || p.side == Side::Buy || net_after >= Quantity::ZERO, Reason::ShortSelling)?;
+    if let Some(limit) = limits.order_quantity {
+        require(p.quantity <= limit, Reason::OrderQuantity)?;
+    }
+    let d = &p.signal.decision;
+    let price = d.limit_price.or(d.trigger_price).unwrap_or(p.last.0);
+    let multiplier: Multiplier = p.instrument.multiplier;
+    let notional = Amount::notional(price, p.quantity, multiplier).map_err(overflow)?;
+    money(&limits.order_notional, p.currency, notional, Reason::OrderNotional)?;
+    if let Some(limit) = limits.position_quantity {
+        let after = totals.position.checked_add(signed).map_err(overflow)?;
+        require(after.abs() <= limit, Reason::PositionQuantity)?;
+    }
+    let increase = Amount::notional(price, p.increase, multiplier).map_err(overflow)?;
+    let committed = totals.gross_exposure.checked_add(totals.working).map_err(overflow)?;
+    let exposure = committed.checked_add(increase).map_err(overflow)?;
+    money(&limits.gross_exposure, p.currency, exposure, Reason::GrossExposure)?;
+    if let Some(limit) = limits.open_orders {
+        require(totals.open_orders < limit, Reason::OpenOrders)?;
+    }
+    if let Some(limit) = limits.orders_per_second {
+        require(counters.in_second(p.now) < limit, Reason::OrdersPerSecond)?;
+    }
+    if let Some(limit) = limits.orders_per_day {
+        require(counters.orders_today() < limit, Reason::OrdersPerDay)?;
+    }
+    if let Some(limit) = limits.trades_per_day {
+        require(strategy.entries_today() < limit, Reason::TradesPerDay)?;
+    }
+    if limits.available_cash {
+        let held = p.namespace.gross_exposure.checked_add(p.namespace.working);
+        // A reversal first frees what it closes.
+        let reduce = p.quantity.checked_sub(p.increase).map_err(overflow)?;
+        let freed = Amount::notional(price, reduce, multiplier).map_err(overflow)?;
+        let needed = held
+            .and_then(|held| held.checked_sub(freed))
+            .and_then(|held| held.checked_add(increase))
+            .and_then(|needed| needed.fraction(limits.margin_fraction))
+            .map_err(overflow)?;
+        require(needed <= p.equity, Reason::InsufficientCash)?;
+    }
+    for limit in [&limits.daily_loss, &limits.drawdown].into_iter().flatten() {
+        require(limit.of(p.currency).is_some(), Reason::CurrencyLimitMissing)?;
+    }
+    Ok(())
+}
+
+fn money(
+    limit: &Option<MoneyLimit>,
+    currency: CurrencyIdx,
+    amount: Amount,
+    reason: Reason,
+) -> Verdict {
+    let Some(limit) = limit else { return Ok(()) };
+    let limit = limit.of(currency).ok_or(Reason::CurrencyLimitMissing)?;
+    require(amount <= limit, reason)
+}

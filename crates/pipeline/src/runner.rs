@@ -1,0 +1,92 @@
+//! The strategy runner: hosts the shared strategies and fans their signals out to the namespaces.
+
+use model::ids::{InputId, StrategyIdx};
+use model::market::MarketData;
+use model::reason::Reason;
+use model::signal::Signal;
+use model::time::Timestamp;
+
+use crate::kernel::BrokerMask;
+use crate::strategy_host::{Made, StrategyHost};
+
+/// What reaches the runner.
+#[derive(Debug, Clone, Copy)]
+pub enum RunnerInput<'a> {
+    /// Market data.
+    Market(InputId, &'a MarketData<'a>),
+    /// Time has come to the runner's next timer, or further.
+    Clock(InputId, Timestamp),
+    /// A strategy is enabled or disabled: by an operator, or by the host that measures its time.
+    Switch(StrategyIdx, bool),
+}
+
+/// What the runner produces.
+#[derive(Debug, Clone, Copy)]
+pub enum RunnerOutput {
+    /// A signal for these namespaces.
+    Signal(Signal, BrokerMask),
+    /// A strategy is disabled.
+    StrategyDisabled(StrategyIdx, Reason),
+}
+
+/// The stage. Strategy state is rebuilt by running its inputs again, so [`observe`](Self::observe)
+/// does all that [`step`](Self::step) does but emit.
+#[derive(Debug)]
+pub struct Runner {
+    host: StrategyHost,
+}
+
+impl Runner {
+    /// Over hosted shared strategies.
+    pub fn new(host: StrategyHost) -> Self {
+        Self { host }
+    }
+
+    /// When it next has something to do without new data. A host fires [`RunnerInput::Clock`] then,
+    /// before any input of that time or later.
+    #[inline]
+    pub fn next_due(&self) -> Timestamp {
+        self.host.next_due()
+    }
+
+    #[inline]
+    fn run(&mut self, input: &RunnerInput<'_>) {
+        match input {
+            RunnerInput::Market(id, data) => self.host.market(*id, data),
+            RunnerInput::Clock(id, due) => self.host.fire(*id, *due),
+            RunnerInput::Switch(strategy, enabled) => self.host.switch(*strategy, *enabled),
+        }
+    }
+
+    /// Takes an input without emitting: recovery.
+    pub fn observe(&mut self, input: &RunnerInput<'_>) {
+        self.run(input);
+        self.host.clear_made();
+    }
+
+    /// Takes a recorded output: recovery. A strategy that failed stays disabled even where its
+    /// failure does not repeat.
+    pub fn apply(&mut self, output: &RunnerOutput) {
+        if let RunnerOutput::StrategyDisabled(strategy, _) = output {
+            self.host.switch(*strategy, false);
+        }
+    }
+
+    /// Takes an input and emits what follows from it.
+    #[inline]
+    pub fn step(&mut self, input: &RunnerInput<'_>, out: &mut Vec<RunnerOutput>) {
+        self.run(input);
+        if !self.host.made().is_empty() {
+            out.extend(self.host.made().iter().map(|made| match made {
+                Made::Signal(signal, brokers) => RunnerOutput::Signal(*signal, *brokers),
+                Made::Failed(strategy, reason) => RunnerOutput::StrategyDisabled(*strategy, *reason),
+            }));
+            self.host.clear_made();
+        }
+    }
+
+    /// The hosted strategies.
+    pub fn host(&self) -> &StrategyHost {
+        &self.host
+    }
+}

@@ -1,0 +1,613 @@
+//! Runs strategies: hands them what they subscribed to, gives their decisions an identity, and keeps
+//! one that fails from harming the others.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use model::ids::{NameHash, SourceSession};
+use model::market::MarketData;
+use model::reason::Reason;
+use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions};
+use model::signal::{Action, Decision, OrderType, Product, Side, Signal};
+use model::{
+    Bar, CorrelationId, Depth, InputId, InstrumentIdx, Instruments, Price, Quantity, SignalId,
+    StrategyIdx, Tick, Timestamp,
+};
+use rustc_hash::FxHashMap;
+use strategies::{Context, OwnFill, SessionEvent, Slot, Strategy, TimerRequest};
+
+use crate::bars::BarBuilders;
+use crate::kernel::BrokerMask;
+
+/// A strategy asks for at most this many decisions in one call; more is taken for a fault.
+pub const DECISIONS_PER_CALL_MAX: usize = 4096;
+/// A strategy has at most this many timers at once; more is taken for a fault.
+pub const TIMERS_MAX: usize = 1024;
+
+/// A strategy to be hosted.
+pub struct StrategySetup {
+    /// Its index, by the rank of its id; 0 is reserved.
+    pub index: StrategyIdx,
+    /// Its id.
+    pub name: String,
+    /// Its instruments, in the order of its slots.
+    pub instruments: Vec<InstrumentIdx>,
+    /// What its positions are held as.
+    pub product: Product,
+    /// A warm-up longer than the strategy's own.
+    pub warm_up: u32,
+    /// Whether it may trade from the start.
+    pub enabled: bool,
+    /// The namespaces it sends to.
+    pub brokers: BrokerMask,
+    /// The strategy itself.
+    pub strategy: Box<dyn Strategy>,
+}
+
+/// What the host produced, in order.
+#[derive(Debug, Clone, Copy)]
+pub enum Made {
+    /// A signal, and where it goes.
+    Signal(Signal, BrokerMask),
+    /// A strategy failed and is disabled.
+    Failed(StrategyIdx, Reason),
+}
+
+/// What tells one target from the next: a new limit price is a new target.
+type TargetKey = (Quantity, OrderType, Option<Price>, Option<Price>);
+
+struct Hosted {
+    index: StrategyIdx,
+    name: String,
+    hash: NameHash,
+    product: Product,
+    brokers: BrokerMask,
+    enabled: bool,
+    ticks: bool,
+    sessions: bool,
+    strategy: Box<dyn Strategy>,
+    instruments: Vec<InstrumentIdx>,
+    slots: FxHashMap<InstrumentIdx, Slot>,
+    windows: Vec<Option<SessionWindow>>,
+    /// Inputs that each instrument still needs before decisions count.
+    warm_left: Vec<u32>,
+    /// Own positions, where the strategy runs inside one namespace.
+    positions: Option<Vec<Quantity>>,
+    /// What the strategy has asked its position to be: the base of "opens" and "reduces".
+    believed: Vec<Quantity>,
+    last_target: Vec<Option<TargetKey>>,
+    opener: Vec<CorrelationId>,
+    timers: Vec<TimerRequest>,
+    /// The input of its latest signal and how many it has sent on it.
+    ordinal: (InputId, u32),
+}
+
+#[derive(Clone, Copy)]
+struct Subscriber {
+    host: u32,
+    slot: Slot,
+}
+
+struct GroupClock {
+    group: SessionGroup,
+    status: SessionStatus,
+}
+
+impl GroupClock {
+    fn next_due(&self) -> Timestamp {
+        match self.status {
+            SessionStatus::Open(window) => window.close,
+            SessionStatus::Closed { next_open } => next_open,
+        }
+    }
+    fn window(&self) -> Option<SessionWindow> {
+        match self.status {
+            SessionStatus::Open(window) => Some(window),
+            SessionStatus::Closed { .. } => None,
+        }
+    }
+}
+
+/// Hosts strategies over one source of inputs.
+pub struct StrategyHost {
+    instruments: Arc<Instruments>,
+    sessions: Arc<dyn Sessions>,
+    source: SourceSession,
+    hosted: Vec<Hosted>,
+    tick_subscribers: Vec<Subscriber>,
+    tick_ranges: Vec<(u32, u32)>,
+    bars: BarBuilders,
+    bar_subscribers: Vec<Vec<Subscriber>>,
+    groups: Vec<GroupClock>,
+    group_of: Vec<u32>,
+    next_due: Timestamp,
+    now: Timestamp,
+    input: InputId,
+    decisions: Vec<Decision>,
+    requests: Vec<TimerRequest>,
+    made: Vec<Made>,
+}
+
+impl StrategyHost {
+    /// Hosts `setups`, which run in the order of their indices. `own_positions` is set inside a
+    /// namespace, where a strategy sees its own fills.
+    pub fn new(
+        instruments: Arc<Instruments>,
+        sessions: Arc<dyn Sessions>,
+        source: SourceSession,
+        mut setups: Vec<StrategySetup>,
+        own_positions: bool,
+    ) -> Self {
+        setups.sort_by_key(|s| s.index);
+        let count = instruments.len();
+        let mut by_instrument: Vec<Vec<Subscriber>> = vec![Vec::new(); count];
+        let mut wanted_bars = Vec::new();
+        let mut bar_wishes = Vec::new();
+        let mut used_groups: Vec<SessionGroup> = Vec::new();
+        let mut hosted = Vec::with_capacity(setups.len());
+        for (host, setup) in setups.into_iter().enumerate() {
+            let subscription = setup.strategy.subscription();
+            let slots = setup.instruments.len();
+            for (slot, instrument) in setup.instruments.iter().enumerate() {
+                let subscriber = Subscriber { host: host as u32, slot: Slot(slot as u32) };
+                if subscription.ticks {
+                    by_instrument[instrument.index()].push(subscriber);
+                }
+                for timeframe in &subscription.bars {
+                    wanted_bars.push((*instrument, *timeframe));
+                    bar_wishes.push(((*instrument, *timeframe), subscriber));
+                }
+                used_groups.push(sessions.group(instruments.get(*instrument)));
+            }
+            hosted.push(Hosted {
+                index: setup.index,
+                hash: NameHash::of(&setup.name),
+                name: setup.name,
+                product: setup.product,
+                brokers: setup.brokers,
+                enabled: setup.enabled,
+                ticks: subscription.ticks,
+                sessions: subscription.sessions,
+                strategy: setup.strategy,
+                slots: setup
+                    .instruments
+                    .iter()
+                    .enumerate()
+                    .map(|(slot, i)| (*i, Slot(slot as u32)))
+                    .collect(),
+                instruments: setup.instruments,
+                windows: vec![None; slots],
+                warm_left: vec![subscription.warm_up.max(setup.warm_up); slots],
+                positions: own_positions.then(|| vec![Quantity::ZERO; slots]),
+                believed: vec![Quantity::ZERO; slots],
+                last_target: vec![None; slots],
+                opener: vec![CorrelationId::default(); slots],
+                timers: Vec::new(),
+                ordinal: (InputId(u64::MAX), 0),
+            });
+        }
+        let bars = BarBuilders::new(wanted_bars, count);
+        let bar_subscribers = (0..bars.len())
+            .map(|b| bar_wishes.iter().filter(|w| w.0 == bars.pair(b)).map(|w| w.1).collect())
+            .collect();
+        let mut tick_subscribers = Vec::new();
+        let tick_ranges = by_instrument
+            .into_iter()
+            .map(|list| {
+                let from = tick_subscribers.len() as u32;
+                tick_subscribers.extend(list);
+                (from, tick_subscribers.len() as u32)
+            })
+            .collect();
+        used_groups.sort_unstable();
+        used_groups.dedup();
+        let group_of = instruments
+            .iter()
+            .map(|(_, i)| {
+                used_groups.binary_search(&sessions.group(i)).map_or(u32::MAX, |g| g as u32)
+            })
+            .collect();
+        let never = SessionStatus::Closed { next_open: Timestamp::MIN };
+        let groups: Vec<_> =
+            used_groups.into_iter().map(|group| GroupClock { group, status: never }).collect();
+        // The first input, whenever it comes, finds the sessions' state due for a look.
+        let next_due = if groups.is_empty() { Timestamp::MAX } else { Timestamp::MIN };
+        Self {
+            instruments,
+            sessions,
+            source,
+            hosted,
+            tick_subscribers,
+            tick_ranges,
+            bars,
+            bar_subscribers,
+            groups,
+            group_of,
+            next_due,
+            now: Timestamp::MIN,
+            input: InputId(0),
+            decisions: Vec::new(),
+            requests: Vec::new(),
+            made: Vec::new(),
+        }
+    }
+
+    /// True when nothing is hosted.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.hosted.is_empty()
+    }
+
+    /// When it next has something to do without new data.
+    #[inline]
+    pub fn next_due(&self) -> Timestamp {
+        self.next_due
+    }
+
+    /// What was produced since it was last cleared, in order.
+    #[inline]
+    pub fn made(&self) -> &[Made] {
+        &self.made
+    }
+
+    /// Forgets what was produced.
+    #[inline]
+    pub fn clear_made(&mut self) {
+        self.made.clear();
+    }
+
+    /// The names of the hosted strategies that may not trade.
+    pub fn disabled(&self) -> impl Iterator<Item = &str> {
+        self.hosted.iter().filter(|h| !h.enabled).map(|h| h.name.as_str())
+    }
+
+    /// The saved states of the strategies, by name.
+    pub fn save(&self) -> Result<Vec<(String, Vec<u8>)>, strategies::StateError> {
+        self.hosted.iter().map(|h| Ok((h.name.clone(), h.strategy.save()?))).collect()
+    }
+
+    /// Lets a strategy trade, or keeps it from it.
+    pub fn switch(&mut self, strategy: StrategyIdx, enabled: bool) {
+        if let Some(hosted) = self.hosted.iter_mut().find(|h| h.index == strategy) {
+            hosted.enabled = enabled;
+        }
+    }
+
+    /// Market data has arrived. Timers due at or before it must have been fired.
+    #[inline]
+    pub fn market(&mut self, input: InputId, data: &MarketData<'_>) {
+        self.input = input;
+        self.now = self.now.max(data.ts());
+        match data {
+            MarketData::Tick(tick, depth) => self.tick(tick, *depth),
+            MarketData::Bar(bar) => self.bar(bar),
+        }
+    }
+
+    #[inline]
+    fn tick(&mut self, tick: &Tick, depth: Option<&Depth>) {
+        if !self.bars.is_empty() {
+            let builders = self.bars.of(tick.instrument);
+            if !builders.is_empty() {
+                self.build_bars(builders, tick);
+            }
+        }
+        self.deliver_tick(tick, depth);
+    }
+
+    fn build_bars(&mut self, builders: std::ops::Range<usize>, tick: &Tick) {
+        if let Some(window) = self.window_of(tick.instrument) {
+            for builder in builders {
+                self.bars.add_tick(builder, self.now, window, tick);
+            }
+            self.next_due = self.next_due.min(self.bars.next_due());
+        }
+    }
+
+    fn window_of(&self, instrument: InstrumentIdx) -> Option<SessionWindow> {
+        self.groups.get(self.group_of[instrument.index()] as usize).and_then(GroupClock::window)
+    }
+
+    fn bar(&mut self, bar: &Bar) {
+        // Strategies on ticks see a bar's close as one tick.
+        let tick = Tick {
+            ts: bar.close_ts,
+            exchange_ts: bar.close_ts,
+            price: bar.close,
+            quantity: bar.volume,
+            open_interest: bar.open_interest,
+            instrument: bar.instrument,
+            ..Tick::default()
+        };
+        self.deliver_tick(&tick, None);
+        // A bar that ends with its session arrives at the instant of the close.
+        let group = self.groups.get(self.group_of[bar.instrument.index()] as usize);
+        let window = group.and_then(|g| match self.sessions.status(g.group, bar.open_ts) {
+            SessionStatus::Open(window) => Some(window),
+            SessionStatus::Closed { .. } => None,
+        });
+        for builder in self.bars.of(bar.instrument) {
+            let (_, timeframe) = self.bars.pair(builder);
+            if timeframe == bar.timeframe {
+                self.deliver_bar(builder, bar, None);
+            } else if timeframe > bar.timeframe
+                && let Some(window) = window
+                && let Some(whole) = self.bars.add_bar(builder, window, bar)
+            {
+                self.deliver_bar(builder, &whole, None);
+            }
+        }
+        self.next_due = self.next_due.min(self.bars.next_due());
+    }
+
+    #[inline]
+    fn deliver_tick(&mut self, tick: &Tick, depth: Option<&Depth>) {
+        let (from, to) = self.tick_ranges[tick.instrument.index()];
+        let mut at = from;
+        while at < to {
+            // One guard around the whole list: `at` tells who was running.
+            let run = catch_unwind(AssertUnwindSafe(|| {
+                while at < to {
+                    let Subscriber { host, slot } = self.tick_subscribers[at as usize];
+                    self.call(host as usize, None, |strategy, ctx| match depth {
+                        None => strategy.on_tick(slot, tick, ctx),
+                        Some(depth) => strategy.on_depth(slot, tick, depth, ctx),
+                    });
+                    let left = &mut self.hosted[host as usize].warm_left[slot.index()];
+                    *left = left.saturating_sub(1);
+                    at += 1;
+                }
+            }));
+            if run.is_err() {
+                self.fail(self.tick_subscribers[at as usize].host as usize, Reason::StrategyPanic);
+                at += 1;
+            }
+        }
+    }
+
+    fn deliver_bar(&mut self, builder: usize, bar: &Bar, due: Option<Timestamp>) {
+        for i in 0..self.bar_subscribers[builder].len() {
+            let Subscriber { host, slot } = self.bar_subscribers[builder][i];
+            self.guarded(host as usize, due, |strategy, ctx| strategy.on_bar(slot, bar, ctx));
+            let hosted = &mut self.hosted[host as usize];
+            if !hosted.ticks {
+                let left = &mut hosted.warm_left[slot.index()];
+                *left = left.saturating_sub(1);
+            }
+        }
+    }
+
+    /// An execution of one of the strategies' own orders.
+    pub fn fill(&mut self, strategy: StrategyIdx, instrument: InstrumentIdx, fill: &OwnFill) {
+        let Some(host) = self.hosted.iter().position(|h| h.index == strategy) else { return };
+        let hosted = &mut self.hosted[host];
+        let Some(slot) = hosted.slots.get(&instrument).copied() else { return };
+        if fill.product != hosted.product {
+            return;
+        }
+        if let Some(positions) = &mut hosted.positions {
+            positions[slot.index()] = fill.position;
+            // What the strategy holds is what it knows, not what it asked for.
+            hosted.believed[slot.index()] = fill.position;
+            self.guarded(host, None, |strategy, ctx| strategy.on_fill(slot, fill, ctx));
+        }
+    }
+
+    /// Time has come to `due`, the value of [`next_due`](Self::next_due) or later: fires every
+    /// timer that is due, in the order bars, sessions, strategies' own.
+    pub fn fire(&mut self, input: InputId, due: Timestamp) {
+        self.input = input;
+        self.now = self.now.max(due);
+        while let Some((builder, bar)) = self.bars.pop_due(due) {
+            self.deliver_bar(builder, &bar, Some(due));
+        }
+        for g in 0..self.groups.len() {
+            if self.groups[g].next_due() <= due {
+                let status = self.sessions.status(self.groups[g].group, due);
+                self.groups[g].status = status;
+                // A calendar whose answer is over already would be asked for ever.
+                if self.groups[g].next_due() <= due {
+                    self.groups[g].status = SessionStatus::Closed { next_open: Timestamp::MAX };
+                }
+                self.deliver_session(g, due);
+            }
+        }
+        for host in 0..self.hosted.len() {
+            // In the order of (due, id); a timer set meanwhile waits for the next round.
+            let mut fired: Vec<TimerRequest> = Vec::new();
+            self.hosted[host].timers.retain(|t| {
+                let now = t.due <= due;
+                if now {
+                    fired.push(*t);
+                }
+                !now
+            });
+            fired.sort_unstable_by_key(|t| (t.due, t.id));
+            for timer in fired {
+                self.guarded(host, Some(due), |strategy, ctx| strategy.on_timer(timer.id, ctx));
+            }
+        }
+        self.refresh_due();
+    }
+
+    fn deliver_session(&mut self, group: usize, due: Timestamp) {
+        let window = self.groups[group].window();
+        let event = window.map_or(SessionEvent::Close, SessionEvent::Open);
+        for host in 0..self.hosted.len() {
+            for slot in 0..self.hosted[host].instruments.len() {
+                let instrument = self.hosted[host].instruments[slot];
+                if self.group_of[instrument.index()] as usize != group {
+                    continue;
+                }
+                self.hosted[host].windows[slot] = window;
+                if self.hosted[host].sessions {
+                    let slot = Slot(slot as u32);
+                    self.guarded(host, Some(due), |s, ctx| s.on_session(slot, event, ctx));
+                }
+            }
+        }
+    }
+
+    fn refresh_due(&mut self) {
+        let groups = self.groups.iter().map(GroupClock::next_due).min();
+        let timers = self.hosted.iter().flat_map(|h| h.timers.iter().map(|t| t.due)).min();
+        self.next_due = self
+            .bars
+            .next_due()
+            .min(groups.unwrap_or(Timestamp::MAX))
+            .min(timers.unwrap_or(Timestamp::MAX));
+    }
+
+    fn guarded(
+        &mut self,
+        host: usize,
+        due: Option<Timestamp>,
+        f: impl FnOnce(&mut dyn Strategy, &mut Context<'_>),
+    ) {
+        if catch_unwind(AssertUnwindSafe(|| self.call(host, due, f))).is_err() {
+            self.fail(host, Reason::StrategyPanic);
+        }
+    }
+
+    #[inline]
+    fn call(
+        &mut self,
+        host: usize,
+        due: Option<Timestamp>,
+        f: impl FnOnce(&mut dyn Strategy, &mut Context<'_>),
+    ) {
+        let hosted = &mut self.hosted[host];
+        if !hosted.enabled {
+            return;
+        }
+        let mut ctx = Context::new(
+            self.now,
+            &self.instruments,
+            &hosted.instruments,
+            &hosted.windows,
+            hosted.positions.as_deref(),
+            &mut self.decisions,
+            &mut self.requests,
+        );
+        f(hosted.strategy.as_mut(), &mut ctx);
+        if !self.decisions.is_empty() || !self.requests.is_empty() {
+            self.collect(host, due);
+        }
+    }
+
+    fn fail(&mut self, host: usize, reason: Reason) {
+        self.decisions.clear();
+        self.requests.clear();
+        let hosted = &mut self.hosted[host];
+        hosted.enabled = false;
+        hosted.timers.clear();
+        self.made.push(Made::Failed(hosted.index, reason));
+        self.refresh_due();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn collect(&mut self, host: usize, due: Option<Timestamp>) {
+        let fault = self.decisions.len() > DECISIONS_PER_CALL_MAX
+            || self.hosted[host].timers.len() + self.requests.len() > TIMERS_MAX
+            || self.decisions.iter().any(|d| !self.hosted[host].slots.contains_key(&d.instrument));
+        if fault {
+            self.fail(host, Reason::InvalidSignal);
+            return;
+        }
+        let hosted = &mut self.hosted[host];
+        for request in self.requests.drain(..) {
+            hosted.timers.retain(|t| t.id != request.id);
+            hosted.timers.push(request);
+            self.next_due = self.next_due.min(request.due);
+        }
+        for decision in self.decisions.drain(..) {
+            let Some(slot) = hosted.slots.get(&decision.instrument) else { continue };
+            if hosted.warm_left[slot.index()] > 0 {
+                continue;
+            }
+            let Some(correlation) =
+                hosted.relate(slot.index(), &decision, self.source, self.input, due)
+            else {
+                continue;
+            };
+            if hosted.ordinal.0 != self.input {
+                hosted.ordinal = (self.input, 0);
+            }
+            let ordinal = hosted.ordinal.1;
+            hosted.ordinal.1 += 1;
+            let signal = Signal {
+                id: SignalId::derive(hosted.hash, self.source, self.input, ordinal),
+                correlation,
+                strategy: hosted.index,
+                input: self.input,
+                ordinal,
+                ts: self.now,
+                decision: Decision { product: hosted.product, ..decision },
+            };
+            self.made.push(Made::Signal(signal, hosted.brokers));
+        }
+    }
+}
+
+impl Hosted {
+    /// The chain that a decision belongs to: one that opens, adds or reverses starts one, one that
+    /// only reduces keeps the opener's. `None` for a target that says nothing new.
+    fn relate(
+        &mut self,
+        slot: usize,
+        decision: &Decision,
+        source: SourceSession,
+        input: InputId,
+        due: Option<Timestamp>,
+    ) -> Option<CorrelationId> {
+        let believed = self.believed[slot];
+        let wanted = match decision.action {
+            Action::Target { quantity } => {
+                let key =
+                    (quantity, decision.order_type, decision.limit_price, decision.trigger_price);
+                if self.last_target[slot] == Some(key) {
+                    return None;
+                }
+                self.last_target[slot] = Some(key);
+                quantity
+            }
+            Action::Enter { side, quantity } => {
+                self.last_target[slot] = None;
+                believed.checked_add(side.signed(quantity)).unwrap_or(believed)
+            }
+            Action::Exit { quantity } => {
+                self.last_target[slot] = None;
+                let part = quantity.unwrap_or(believed.abs()).raw().clamp(0, believed.abs().raw());
+                let step = Side::of(believed).signed(Quantity::from_raw(part));
+                believed.checked_sub(step).unwrap_or(Quantity::ZERO)
+            }
+        };
+        self.believed[slot] = wanted;
+        let only_reduces = wanted.is_zero()
+            || (wanted.signum() == believed.signum() && wanted.abs() <= believed.abs());
+        if !only_reduces || self.opener[slot] == CorrelationId::default() {
+            self.opener[slot] = match due {
+                None => CorrelationId::of_decision(self.hash, source, input),
+                Some(due) => CorrelationId::of_timed_decision(self.hash, source, due.nanos()),
+            };
+        }
+        Some(self.opener[slot])
+    }
+}
+
+/// Used by tests and by hosts that read saved states.
+impl std::fmt::Debug for StrategyHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StrategyHost")
+            .field("now", &self.now)
+            .field("input", &self.input)
+            .field("bars", &self.bars)
+            .field("hosted", &self.hosted.iter().map(|h| {
+                (&h.name, h.enabled, &h.believed, &h.last_target, &h.opener, &h.warm_left,
+                    &h.timers, &h.positions, h.ordinal, h.strategy.save())
+            }).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+

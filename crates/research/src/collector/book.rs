@@ -1,0 +1,270 @@
+//! What is counted and summed while the events go by.
+
+use std::collections::BTreeMap;
+
+use model::control::TradingState;
+use model::event::Snapshot;
+use model::order::OrderRole;
+use model::reason::Reason;
+use model::session::{Sessions, TradingDay};
+use model::signal::Side;
+use model::{Amount, Date, NumberError, Price, Quantity, Timestamp};
+
+use super::ledger::{Applied, Fill};
+use crate::exact::QuantitySum;
+use crate::sampler::{Point, Sampler};
+use crate::statistics::TradeTotals;
+
+/// Equity at an instant, for the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EquityPoint {
+    /// When.
+    pub ts: Timestamp,
+    /// The equity.
+    pub equity: Amount,
+    /// The highest equity before and at it.
+    pub peak: Amount,
+}
+
+impl Point for EquityPoint {
+    type Height = Amount;
+    fn ts(&self) -> Timestamp {
+        self.ts
+    }
+    fn height(&self) -> Amount {
+        self.equity
+    }
+}
+
+/// The last equity of a trading day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayClose {
+    /// The trading day.
+    pub date: Date,
+    /// Its last equity.
+    pub equity: Amount,
+    /// Whether a position was held at any snapshot or execution of the day.
+    pub held: bool,
+}
+
+/// The money of a namespace in one currency as its snapshots tell it.
+#[derive(Debug, Default)]
+pub struct CurrencyBook {
+    /// The latest snapshot.
+    pub last: Option<Snapshot>,
+    /// One entry per trading day.
+    pub days: Vec<DayClose>,
+    /// The equity, thinned.
+    pub curve: Sampler<EquityPoint>,
+    traded: bool,
+}
+
+impl CurrencyBook {
+    /// A position was opened, changed or closed.
+    pub fn traded(&mut self) {
+        self.traded = true;
+    }
+
+    /// Takes a snapshot of the trading day `date`.
+    pub fn snapshot(&mut self, date: Date, ts: Timestamp, snapshot: &Snapshot) {
+        self.last = Some(*snapshot);
+        let held = std::mem::take(&mut self.traded) || !snapshot.gross_exposure.is_zero();
+        match self.days.last_mut() {
+            Some(day) if day.date >= date => {
+                day.equity = snapshot.equity;
+                day.held |= held;
+            }
+            _ => self.days.push(DayClose {
+                date,
+                equity: snapshot.equity,
+                held,
+            }),
+        }
+        self.curve.record(EquityPoint {
+            ts,
+            equity: snapshot.equity,
+            peak: snapshot.peak,
+        });
+    }
+}
+
+/// Finds the trading day of ascending instants without asking the calendar each time.
+pub struct DayFinder<'a> {
+    sessions: &'a dyn Sessions,
+    day: Option<TradingDay>,
+}
+
+impl<'a> DayFinder<'a> {
+    /// Over a calendar.
+    pub fn new(sessions: &'a dyn Sessions) -> Self {
+        Self {
+            sessions,
+            day: None,
+        }
+    }
+    /// The trading day's date.
+    pub fn date(&mut self, ts: Timestamp) -> Date {
+        match self.day {
+            Some(day) if day.start <= ts && ts < day.end => day.date,
+            _ => self.day.insert(self.sessions.trading_day(ts)).date,
+        }
+    }
+}
+
+/// Sums of one strategy in one instrument.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Signals.
+    pub signals: u64,
+    /// Signals that were refused.
+    pub rejected: u64,
+    /// Orders.
+    pub orders: u64,
+    /// Executions.
+    pub fills: u64,
+    /// Sum of the executions' quantities.
+    pub traded_quantity: QuantitySum,
+    /// Sum of the executions' notionals.
+    pub traded_value: Amount,
+    /// Sales minus purchases, without charges.
+    pub cash_flow: Amount,
+    /// Profit of what was closed, before charges.
+    pub realised: Amount,
+    /// Profit of what is open at the last price.
+    pub unrealised: Amount,
+    /// Charges.
+    pub charges: Amount,
+    /// Closed trades.
+    pub trades: TradeTotals,
+}
+
+impl Cell {
+    /// Books an execution.
+    pub fn fill(&mut self, fill: &Fill, applied: &Applied) -> Result<(), NumberError> {
+        self.fills += 1;
+        self.traded_quantity.add(fill.quantity);
+        self.traded_value = self.traded_value.checked_add(applied.notional)?;
+        self.cash_flow = match fill.side {
+            Side::Buy => self.cash_flow.checked_sub(applied.notional)?,
+            Side::Sell => self.cash_flow.checked_add(applied.notional)?,
+        };
+        self.realised = self.realised.checked_add(applied.realised)?;
+        self.charges = self.charges.checked_add(fill.charges)?;
+        if let Some(trade) = &applied.closed {
+            self.trades
+                .add(trade.net, trade.closed.since(trade.opened))?;
+        }
+        Ok(())
+    }
+
+    /// Adds another cell.
+    pub fn merge(&mut self, other: &Self) -> Result<(), NumberError> {
+        self.signals += other.signals;
+        self.rejected += other.rejected;
+        self.orders += other.orders;
+        self.fills += other.fills;
+        self.traded_quantity.0 = self
+            .traded_quantity
+            .0
+            .saturating_add(other.traded_quantity.0);
+        self.traded_value = self.traded_value.checked_add(other.traded_value)?;
+        self.cash_flow = self.cash_flow.checked_add(other.cash_flow)?;
+        self.realised = self.realised.checked_add(other.realised)?;
+        self.unrealised = self.unrealised.checked_add(other.unrealised)?;
+        self.charges = self.charges.checked_add(other.charges)?;
+        self.trades.merge(&other.trades)
+    }
+
+    /// Realised + unrealised − charges.
+    pub fn net(&self) -> Result<Amount, NumberError> {
+        self.realised
+            .checked_add(self.unrealised)?
+            .checked_sub(self.charges)
+    }
+}
+
+/// Event counts of one namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Signals as they reached the namespace.
+    pub signals: u64,
+    /// Signals that passed.
+    pub validated: u64,
+    /// Refused signals by reason code.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Signals of which only the reducing part passed, by reason code.
+    pub entries_refused: BTreeMap<&'static str, u64>,
+    /// Signals that waited for working orders to be cancelled.
+    pub deferred: u64,
+    /// Orders.
+    pub orders: u64,
+    /// Orders by the status that ended them; those without end are `open`.
+    pub orders_by_status: BTreeMap<&'static str, u64>,
+    /// Orders by the reason code that ended them.
+    pub orders_by_reason: BTreeMap<&'static str, u64>,
+    /// Executions.
+    pub fills: u64,
+    /// Positions that were closed by schedule or command, by reason code.
+    pub square_offs: BTreeMap<&'static str, u64>,
+    /// Alerts by reason code.
+    pub alerts: BTreeMap<&'static str, u64>,
+}
+
+/// Adds one under a code.
+pub fn count(map: &mut BTreeMap<&'static str, u64>, code: &'static str) {
+    *map.entry(code).or_default() += 1;
+}
+
+/// Something that whoever reads the report should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incident {
+    /// When.
+    pub ts: Timestamp,
+    /// What.
+    pub what: IncidentKind,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What kind of thing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncidentKind {
+    /// The trading state changed.
+    State {
+        /// To this.
+        to: TradingState,
+        /// By a rule, not by an operator.
+        automatic: bool,
+    },
+    /// A strategy was switched.
+    Strategy {
+        /// Which.
+        strategy: model::StrategyIdx,
+        /// Whether it may trade now.
+        enabled: bool,
+    },
+    /// An alert.
+    Alert {
+        /// About which order.
+        order: Option<model::OrderId>,
+        /// About which strategy.
+        strategy: Option<model::StrategyIdx>,
+    },
+}
+
+/// An execution as a mark on a price chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FillMark {
+    /// When.
+    pub ts: Timestamp,
+    /// Whose.
+    pub strategy: model::StrategyIdx,
+    /// Buy or sell.
+    pub side: Side,
+    /// How much.
+    pub quantity: Quantity,
+    /// At what price.
+    pub price: Price,
+    /// What its order was for.
+    pub role: OrderRole,
+}

@@ -1,0 +1,449 @@
+//! Turns the events of a run into its CSV files and its totals, in one pass.
+//!
+//! Rows are written as soon as they are final, so that memory does not grow with the run: what is
+//! kept are live orders and waiting signals, sums per strategy and instrument, one closing equity
+//! per day, and bounded samples for the pictures. `trades.csv` holds every closed trade; the report
+//! shows the first [`TRADES_MAX`].
+
+pub mod book;
+mod files;
+pub mod ledger;
+mod orders;
+mod result;
+mod signals;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use model::event::{Event, EventBody, OrderStep, Snapshot};
+use model::ids::StrategyIdx;
+use model::instrument::InstrumentIdx;
+use model::money::CurrencyIdx;
+use model::order::{OrderChange, OrderIntent};
+use model::session::Sessions;
+use model::{Amount, Timestamp};
+
+use self::book::{Cell, Counts, CurrencyBook, DayFinder, FillMark, Incident, IncidentKind, count};
+use self::files::Table;
+use self::ledger::{Fill, Ledger, RoundTrip};
+use self::orders::{OrderFiles, Orders, multiplier};
+use self::signals::{Outcome, SignalFile, WaitingSignals};
+use crate::error::OutputError;
+use crate::exact::QuantitySum;
+use crate::log_hash::Names;
+use crate::sampler::Thinned;
+
+pub use self::result::{BrokerResult, Collected, CurrencyResult, OpenRow};
+
+/// Closed trades of a namespace that are kept for the report; all are in `trades.csv`.
+pub const TRADES_MAX: usize = 2_000;
+/// Executions of an instrument in a namespace that are marked on its price chart.
+pub const MARKS_MAX: usize = 1_000;
+/// State changes and alerts of a namespace that are kept for the report.
+pub const INCIDENTS_MAX: usize = 200;
+
+const EQUITY: &[&str] = &[
+    "ts",
+    "broker",
+    "currency",
+    "cash_flow",
+    "realised",
+    "unrealised",
+    "charges",
+    "equity",
+    "drawdown",
+    "gross_exposure",
+];
+const TRADES: &[&str] = &[
+    "opened",
+    "closed",
+    "broker",
+    "strategy",
+    "instrument",
+    "product",
+    "side",
+    "max_quantity",
+    "entry_price",
+    "exit_price",
+    "gross",
+    "charges",
+    "net",
+    "currency",
+    "held_seconds",
+    "executions",
+    "exit_role",
+    "correlation_id",
+];
+
+/// A namespace of the run.
+#[derive(Clone, Copy)]
+pub struct SpaceSpec<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The currency of its totals.
+    pub base: CurrencyIdx,
+    /// Cash at the start, by currency; none where the slice ends earlier.
+    pub starting_cash: &'a [Amount],
+    /// Its calendar: when a trading day ends.
+    pub sessions: &'a dyn Sessions,
+}
+
+/// One namespace while the run goes on.
+struct Space<'a> {
+    spec: SpaceSpec<'a>,
+    days: DayFinder<'a>,
+    counts: Counts,
+    traded_quantity: QuantitySum,
+    signals: WaitingSignals,
+    orders: Orders,
+    ledger: Ledger,
+    cells: BTreeMap<(StrategyIdx, InstrumentIdx), Cell>,
+    /// By currency.
+    books: Vec<CurrencyBook>,
+    trades: Vec<RoundTrip>,
+    marks: BTreeMap<InstrumentIdx, Thinned<FillMark>>,
+    incidents: Vec<Incident>,
+    incidents_seen: u64,
+}
+
+/// Consumes the events of a run, of all its namespaces, in order.
+pub struct Collector<'a> {
+    names: Names<'a>,
+    signal_file: SignalFile,
+    order_files: OrderFiles,
+    equity_file: Table,
+    trade_file: Table,
+    spaces: Vec<Space<'a>>,
+}
+
+impl<'a> Collector<'a> {
+    /// Creates the CSV files in `dir`. Namespaces are addressed by their position in `spaces`.
+    pub fn create(
+        dir: &Path,
+        names: Names<'a>,
+        spaces: &[SpaceSpec<'a>],
+    ) -> Result<Self, OutputError> {
+        let currencies = names.instruments.currencies().len();
+        let space = |spec: &SpaceSpec<'a>| Space {
+            spec: *spec,
+            days: DayFinder::new(spec.sessions),
+            counts: Counts::default(),
+            traded_quantity: QuantitySum::default(),
+            signals: WaitingSignals::default(),
+            orders: Orders::default(),
+            ledger: Ledger::default(),
+            cells: BTreeMap::new(),
+            books: (0..currencies).map(|_| CurrencyBook::default()).collect(),
+            trades: Vec::new(),
+            marks: BTreeMap::new(),
+            incidents: Vec::new(),
+            incidents_seen: 0,
+        };
+        Ok(Self {
+            names,
+            signal_file: SignalFile::create(dir)?,
+            order_files: OrderFiles::create(dir)?,
+            equity_file: Table::create(dir, "equity.csv", EQUITY)?,
+            trade_file: Table::create(dir, "trades.csv", TRADES)?,
+            spaces: spaces.iter().map(space).collect(),
+        })
+    }
+
+    /// Takes the next event of a namespace.
+    pub fn on_event(&mut self, namespace: usize, event: &Event) -> Result<(), OutputError> {
+        let space = self
+            .spaces
+            .get_mut(namespace)
+            .ok_or(OutputError::UnknownNamespace(namespace))?;
+        let (names, broker) = (&self.names, space.spec.name);
+        let ts = event.ts;
+        match &event.body {
+            EventBody::SignalRaw(signal) => {
+                space.counts.signals += 1;
+                space
+                    .cell(signal.strategy, signal.decision.instrument)
+                    .signals += 1;
+                self.signal_file.raw(&mut space.signals, signal);
+            }
+            EventBody::SignalDeferred(signal) => {
+                space.counts.deferred += 1;
+                self.signal_file.deferred(&mut space.signals, signal);
+            }
+            EventBody::SignalValidated(validated) => {
+                space.counts.validated += 1;
+                if let Some(reason) = validated.entry_refused {
+                    count(&mut space.counts.entries_refused, reason.code());
+                }
+                let outcome = Outcome::Validated(validated);
+                self.signal_file
+                    .outcome(&mut space.signals, names, broker, ts, outcome)?;
+            }
+            EventBody::SignalRejected(refused) => {
+                count(&mut space.counts.rejected, refused.reason.code());
+                space.cell(refused.strategy, refused.instrument).rejected += 1;
+                let outcome = Outcome::Rejected(refused);
+                self.signal_file
+                    .outcome(&mut space.signals, names, broker, ts, outcome)?;
+            }
+            EventBody::OrderSubmitted(intent) => {
+                multiplier(names, intent.instrument)?;
+                space.counts.orders += 1;
+                space.cell(intent.strategy, intent.instrument).orders += 1;
+                self.order_files.submitted(&mut space.orders, intent);
+            }
+            EventBody::OrderChanged(step) => self.on_step(namespace, ts, step)?,
+            EventBody::SquareOff { begins, reason, .. } => {
+                if *begins {
+                    count(&mut space.counts.square_offs, reason.code());
+                }
+            }
+            // The broker's answer arrives as a step of the order.
+            EventBody::ModifyRequested { .. } => {}
+            EventBody::Snapshot(snapshot) => self.on_snapshot(namespace, ts, snapshot)?,
+            EventBody::StateChanged {
+                from: _,
+                to,
+                reason,
+                automatic,
+            } => {
+                let what = IncidentKind::State {
+                    to: *to,
+                    automatic: *automatic,
+                };
+                space.incident(Incident {
+                    ts,
+                    what,
+                    reason: *reason,
+                });
+            }
+            EventBody::StrategySwitched {
+                strategy,
+                enabled,
+                reason,
+            } => {
+                let what = IncidentKind::Strategy {
+                    strategy: *strategy,
+                    enabled: *enabled,
+                };
+                space.incident(Incident {
+                    ts,
+                    what,
+                    reason: *reason,
+                });
+            }
+            EventBody::Alert {
+                reason,
+                order,
+                strategy,
+            } => {
+                count(&mut space.counts.alerts, reason.code());
+                let what = IncidentKind::Alert {
+                    order: *order,
+                    strategy: *strategy,
+                };
+                space.incident(Incident {
+                    ts,
+                    what,
+                    reason: *reason,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn on_step(
+        &mut self,
+        namespace: usize,
+        ts: Timestamp,
+        step: &OrderStep,
+    ) -> Result<(), OutputError> {
+        let Some(space) = self.spaces.get_mut(namespace) else {
+            return Ok(());
+        };
+        let broker = space.spec.name;
+        let (intent, ended) =
+            self.order_files
+                .changed(&mut space.orders, &self.names, broker, ts, step)?;
+        if let Some(status) = ended {
+            count(&mut space.counts.orders_by_status, status.name());
+        }
+        match step.change {
+            OrderChange::Filled(execution) => self.on_fill(namespace, ts, &intent, &execution)?,
+            OrderChange::Cancelled(reason)
+            | OrderChange::Rejected(reason)
+            | OrderChange::Expired(reason)
+            | OrderChange::Failed(reason) => {
+                count(&mut space.counts.orders_by_reason, reason.code());
+            }
+            OrderChange::Acknowledged
+            | OrderChange::Triggered
+            | OrderChange::Modified { .. }
+            | OrderChange::CancelRequested(_)
+            | OrderChange::CancelRefused
+            | OrderChange::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn on_fill(
+        &mut self,
+        namespace: usize,
+        ts: Timestamp,
+        intent: &OrderIntent,
+        execution: &model::order::Execution,
+    ) -> Result<(), OutputError> {
+        let Some(space) = self.spaces.get_mut(namespace) else {
+            return Ok(());
+        };
+        let broker = space.spec.name;
+        let fill = Fill {
+            key: (intent.strategy, intent.instrument, intent.product),
+            ts,
+            side: intent.side,
+            quantity: execution.quantity,
+            price: execution.price,
+            multiplier: multiplier(&self.names, intent.instrument)?,
+            charges: execution.charges,
+            role: intent.role,
+            correlation: intent.correlation,
+        };
+        let sum = OutputError::number;
+        let applied = space
+            .ledger
+            .apply(&fill)
+            .map_err(sum("a position's cost"))?;
+        space.counts.fills += 1;
+        space.traded_quantity.add(fill.quantity);
+        space
+            .cell(intent.strategy, intent.instrument)
+            .fill(&fill, &applied)
+            .map_err(sum("a strategy's executions"))?;
+        let currency = self.names.instruments.currency(intent.instrument);
+        if let Some(book) = space.books.get_mut(currency.index()) {
+            book.traded();
+        }
+        let mark = FillMark {
+            ts,
+            strategy: intent.strategy,
+            side: fill.side,
+            quantity: fill.quantity,
+            price: fill.price,
+            role: fill.role,
+        };
+        let marks = || Thinned::new(MARKS_MAX);
+        space
+            .marks
+            .entry(intent.instrument)
+            .or_insert_with(marks)
+            .push(mark);
+        self.order_files
+            .fill(&self.names, broker, ts, intent, execution, applied.notional)?;
+        if let Some(trade) = applied.closed {
+            if space.trades.len() < TRADES_MAX {
+                space.trades.push(trade);
+            }
+            write_trade(&mut self.trade_file, &self.names, broker, &trade)?;
+        }
+        Ok(())
+    }
+
+    fn on_snapshot(
+        &mut self,
+        namespace: usize,
+        ts: Timestamp,
+        snapshot: &Snapshot,
+    ) -> Result<(), OutputError> {
+        let Some(space) = self.spaces.get_mut(namespace) else {
+            return Ok(());
+        };
+        let drawdown = snapshot
+            .peak
+            .checked_sub(snapshot.equity)
+            .map_err(OutputError::number("peak minus equity"))?;
+        self.equity_file
+            .row()
+            .put(ts)
+            .text(space.spec.name)
+            .text(self.names.currency(snapshot.currency))
+            .put(snapshot.cash_flow)
+            .put(snapshot.realised)
+            .put(snapshot.unrealised)
+            .put(snapshot.charges)
+            .put(snapshot.equity)
+            .put(drawdown)
+            .put(snapshot.gross_exposure)
+            .end()?;
+        let date = space.days.date(ts);
+        if let Some(book) = space.books.get_mut(snapshot.currency.index()) {
+            book.snapshot(date, ts, snapshot);
+        }
+        Ok(())
+    }
+
+    /// Ends the run: writes the rows of signals and orders that are still open and all that is
+    /// buffered, and marks open positions at the last prices (by instrument; zero for none).
+    pub fn finish(mut self, last_prices: &[model::Price]) -> Result<Collected, OutputError> {
+        let mut brokers = Vec::with_capacity(self.spaces.len());
+        for mut space in std::mem::take(&mut self.spaces) {
+            let broker = space.spec.name;
+            let waiting = std::mem::take(&mut space.signals);
+            let undecided = self
+                .signal_file
+                .finish_space(waiting, &self.names, broker)?;
+            let orders = std::mem::take(&mut space.orders);
+            let open = self.order_files.finish_space(orders, &self.names, broker)?;
+            if open > 0 {
+                space.counts.orders_by_status.insert("open", open);
+            }
+            brokers.push(result::broker(space, &self.names, last_prices, undecided)?);
+        }
+        self.signal_file.finish()?;
+        self.order_files.finish()?;
+        self.equity_file.finish()?;
+        self.trade_file.finish()?;
+        Ok(Collected { brokers })
+    }
+}
+
+impl Space<'_> {
+    fn cell(&mut self, strategy: StrategyIdx, instrument: InstrumentIdx) -> &mut Cell {
+        self.cells.entry((strategy, instrument)).or_default()
+    }
+
+    fn incident(&mut self, incident: Incident) {
+        self.incidents_seen += 1;
+        if self.incidents.len() < INCIDENTS_MAX {
+            self.incidents.push(incident);
+        }
+    }
+}
+
+fn write_trade(
+    table: &mut Table,
+    names: &Names<'_>,
+    broker: &str,
+    trade: &RoundTrip,
+) -> Result<(), OutputError> {
+    let (strategy, instrument, product) = trade.key;
+    table
+        .row()
+        .put(trade.opened)
+        .put(trade.closed)
+        .text(broker)
+        .text(names.strategy(strategy))
+        .text(names.instrument(instrument))
+        .text(product.name())
+        .text(trade.side.name())
+        .put(trade.max_quantity)
+        .option(trade.entry_price)
+        .option(trade.exit_price)
+        .put(trade.gross)
+        .put(trade.charges)
+        .put(trade.net)
+        .text(names.currency(names.instruments.currency(instrument)))
+        .put(trade.closed.since(trade.opened) / model::time::SECOND)
+        .put(trade.fills)
+        .text(trade.exit_role.name())
+        .put(trade.correlation)
+        .end()
+}

@@ -1,0 +1,239 @@
+//! `signals.csv`: one row per signal with what became of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use model::SignalId;
+use model::event::{Refused, Validated};
+use model::reason::Reason;
+use model::signal::{Action, Signal};
+
+use super::files::Table;
+use crate::error::OutputError;
+use crate::log_hash::Names;
+
+const HEADER: &[&str] = &[
+    "ts",
+    "broker",
+    "strategy",
+    "instrument",
+    "action",
+    "side",
+    "wanted_quantity",
+    "order_type",
+    "limit_price",
+    "trigger_price",
+    "validity",
+    "product",
+    "stop_loss",
+    "take_profit",
+    "confidence",
+    "text",
+    "outcome",
+    "deferred",
+    "reason",
+    "order_side",
+    "quantity",
+    "increase",
+    "entry_refused",
+    "decided",
+    "input",
+    "ordinal",
+    "signal_id",
+    "correlation_id",
+];
+
+/// A signal whose outcome is still to come.
+#[derive(Debug)]
+struct Waiting {
+    arrived: u64,
+    deferred: bool,
+    signal: Signal,
+}
+
+/// The signals of a namespace whose outcome is still to come: a handful at any time.
+#[derive(Debug, Default)]
+pub struct WaitingSignals {
+    waiting: BTreeMap<SignalId, Waiting>,
+    arrived: u64,
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome<'e> {
+    /// It passed, wholly or in part.
+    Validated(&'e Validated),
+    /// It did not.
+    Rejected(&'e Refused),
+    /// It was still waiting at the end.
+    Open,
+}
+
+/// `signals.csv`. Rows stand in the order in which outcomes became known.
+#[derive(Debug)]
+pub struct SignalFile {
+    table: Table,
+}
+
+impl SignalFile {
+    /// Creates the file.
+    pub fn create(dir: &Path) -> Result<Self, OutputError> {
+        Ok(Self {
+            table: Table::create(dir, "signals.csv", HEADER)?,
+        })
+    }
+
+    /// A signal arrived.
+    pub fn raw(&mut self, waiting: &mut WaitingSignals, signal: &Signal) {
+        let entry = Waiting {
+            arrived: waiting.arrived,
+            deferred: false,
+            signal: *signal,
+        };
+        waiting.arrived += 1;
+        waiting.waiting.insert(signal.id, entry);
+    }
+
+    /// A signal waits for working orders to be cancelled.
+    pub fn deferred(&mut self, waiting: &mut WaitingSignals, signal: &Signal) {
+        match waiting.waiting.get_mut(&signal.id) {
+            Some(entry) => entry.deferred = true,
+            None => {
+                let entry = Waiting {
+                    arrived: waiting.arrived,
+                    deferred: true,
+                    signal: *signal,
+                };
+                waiting.arrived += 1;
+                waiting.waiting.insert(signal.id, entry);
+            }
+        }
+    }
+
+    /// A signal's outcome is known: writes its row.
+    pub fn outcome(
+        &mut self,
+        waiting: &mut WaitingSignals,
+        names: &Names<'_>,
+        broker: &str,
+        ts: model::Timestamp,
+        outcome: Outcome<'_>,
+    ) -> Result<(), OutputError> {
+        let id = match outcome {
+            Outcome::Validated(v) => v.signal,
+            Outcome::Rejected(r) => r.signal,
+            Outcome::Open => return Ok(()),
+        };
+        let entry = waiting.waiting.remove(&id);
+        self.write(names, broker, Some(ts), entry.as_ref(), outcome)
+    }
+
+    /// Writes what is still waiting, in the order of arrival. Returns how many.
+    pub fn finish_space(
+        &mut self,
+        waiting: WaitingSignals,
+        names: &Names<'_>,
+        broker: &str,
+    ) -> Result<u64, OutputError> {
+        let mut rest: Vec<Waiting> = waiting.waiting.into_values().collect();
+        rest.sort_unstable_by_key(|entry| entry.arrived);
+        for entry in &rest {
+            self.write(names, broker, None, Some(entry), Outcome::Open)?;
+        }
+        Ok(rest.len() as u64)
+    }
+
+    /// Writes what is still buffered.
+    pub fn finish(self) -> Result<(), OutputError> {
+        self.table.finish()
+    }
+
+    fn write(
+        &mut self,
+        names: &Names<'_>,
+        broker: &str,
+        decided: Option<model::Timestamp>,
+        entry: Option<&Waiting>,
+        outcome: Outcome<'_>,
+    ) -> Result<(), OutputError> {
+        let signal = entry.map(|e| &e.signal);
+        let decision = match outcome {
+            Outcome::Validated(v) => Some(&v.decision),
+            Outcome::Rejected(_) | Outcome::Open => signal.map(|s| &s.decision),
+        };
+        // An outcome names enough of its signal for a row even where the signal itself is not in
+        // this log.
+        let (strategy, instrument, product, (input, ordinal), id) = match (outcome, signal) {
+            (Outcome::Validated(v), _) => (v.strategy, v.instrument, v.product, v.mark, v.signal),
+            (Outcome::Rejected(r), _) => (r.strategy, r.instrument, r.product, r.mark, r.signal),
+            (Outcome::Open, Some(s)) => {
+                let mark = (s.input, s.ordinal);
+                (
+                    s.strategy,
+                    s.decision.instrument,
+                    s.decision.product,
+                    mark,
+                    s.id,
+                )
+            }
+            (Outcome::Open, None) => return Ok(()),
+        };
+        let target = match outcome {
+            Outcome::Validated(v) => v.target,
+            Outcome::Rejected(r) => r.target,
+            Outcome::Open => None,
+        };
+        let (side, wanted) = match decision.map(|d| d.action) {
+            Some(Action::Enter { side, quantity }) => (Some(side.name()), Some(quantity)),
+            Some(Action::Exit { quantity }) => (None, quantity),
+            Some(Action::Target { quantity }) => (None, Some(quantity)),
+            None => (None, target),
+        };
+        let deferred = entry.is_some_and(|e| e.deferred);
+        let (name, reason) = match outcome {
+            Outcome::Validated(_) => ("validated", None),
+            Outcome::Rejected(r) => ("rejected", Some(r.reason)),
+            Outcome::Open if deferred => ("deferred", None),
+            Outcome::Open => ("pending", None),
+        };
+        let passed = match outcome {
+            Outcome::Validated(v) => Some(v),
+            Outcome::Rejected(_) | Outcome::Open => None,
+        };
+        self.table
+            .row()
+            .option(signal.map(|s| s.ts).or(decided))
+            .text(broker)
+            .text(names.strategy(strategy))
+            .text(names.instrument(instrument))
+            .text(decision.map_or("", |d| d.action.name()))
+            .option(side)
+            .option(wanted)
+            .text(decision.map_or("", |d| d.order_type.name()))
+            .option(decision.and_then(|d| d.limit_price))
+            .option(decision.and_then(|d| d.trigger_price))
+            .text(decision.map_or("", |d| d.validity.name()))
+            .text(product.name())
+            .option(decision.and_then(|d| d.bracket.stop_loss))
+            .option(decision.and_then(|d| d.bracket.take_profit))
+            .option(decision.and_then(|d| d.confidence))
+            .text(decision.map_or("", |d| d.reason.as_str()))
+            .text(name)
+            .put(deferred)
+            .text(reason.map_or("", Reason::code))
+            .option(passed.map(|v| v.side.name()))
+            .option(passed.map(|v| v.quantity))
+            .option(passed.map(|v| v.increase))
+            .text(
+                passed
+                    .and_then(|v| v.entry_refused)
+                    .map_or("", Reason::code),
+            )
+            .option(decided)
+            .put(input.0)
+            .put(ordinal)
+            .put(id)
+            .option(signal.map(|s| s.correlation))
+            .end()
+    }
+}

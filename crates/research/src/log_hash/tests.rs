@@ -1,0 +1,361 @@
+use std::collections::BTreeSet;
+
+use model::control::TradingState;
+use model::event::{Cause, Event, EventBody, OrderStep, Refused, Snapshot, Validated};
+use model::order::{Execution, OrderChange, OrderIntent, OrderRole};
+use model::reason::Reason;
+use model::signal::{Action, Bracket, Decision, OrderType, Product, Side, Signal, Validity};
+use model::text::reason_text;
+use model::*;
+use serde_json::Value;
+
+use super::*;
+
+fn registry() -> Instruments {
+    let share = |exchange: &str, symbol: &str, currency: &str| {
+        Instrument::share(exchange, symbol, currency.parse().unwrap())
+    };
+    let all = vec![
+        share("NSE", "A", "INR"),
+        share("NSE", "B", "INR"),
+        share("XNAS", "C", "USD"),
+    ];
+    Instruments::new(all).unwrap()
+}
+
+fn strategies() -> Vec<String> {
+    ["manual", "one", "two"].map(str::to_owned).to_vec()
+}
+
+fn order(n: u64) -> OrderId {
+    serde_json::from_value(Value::from(n)).unwrap()
+}
+
+fn decision(action: Action) -> Decision {
+    Decision {
+        instrument: InstrumentIdx(0),
+        action,
+        order_type: OrderType::StopLimit,
+        limit_price: Some(Price::from_raw(10)),
+        trigger_price: Some(Price::from_raw(11)),
+        validity: Validity::Gtd(Timestamp(12)),
+        product: Product::Delivery,
+        bracket: Bracket {
+            stop_loss: Some(Price::from_raw(13)),
+            take_profit: None,
+        },
+        confidence: Some(0.5),
+        reason: reason_text("because"),
+    }
+}
+
+fn signal(action: Action) -> Signal {
+    Signal {
+        id: SignalId(20),
+        correlation: CorrelationId(21),
+        strategy: StrategyIdx(1),
+        input: InputId(22),
+        ordinal: 23,
+        ts: Timestamp(24),
+        decision: decision(action),
+    }
+}
+
+/// One event of every kind, every cause and every change among them.
+fn events() -> Vec<Event> {
+    let quantity = Quantity::from_raw(30);
+    let mark = (InputId(31), 32);
+    let intent = OrderIntent {
+        id: order(40),
+        correlation: CorrelationId(41),
+        signal: Some(SignalId(42)),
+        strategy: StrategyIdx(1),
+        instrument: InstrumentIdx(0),
+        role: OrderRole::Entry,
+        side: Side::Buy,
+        quantity,
+        increase: Quantity::from_raw(29),
+        order_type: OrderType::Limit,
+        limit_price: Some(Price::from_raw(43)),
+        trigger_price: None,
+        validity: Validity::Day,
+        product: Product::Intraday,
+        bracket: Bracket::default(),
+        oco: Some(order(44)),
+        parent: None,
+        submitted: Timestamp(45),
+        send_by: Timestamp(46),
+    };
+    let validated = Validated {
+        signal: SignalId(50),
+        strategy: StrategyIdx(1),
+        mark,
+        instrument: InstrumentIdx(0),
+        product: Product::CarryForward,
+        side: Side::Sell,
+        quantity,
+        increase: Quantity::from_raw(51),
+        target: Some(Quantity::from_raw(-52)),
+        entry_refused: Some(Reason::Halted),
+        decision: decision(Action::Target { quantity }),
+    };
+    let refused = Refused {
+        signal: SignalId(53),
+        strategy: StrategyIdx(1),
+        mark,
+        instrument: InstrumentIdx(0),
+        product: Product::Intraday,
+        target: None,
+        reason: Reason::PriceBand,
+    };
+    let execution = Execution {
+        trade: TradeId(60),
+        quantity,
+        price: Price::from_raw(61),
+        charges: Amount::from_raw(62),
+        draws: 63,
+    };
+    let snapshot = Snapshot {
+        currency: CurrencyIdx(0),
+        sequence: 70,
+        cash_flow: Amount::from_raw(71),
+        realised: Amount::from_raw(72),
+        unrealised: Amount::from_raw(73),
+        charges: Amount::from_raw(74),
+        equity: Amount::from_raw(75),
+        peak: Amount::from_raw(76),
+        max_drawdown: Amount::from_raw(77),
+        gross_exposure: Amount::from_raw(78),
+    };
+    let step = |change| {
+        EventBody::OrderChanged(OrderStep {
+            order: order(80),
+            sequence: 81,
+            change,
+        })
+    };
+    let modified = OrderChange::Modified {
+        quantity,
+        limit_price: Some(Price::from_raw(82)),
+        trigger_price: None,
+    };
+    let bodies = [
+        EventBody::SignalRaw(signal(Action::Enter {
+            side: Side::Buy,
+            quantity,
+        })),
+        EventBody::SignalRaw(signal(Action::Exit {
+            quantity: Some(quantity),
+        })),
+        EventBody::SignalRaw(signal(Action::Exit { quantity: None })),
+        EventBody::SignalDeferred(signal(Action::Target { quantity })),
+        EventBody::SignalValidated(validated),
+        EventBody::SignalRejected(refused),
+        EventBody::OrderSubmitted(intent),
+        step(OrderChange::Acknowledged),
+        step(OrderChange::Triggered),
+        step(modified),
+        step(OrderChange::CancelRequested(Reason::OcoFilled)),
+        step(OrderChange::CancelRefused),
+        step(OrderChange::Unknown),
+        step(OrderChange::Filled(execution)),
+        step(OrderChange::Cancelled(Reason::OcoFilled)),
+        step(OrderChange::Rejected(Reason::OcoFilled)),
+        step(OrderChange::Expired(Reason::OcoFilled)),
+        step(OrderChange::Failed(Reason::OcoFilled)),
+        EventBody::StateChanged {
+            from: TradingState::Active,
+            to: TradingState::Halted,
+            reason: Reason::Drawdown,
+            automatic: true,
+        },
+        EventBody::StrategySwitched {
+            strategy: StrategyIdx(1),
+            enabled: false,
+            reason: Reason::StrategyPanic,
+        },
+        EventBody::SquareOff {
+            strategy: StrategyIdx(1),
+            instrument: InstrumentIdx(0),
+            product: Product::Intraday,
+            begins: true,
+            reason: Reason::SquareOff,
+        },
+        EventBody::ModifyRequested {
+            order: order(90),
+            quantity,
+        },
+        EventBody::Snapshot(snapshot),
+        EventBody::Alert {
+            reason: Reason::Overflow,
+            order: None,
+            strategy: Some(StrategyIdx(1)),
+        },
+    ];
+    let causes = [
+        Cause::Input(InputId(1)),
+        Cause::Timer(Timestamp(2)),
+        Cause::Signal(SignalId(3)),
+        Cause::Order(order(4), 5),
+        Cause::Command(model::ids::CommandId(6)),
+    ];
+    let event = |(n, body)| Event {
+        ts: Timestamp(7),
+        correlation: CorrelationId(8),
+        cause: causes[n % causes.len()],
+        body,
+    };
+    bodies.into_iter().enumerate().map(event).collect()
+}
+
+fn hash(events: &[Event]) -> String {
+    let (instruments, strategies) = (registry(), strategies());
+    let names = Names {
+        instruments: &instruments,
+        strategies: &strategies,
+    };
+    let mut hasher = LogHasher::new();
+    events
+        .iter()
+        .for_each(|event| hasher.update("paper", &names, event));
+    hasher.finish()
+}
+
+/// Other values that a leaf of the event's JSON could have; those that its type refuses fall away.
+fn alternatives(leaf: &Value) -> Vec<Value> {
+    let mut others: Vec<Value> = match leaf {
+        Value::Bool(b) => vec![(!b).into()],
+        Value::Number(n) => match n.as_i64() {
+            Some(n) => vec![(n + 1).into()],
+            None => vec![(n.as_f64().unwrap() / 2.0).into()],
+        },
+        Value::Null => vec![1.into(), "halted".into()],
+        Value::String(text) => vec![format!("{text}x").into()],
+        Value::Array(_) | Value::Object(_) => vec![],
+    };
+    if !leaf.is_null() {
+        others.push(Value::Null);
+    }
+    others.extend(
+        [
+            "sell", "buy", "delivery", "intraday", "stop", "ioc", "exit", "halted",
+        ]
+        .map(Value::from),
+    );
+    others.extend(["reduce_only", "operator_request"].map(Value::from));
+    others
+}
+
+fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            map.iter()
+                .for_each(|(key, value)| leaves(value, format!("{path}/{key}"), found));
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(n, value)| leaves(value, format!("{path}/{n}"), found)),
+        _ => found.push(path),
+    }
+}
+
+#[test]
+fn every_field_of_every_event_changes_the_hash() {
+    let mut hashes = BTreeSet::new();
+    let mut changed = 0;
+    for event in events() {
+        assert!(
+            hashes.insert(hash(&[event])),
+            "two different events, one hash: {event:?}"
+        );
+        let json = serde_json::to_value(event).unwrap();
+        let mut paths = Vec::new();
+        leaves(&json, String::new(), &mut paths);
+        for path in paths {
+            let mut tried = 0;
+            for other in alternatives(json.pointer(&path).unwrap()) {
+                let mut copy = json.clone();
+                *copy.pointer_mut(&path).unwrap() = other;
+                let Ok(other) = serde_json::from_value::<Event>(copy) else {
+                    continue;
+                };
+                if other != event {
+                    tried += 1;
+                    assert!(
+                        hashes.insert(hash(&[other])),
+                        "{path} is not in the hash: {other:?}"
+                    );
+                }
+            }
+            let unit_change = path.ends_with("/change");
+            assert!(tried > 0 || unit_change, "{path} of {json} was not changed");
+            changed += tried;
+        }
+    }
+    assert!(changed > 200, "only {changed} changes were tried");
+}
+
+#[test]
+fn names_count_and_indices_do_not() {
+    let event = events()[0];
+    let names = strategies();
+    let small = registry();
+    // One more instrument in front moves every index.
+    let mut all: Vec<Instrument> = small.iter().map(|(_, i)| i.clone()).collect();
+    all.push(Instrument::share("BSE", "A", "EUR".parse().unwrap()));
+    let large = Instruments::new(all).unwrap();
+    let mut moved = event;
+    if let EventBody::SignalRaw(signal) = &mut moved.body {
+        signal.decision.instrument = InstrumentIdx(1);
+    }
+    let hash = |instruments, namespace, event: &Event| {
+        let mut hasher = LogHasher::new();
+        hasher.update(
+            namespace,
+            &Names {
+                instruments,
+                strategies: &names,
+            },
+            event,
+        );
+        hasher.finish()
+    };
+    assert_eq!(hash(&small, "paper", &event), hash(&large, "paper", &moved));
+    assert_ne!(hash(&small, "paper", &event), hash(&small, "other", &event));
+}
+
+#[test]
+fn a_namespace_hashes_alone_as_it_does_beside_another() {
+    let (instruments, strategies) = (registry(), strategies());
+    let names = Names {
+        instruments: &instruments,
+        strategies: &strategies,
+    };
+    let mut alone = LogHashes::new(&["paper"]);
+    let mut both = LogHashes::new(&["paper", "second"]);
+    // Long enough to pass the buffer several times.
+    for event in events().iter().cycle().take(3_000) {
+        alone.update(0, &names, event);
+        both.update(0, &names, event);
+        both.update(1, &names, event);
+    }
+    let (total, each) = alone.finish();
+    let (total_of_both, each_of_both) = both.finish();
+    assert_eq!(each["paper"], total);
+    assert_eq!(each_of_both["paper"], total);
+    assert_ne!(each_of_both["second"], total);
+    assert_ne!(total_of_both, total);
+}
+
+/// A new value here is a new version of the encoding: raise [`VERSION`] with it.
+#[test]
+fn the_encoding_of_this_version_is_fixed() {
+    assert_eq!(
+        (VERSION, hash(&events()).as_str()),
+        (
+            1,
+            "8e7e6f91a27e0d9c1caa88a1dab1f488c9e2557bcb339a7ca876d5499567a428"
+        )
+    );
+}

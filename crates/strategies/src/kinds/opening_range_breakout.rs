@@ -1,0 +1,265 @@
+//! Goes with the first break out of the session's opening range.
+//!
+//! The highest and lowest price of the session's first `range` form the opening range. The first
+//! price above it goes long with a protective stop at its low, the first below it goes short (only
+//! with `short`) with the stop at its high; profit is taken `reward` times the range's height from
+//! the breaking price (0: no such exit). One trade per instrument and session. What is still open
+//! `exit_before_close` before the session's end is closed by a timer.
+//!
+//! A session whose first price comes after the range has ended is not traded. Where the market never
+//! closes, a day of UTC is the session.
+
+use model::market::Timeframe;
+use model::signal::Action;
+use model::text::reason_text;
+use model::time::Timestamp;
+use model::{Price, Quantity, Tick};
+use serde::{Deserialize, Serialize};
+
+use super::{QUANTITY, SHORT, Stance, take, trading_window};
+use crate::indicators::OpeningRange;
+use crate::kind::{BuildError, InstrumentsWanted, KindDescriptor, Scope, Setup};
+use crate::level::{Rounding, order_price, tick_price};
+use crate::parameter::{ParameterSpec, ParameterType};
+use crate::slots::Slots;
+use crate::strategy::{Context, SessionEvent, Slot, Strategy, Subscription, TimerId};
+
+/// The kind.
+pub const KIND: KindDescriptor = KindDescriptor {
+    name: "opening_range_breakout",
+    summary: "goes with the first break out of the session's opening range, once a session, flat before the close",
+    scope: Scope::Shared,
+    instruments: InstrumentsWanted::Any,
+    parameters: &[
+        ParameterSpec {
+            name: "range",
+            kind: ParameterType::Duration,
+            default: Some("15m"),
+            doc: "length of the opening range from the session's open",
+        },
+        ParameterSpec {
+            name: "reward",
+            kind: ParameterType::Number {
+                min: 0.0,
+                max: 100.0,
+            },
+            default: Some("2"),
+            doc: "distance of the profit-taking limit in heights of the range; 0 for none",
+        },
+        ParameterSpec {
+            name: "exit_before_close",
+            kind: ParameterType::Duration,
+            default: Some("15m"),
+            doc: "how long before the session's end it is flat and opens nothing more",
+        },
+        SHORT,
+        QUANTITY,
+    ],
+    build,
+};
+
+fn build(setup: &Setup<'_>) -> Result<Box<dyn Strategy>, BuildError> {
+    let p = setup.parameters;
+    Ok(Box::new(OpeningRangeBreakout {
+        range: p.duration("range")?,
+        reward: p.number("reward")?,
+        exit_before_close: p.duration("exit_before_close")?,
+        short: p.flag("short")?,
+        quantity: p.quantity("quantity")?,
+        warm_up: setup.warm_up(0),
+        slots: Slots::new(setup, State::default),
+    }))
+}
+
+struct OpeningRangeBreakout {
+    range: Timeframe,
+    reward: f64,
+    exit_before_close: Timeframe,
+    short: bool,
+    quantity: Quantity,
+    warm_up: u32,
+    slots: Slots<State>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct State {
+    seen: u32,
+    /// The open of the session that the rest is about.
+    session: Option<Timestamp>,
+    range: OpeningRange,
+    phase: Phase,
+    stop: Option<Price>,
+    profit: Option<Price>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+enum Phase {
+    /// The range is being measured.
+    Measuring,
+    /// Waiting for a break.
+    Armed,
+    /// In a trade.
+    Holding(Stance),
+    /// Nothing more in this session.
+    #[default]
+    Done,
+}
+
+impl OpeningRangeBreakout {
+    /// Begins a session that has not been seen yet.
+    fn begin(&mut self, slot: Slot, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        let Some(window) = trading_window(ctx.session(slot), now) else {
+            return;
+        };
+        let state = &mut self.slots[slot];
+        if state.session == Some(window.open) {
+            return;
+        }
+        // A trade of the session before is closed by its timer or by its session's end.
+        self.leave(slot, "session has ended", ctx);
+        let early = now < window.open.plus(self.range.nanos());
+        let phase = if early { Phase::Measuring } else { Phase::Done };
+        let seen = self.slots[slot].seen;
+        self.slots[slot] = State {
+            seen,
+            session: Some(window.open),
+            phase,
+            ..State::default()
+        };
+        if early {
+            ctx.set_timer(
+                window.close.plus(-self.exit_before_close.nanos()),
+                TimerId(slot.0),
+            );
+        }
+    }
+
+    /// Ends the session's trading.
+    fn leave(&mut self, slot: Slot, reason: &str, ctx: &mut Context<'_>) {
+        let state = &mut self.slots[slot];
+        if matches!(state.phase, Phase::Holding(_)) {
+            take(ctx, slot, Stance::Flat, self.quantity, reason);
+        }
+        state.phase = Phase::Done;
+    }
+
+    fn armed(&mut self, slot: Slot, price: Price, ctx: &mut Context<'_>) {
+        let state = &mut self.slots[slot];
+        let (Some(low), Some(high)) = (state.range.low(), state.range.high()) else {
+            return;
+        };
+        let reach = self.reward * (high.to_f64() - low.to_f64());
+        let (stance, stop, down, profit, up) = if price > high {
+            (
+                Stance::Long,
+                low,
+                Rounding::Down,
+                price.to_f64() + reach,
+                Rounding::Up,
+            )
+        } else if price < low && self.short {
+            (
+                Stance::Short,
+                high,
+                Rounding::Up,
+                price.to_f64() - reach,
+                Rounding::Down,
+            )
+        } else {
+            return;
+        };
+        // Without a stop that can be ordered there is no entry; a profit beyond the window of
+        // prices is simply never taken.
+        let instrument = ctx.instrument(slot);
+        let Ok(stop) = tick_price(stop, instrument, down) else {
+            return;
+        };
+        let profit = if reach > 0.0 {
+            order_price(profit, instrument, up).ok()
+        } else {
+            None
+        };
+        (state.phase, state.stop, state.profit) = (Phase::Holding(stance), Some(stop), profit);
+        let mut decision = ctx.decision(
+            slot,
+            Action::Target {
+                quantity: stance.of(self.quantity),
+            },
+        );
+        decision.bracket.stop_loss = Some(stop);
+        decision.bracket.take_profit = profit;
+        decision.reason = reason_text("break of the opening range");
+        ctx.signal(decision);
+    }
+
+    fn holding(&mut self, slot: Slot, stance: Stance, price: Price, ctx: &mut Context<'_>) {
+        let state = &self.slots[slot];
+        let through = |level: Option<Price>, above: bool| {
+            level.is_some_and(|l| if above { price >= l } else { price <= l })
+        };
+        let long = stance == Stance::Long;
+        // The bracket closes the position at these levels: the target only says that nothing is
+        // wanted any more.
+        if through(state.stop, !long) {
+            self.leave(slot, "stop has traded", ctx);
+        } else if through(state.profit, long) {
+            self.leave(slot, "profit has traded", ctx);
+        }
+    }
+}
+
+impl Strategy for OpeningRangeBreakout {
+    fn subscription(&self) -> Subscription {
+        Subscription {
+            ticks: true,
+            sessions: true,
+            warm_up: self.warm_up,
+            bars: Vec::new(),
+        }
+    }
+
+    fn on_tick(&mut self, slot: Slot, tick: &Tick, ctx: &mut Context<'_>) {
+        self.begin(slot, ctx);
+        let Some(window) = trading_window(ctx.session(slot), ctx.now()) else {
+            return;
+        };
+        let warm = self.slots[slot].seen >= self.warm_up;
+        let state = &mut self.slots[slot];
+        state.seen = state.seen.saturating_add(u32::from(!warm));
+        if state.phase == Phase::Measuring {
+            if ctx.now() < window.open.plus(self.range.nanos()) {
+                return state.range.update(tick.price);
+            }
+            // No price within the range: nothing to break out of.
+            state.phase = if state.range.high().is_some() {
+                Phase::Armed
+            } else {
+                Phase::Done
+            };
+        }
+        match state.phase {
+            Phase::Armed if ctx.now() >= window.close.plus(-self.exit_before_close.nanos()) => {
+                state.phase = Phase::Done;
+            }
+            Phase::Armed if warm => self.armed(slot, tick.price, ctx),
+            Phase::Holding(stance) => self.holding(slot, stance, tick.price, ctx),
+            Phase::Armed | Phase::Measuring | Phase::Done => {}
+        }
+    }
+
+    fn on_timer(&mut self, id: TimerId, ctx: &mut Context<'_>) {
+        if (id.0 as usize) < ctx.len() {
+            self.leave(Slot(id.0), "before the close", ctx);
+        }
+    }
+
+    fn on_session(&mut self, slot: Slot, event: SessionEvent, ctx: &mut Context<'_>) {
+        match event {
+            SessionEvent::Open(_) => self.begin(slot, ctx),
+            SessionEvent::Close => self.leave(slot, "session has ended", ctx),
+        }
+    }
+
+    crate::keep_state!(slots);
+}
