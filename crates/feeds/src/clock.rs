@@ -138,7 +138,7 @@ impl Clock {
             .checked_mul(DAY)?
             .checked_add(of_day)?;
         if at == text.len() {
-            return self.to_utc(date, local);
+            return self.localise(date, local);
         }
         let offset = offset(&text[at..])?;
         let ts = Timestamp(local.checked_sub(offset)?);
@@ -154,7 +154,7 @@ impl Clock {
     }
 
     #[inline]
-    fn to_utc(&mut self, date: Date, local: i64) -> Option<Stamp> {
+    fn localise(&mut self, date: Date, local: i64) -> Option<Stamp> {
         if self.last_offset.0 != date {
             match self.offset_of(date) {
                 Some(offset) => self.last_offset = (date, offset),

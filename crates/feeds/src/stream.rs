@@ -1,9 +1,6 @@
 //! Merged market data, ready for a hot loop: slices of ticks or bars in the order of (time, canonical
 //! instrument id, row in the file), whatever the order of files and instruments.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +8,7 @@ use model::{Bar, Date, Tick, Timestamp};
 
 use crate::catalogue::StoredPartition;
 use crate::error::DataError;
+use crate::parallel;
 use crate::partition::Partition;
 
 /// Rows in one slice.
@@ -109,10 +107,7 @@ impl<R: Record> Stream<R> {
                     self.next_day += 1;
                     let partitions = match day {
                         Day::Memory(partitions) => partitions.clone(),
-                        Day::Stored(files) => files
-                            .iter()
-                            .map(|file| file.read().map(Arc::new))
-                            .collect::<Result<_, _>>()?,
+                        Day::Stored(files) => read(files)?,
                     };
                     self.current.insert(Merge::new(partitions, self.range))
                 }
@@ -144,49 +139,139 @@ impl<R: Record> Stream<R> {
     }
 }
 
+/// Reads a day's files on several threads.
+fn read(files: &[StoredPartition]) -> Result<Vec<Arc<Partition>>, DataError> {
+    let mut partitions = Vec::with_capacity(files.len());
+    parallel::in_order(
+        files.len(),
+        |at| files[at].read(),
+        |_, partition| {
+            partitions.push(Arc::new(partition));
+            Ok(())
+        },
+    )?;
+    Ok(partitions)
+}
+
 /// A merge of one day's partitions. Those are in the order of their instruments' canonical ids,
 /// so that their number breaks ties; rows of one partition keep their order.
 struct Merge {
     partitions: Vec<Arc<Partition>>,
     rows: Vec<Range<usize>>,
-    heads: BinaryHeap<Reverse<(i64, u32)>>,
+    tournament: Tournament,
 }
 
 impl Merge {
     fn new(partitions: Vec<Arc<Partition>>, (from, to): (Timestamp, Timestamp)) -> Self {
         let rows: Vec<_> = partitions.iter().map(|p| p.range(from, to)).collect();
-        let heads = rows
-            .iter()
-            .zip(&partitions)
-            .enumerate()
-            .filter(|(_, (rows, _))| !rows.is_empty())
-            .map(|(n, (rows, partition))| Reverse((partition.times()[rows.start], n as u32)))
-            .collect();
+        let head = |n: usize| match rows[n].is_empty() {
+            true => Tournament::NONE,
+            false => Tournament::key(partitions[n].times()[rows[n].start], n),
+        };
+        let tournament = Tournament::new((0..partitions.len()).map(head).collect());
         Self {
             partitions,
             rows,
-            heads,
+            tournament,
         }
     }
 
     fn is_done(&self) -> bool {
-        self.heads.is_empty()
+        self.tournament.winner == Tournament::NONE
     }
 
     fn fill<R: Record>(&mut self, out: &mut Vec<R>) {
-        while out.len() < CHUNK_ROWS {
-            let Some(mut head) = self.heads.peek_mut() else {
-                return;
-            };
-            let n = head.0.1 as usize;
+        while out.len() < CHUNK_ROWS && !self.is_done() {
+            let n = self.tournament.winner as u32 as usize;
             let (partition, rows) = (&self.partitions[n], &mut self.rows[n]);
             out.push(R::of(partition, rows.start));
             rows.start += 1;
-            if rows.start < rows.end {
-                head.0.0 = partition.times()[rows.start];
-            } else {
-                PeekMut::pop(head);
+            let next = match rows.start < rows.end {
+                true => Tournament::key(partition.times()[rows.start], n),
+                false => Tournament::NONE,
+            };
+            self.tournament.replace(n, next);
+        }
+    }
+}
+
+/// A tree of losers: the least of many keys, found again with one comparison per level after the
+/// winner has been replaced. Comparisons are selections rather than branches, since which
+/// instrument trades next cannot be predicted.
+struct Tournament {
+    /// Inner nodes, the root at 1, each with the loser of its match.
+    losers: Vec<u128>,
+    winner: u128,
+}
+
+impl Tournament {
+    /// After every key.
+    const NONE: u128 = u128::MAX;
+
+    /// Time first, then the contestant's number.
+    fn key(time: i64, n: usize) -> u128 {
+        // The sign bit flipped orders negative times before positive ones.
+        u128::from(time as u64 ^ 1 << 63) << 32 | n as u128
+    }
+
+    fn new(keys: Vec<u128>) -> Self {
+        let size = keys.len().next_power_of_two();
+        let mut winners = vec![Self::NONE; 2 * size];
+        winners[size..size + keys.len()].copy_from_slice(&keys);
+        let mut losers = vec![Self::NONE; size];
+        for node in (1..size).rev() {
+            let (left, right) = (winners[2 * node], winners[2 * node + 1]);
+            winners[node] = left.min(right);
+            losers[node] = left.max(right);
+        }
+        Self {
+            losers,
+            winner: winners[1],
+        }
+    }
+
+    /// Puts a new key in the place of the winner, which was contestant `n`.
+    #[inline]
+    fn replace(&mut self, n: usize, key: u128) {
+        let mut node = (self.losers.len() + n) / 2;
+        let mut winner = key;
+        while node > 0 {
+            let loser = self.losers[node];
+            self.losers[node] = loser.max(winner);
+            winner = loser.min(winner);
+            node /= 2;
+        }
+        self.winner = winner;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_tournament_sorts_by_time_and_number(
+            lists in prop::collection::vec(prop::collection::vec(-3i64..9, 0..12), 1..9),
+        ) {
+            let lists: Vec<Vec<i64>> = lists.into_iter().map(|mut list| { list.sort(); list }).collect();
+            let head = |n: usize, at: usize| {
+                lists[n].get(at).map_or(Tournament::NONE, |time| Tournament::key(*time, n))
+            };
+            let mut at = vec![0; lists.len()];
+            let mut tournament = Tournament::new((0..lists.len()).map(|n| head(n, 0)).collect());
+            let mut merged = Vec::new();
+            while tournament.winner != Tournament::NONE {
+                let n = tournament.winner as u32 as usize;
+                merged.push((lists[n][at[n]], n));
+                at[n] += 1;
+                tournament.replace(n, head(n, at[n]));
             }
+            let mut wanted: Vec<(i64, usize)> =
+                lists.iter().enumerate().flat_map(|(n, l)| l.iter().map(move |t| (*t, n))).collect();
+            wanted.sort();
+            prop_assert_eq!(merged, wanted);
         }
     }
 }

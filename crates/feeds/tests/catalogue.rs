@@ -1,4 +1,9 @@
 //! The catalogue: atomic, resumable, idempotent, and equal to the raw files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod common;
 

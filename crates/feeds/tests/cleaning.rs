@@ -1,4 +1,9 @@
 //! Cleaning and merging on generated files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod common;
 

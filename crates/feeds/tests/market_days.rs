@@ -1,4 +1,9 @@
 //! Recorded market days, read in place where they are.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod common;
 

@@ -117,6 +117,7 @@ enum Domain {
     Draw = 6,
     Scheduled = 7,
     Timed = 8,
+    Failure = 9,
 }
 
 fn hash(domain: Domain, a: u128, b: u128, c: u64, d: u32) -> u128 {
@@ -156,6 +157,13 @@ impl CorrelationId {
     /// What a scheduled or automatic action of a namespace starts: its `ordinal`-th at `due`.
     pub fn of_schedule(namespace: NameHash, due: i64, ordinal: u32) -> Self {
         Self(hash(Domain::Scheduled, u128::from(namespace.0), 0, due as u64, ordinal))
+    }
+}
+
+impl CommandId {
+    /// Of the command by which a host disables a strategy that failed at an instant.
+    pub fn of_failure(strategy: StrategyIdx, at: i64) -> Self {
+        Self(hash(Domain::Failure, u128::from(strategy.0), 0, at as u64, 0))
     }
 }
 

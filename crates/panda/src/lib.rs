@@ -1,7 +1,12 @@
 //! The panda binary's parts: settings, the composition root and the commands.
 
-pub mod bench;
+pub mod cli;
+
 pub mod commands;
-pub mod compose;
-pub mod generate;
+
 pub mod settings;
+
+pub mod compose;
+
+pub mod bench;
+pub mod generate;

@@ -214,6 +214,10 @@ impl BrokerPipeline {
     pub const fn risk(&self) -> &Risk {
         &self.risk
     }
+    /// When the next snapshot is taken; [`Timestamp::MAX`] while there is nothing to be marked.
+    pub const fn next_snapshot(&self) -> Timestamp {
+        self.next_snapshot
+    }
     /// What has been counted.
     pub const fn stats(&self) -> &PipelineStats {
         &self.stats
@@ -538,7 +542,7 @@ impl BrokerPipeline {
             at += 1;
             match made {
                 Made::Signal(signal, _) => self.take_signal(&signal, out),
-                Made::Failed(strategy, reason) => {
+                Made::Failed(strategy, reason, _) => {
                     let body = EventBody::StrategySwitched { strategy, enabled: false, reason };
                     let correlation = self.own_correlation(strategy.0);
                     self.emit(self.now, correlation, Cause::Input(self.input), body, out);

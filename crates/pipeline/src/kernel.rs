@@ -1,10 +1,10 @@
 //! The kernel: the runner and the pipelines of any set of brokers, stepped in lockstep. A backtest
 //! and a replay drive it directly; a host with threads runs the same stages on their own.
 
+use model::control::{Command, CommandAction};
 use model::event::Event;
-use model::ids::{InputId, StrategyIdx};
+use model::ids::{CommandId, InputId};
 use model::market::MarketData;
-use model::reason::Reason;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -38,10 +38,6 @@ impl BrokerMask {
 pub trait EventSink {
     /// Events of one namespace, in order.
     fn events(&mut self, namespace: usize, events: &[Event]);
-    /// The runner has disabled a shared strategy.
-    fn strategy_disabled(&mut self, ts: Timestamp, strategy: StrategyIdx, reason: Reason) {
-        let _ = (ts, strategy, reason);
-    }
 }
 
 /// The stages of one system, and the buffers that are reused for what they produce.
@@ -154,8 +150,13 @@ impl Kernel {
                         self.out.clear();
                     }
                 }
-                RunnerOutput::StrategyDisabled(strategy, reason) => {
-                    sink.strategy_disabled(ts, strategy, reason);
+                RunnerOutput::StrategyDisabled(strategy, reason, brokers) => {
+                    // Its namespaces are told by a command, which their logs then hold.
+                    let action = CommandAction::DisableStrategy(strategy, reason);
+                    let command = Command { id: CommandId::of_failure(strategy, ts.nanos()), action };
+                    for index in (0..self.pipelines.len()).filter(|i| brokers.contains(*i)) {
+                        self.input(index, &Input::Command(ts, &command), sink);
+                    }
                 }
             }
         }

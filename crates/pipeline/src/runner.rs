@@ -25,8 +25,8 @@ pub enum RunnerInput<'a> {
 pub enum RunnerOutput {
     /// A signal for these namespaces.
     Signal(Signal, BrokerMask),
-    /// A strategy is disabled.
-    StrategyDisabled(StrategyIdx, Reason),
+    /// A strategy has failed and is disabled; these namespaces are to be told.
+    StrategyDisabled(StrategyIdx, Reason, BrokerMask),
 }
 
 /// The stage. Strategy state is rebuilt by running its inputs again, so [`observe`](Self::observe)
@@ -67,7 +67,7 @@ impl Runner {
     /// Takes a recorded output: recovery. A strategy that failed stays disabled even where its
     /// failure does not repeat.
     pub fn apply(&mut self, output: &RunnerOutput) {
-        if let RunnerOutput::StrategyDisabled(strategy, _) = output {
+        if let RunnerOutput::StrategyDisabled(strategy, ..) = output {
             self.host.switch(*strategy, false);
         }
     }
@@ -79,7 +79,9 @@ impl Runner {
         if !self.host.made().is_empty() {
             out.extend(self.host.made().iter().map(|made| match made {
                 Made::Signal(signal, brokers) => RunnerOutput::Signal(*signal, *brokers),
-                Made::Failed(strategy, reason) => RunnerOutput::StrategyDisabled(*strategy, *reason),
+                Made::Failed(strategy, reason, brokers) => {
+                    RunnerOutput::StrategyDisabled(*strategy, *reason, *brokers)
+                }
             }));
             self.host.clear_made();
         }

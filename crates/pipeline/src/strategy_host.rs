@@ -49,8 +49,8 @@ pub struct StrategySetup {
 pub enum Made {
     /// A signal, and where it goes.
     Signal(Signal, BrokerMask),
-    /// A strategy failed and is disabled.
-    Failed(StrategyIdx, Reason),
+    /// A strategy failed and is disabled, and where it sent its signals.
+    Failed(StrategyIdx, Reason, BrokerMask),
 }
 
 /// What tells one target from the next: a new limit price is a new target.
@@ -501,7 +501,7 @@ impl StrategyHost {
         let hosted = &mut self.hosted[host];
         hosted.enabled = false;
         hosted.timers.clear();
-        self.made.push(Made::Failed(hosted.index, reason));
+        self.made.push(Made::Failed(hosted.index, reason, hosted.brokers));
         self.refresh_due();
     }
 

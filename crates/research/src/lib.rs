@@ -55,6 +55,7 @@
 //! ```
 
 pub mod collector;
+pub mod driver;
 pub mod error;
 pub mod exact;
 pub mod log_hash;

@@ -1,24 +1,23 @@
 //! Importing raw files: cleaned, by day and instrument, each file as one atomic step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use model::instrument::Instruments;
-use model::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{self, Manifest, PartitionEntry};
-use super::{
-    Catalogue, FORMAT, LOCK, MARKER, Marker, REJECTS, SOURCES, STAGING, VERSION, parquet_file,
-};
+use super::known::{Known, Owners, whole_path};
+use super::manifest::{self, Manifest};
+use super::stage::stage;
+use super::{Catalogue, FORMAT, LOCK, MARKER, Marker, REJECTS, SOURCES, STAGING, VERSION};
 use crate::clean::names::Selection;
 use crate::clean::options::Cleaning;
 use crate::clean::{self, Cleaned, Opened};
 use crate::error::DataError;
 use crate::parallel;
 use crate::raw::{self, RawFile};
-use crate::report::{QualityReport, Reject};
+use crate::report::QualityReport;
 use crate::source::Progress;
 
 /// How to import.
@@ -214,103 +213,6 @@ fn lock(target: &Path) -> Result<File, DataError> {
     }
 }
 
-/// What was imported before.
-struct Known {
-    root: PathBuf,
-    by_key: BTreeMap<String, Manifest>,
-    /// By digest of the bytes and settings: finds files that were moved.
-    by_content: BTreeMap<(String, String), String>,
-    /// Entries of the files that are imported now.
-    present: BTreeSet<String>,
-}
-
-impl Known {
-    fn new(root: &Path, files: &[RawFile]) -> Result<Self, DataError> {
-        let all = manifest::load_all(root)?;
-        let content = |m: &Manifest| (m.report.digest.clone(), m.settings.clone());
-        let by_content = all.iter().map(|m| (content(m), m.key.clone())).collect();
-        let by_key = all.into_iter().map(|m| (m.key.clone(), m)).collect();
-        let present = files.iter().map(|f| Ok(manifest::key(&whole_path(f)?)));
-        let present = present.collect::<Result<_, DataError>>()?;
-        Ok(Self {
-            root: root.to_owned(),
-            by_key,
-            by_content,
-            present,
-        })
-    }
-
-    /// The entry that was made of these bytes with these settings, from this file or from one that
-    /// has been moved, if all its data files are whole.
-    fn unchanged(&self, key: &str, digest: &str, settings: &str) -> Option<&Manifest> {
-        let same = |m: &&Manifest| m.report.digest == digest && m.settings == settings;
-        let moved = || {
-            let key = self
-                .by_content
-                .get(&(digest.to_owned(), settings.to_owned()))?;
-            // Two files of one import are two files, even when their bytes are equal.
-            if self.present.contains(key) {
-                None
-            } else {
-                self.by_key.get(key)
-            }
-        };
-        let manifest = self.by_key.get(key).filter(same).or_else(moved)?;
-        let whole = |entry: &PartitionEntry| {
-            raw::bytes::digest(&self.root.join(&entry.file))
-                .is_ok_and(|(_, digest)| digest.to_hex().as_str() == entry.file_digest)
-        };
-        manifest.partitions.iter().all(whole).then_some(manifest)
-    }
-}
-
-/// A raw file's path in full: its identity in the catalogue.
-fn whole_path(file: &RawFile) -> Result<String, DataError> {
-    let path = std::fs::canonicalize(&file.path).map_err(DataError::io("read", &file.path))?;
-    Ok(path.to_string_lossy().into_owned())
-}
-
-/// Which raw file an instrument's data of a day is from, by series, instrument and day.
-struct Owners(BTreeMap<(String, String, Date), String>);
-
-impl Owners {
-    fn new(known: &Known) -> Self {
-        let mut owners = BTreeMap::new();
-        for manifest in known.by_key.values() {
-            for entry in &manifest.partitions {
-                let key = (entry.series.clone(), entry.instrument.clone(), entry.day);
-                owners.insert(key, manifest.source.clone());
-            }
-        }
-        Self(owners)
-    }
-
-    /// Takes a raw file's days, or says whose they are. What it held before it changed is free again.
-    fn claim(
-        &mut self,
-        source: &str,
-        cleaned: &Cleaned,
-        instruments: &Instruments,
-    ) -> Result<(), DataError> {
-        self.0.retain(|_, owner| owner != source);
-        for partition in &cleaned.partitions {
-            let id = instruments.get(partition.instrument).id.clone();
-            let key = (partition.series.to_string(), id, partition.day);
-            if let Some(owner) = self.0.get(&key) {
-                return Err(DataError::Collision {
-                    first: owner.clone(),
-                    second: source.to_owned(),
-                    series: key.0,
-                    instrument: key.1,
-                    day: key.2,
-                });
-            }
-            self.0.insert(key, source.to_owned());
-        }
-        Ok(())
-    }
-}
-
 /// A file that is ready to be taken into the catalogue.
 enum Prepared {
     NotSelected,
@@ -381,72 +283,6 @@ fn settings(
         .day()
         .map_or_else(|| "any day".to_owned(), |day| day.to_string());
     format!("{}; {names}; {day}", options.cleaning.text())
-}
-
-/// Writes a cleaned file's data and rejects to the staging directory.
-fn stage(
-    target: &Path,
-    cleaned: &Cleaned,
-    instruments: &Instruments,
-    zone: &str,
-    source: String,
-    settings: String,
-) -> Result<Manifest, DataError> {
-    let key = manifest::key(&source);
-    let mut partitions = Vec::new();
-    for (at, partition) in cleaned.partitions.iter().enumerate() {
-        let id = &instruments.get(partition.instrument).id;
-        let path = manifest::staged_path(target, &key, at);
-        let digest = partition.digest();
-        let bytes = parquet_file::bytes(partition, id, &digest, zone)
-            .map_err(|error| DataError::io("write", &path)(std::io::Error::other(error)))?;
-        manifest::write_synced(&path, &bytes)?;
-        let time = |ts: Option<&i64>| Timestamp(ts.copied().unwrap_or_default());
-        partitions.push(PartitionEntry {
-            file: super::partition_file(partition.series, partition.day, id),
-            series: partition.series.to_string(),
-            instrument: id.clone(),
-            day: partition.day,
-            rows: partition.len() as u64,
-            first: time(partition.times().first()),
-            last: time(partition.times().last()),
-            digest: digest.to_hex().to_string(),
-            file_digest: blake3::hash(&bytes).to_hex().to_string(),
-        });
-    }
-    let path = manifest::staged_rejects(target, &key);
-    manifest::write_synced(
-        &path,
-        &rejects(cleaned).map_err(DataError::io("write", &path))?,
-    )?;
-    let rejects = manifest::rejects_file(&key, &cleaned.report.file);
-    Ok(Manifest {
-        key,
-        source,
-        settings,
-        report: cleaned.report.clone(),
-        partitions,
-        rejects,
-    })
-}
-
-/// The rejected rows as CSV.
-fn rejects(cleaned: &Cleaned) -> std::io::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["file", "line", "reason", "text"])?;
-    for row in &cleaned.rejects {
-        let line = row.line.to_string();
-        let fields: [&[u8]; 4] = [
-            cleaned.report.file.as_bytes(),
-            line.as_bytes(),
-            Reject::name(row.reason).as_bytes(),
-            cleaned.raw(row),
-        ];
-        writer.write_record(fields)?;
-    }
-    writer
-        .into_inner()
-        .map_err(|error| std::io::Error::other(error.to_string()))
 }
 
 /// The quality of the whole catalogue, for programs and for people.

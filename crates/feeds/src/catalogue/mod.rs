@@ -12,10 +12,12 @@
 //! The entries under `sources` are the truth: a data file that none of them lists is not read.
 
 pub mod import;
+mod known;
 mod load;
 pub mod manifest;
 mod names;
 mod parquet_file;
+mod stage;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

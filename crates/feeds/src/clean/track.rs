@@ -6,11 +6,11 @@ use model::instrument::{Instrument, InstrumentIdx};
 use model::session::Sessions;
 use model::{Date, Timestamp};
 
-use super::Row;
 use super::hours::Hours;
 use super::jump::{Jumps, Verdict};
 use super::options::Cleaning;
 use super::parse::VOLUME_EXPECTED;
+use super::pass::Row;
 use crate::clock::Clock;
 use crate::partition::{Partition, Series};
 use crate::report::{Doubt, Doubtful, Reject};

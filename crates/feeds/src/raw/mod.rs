@@ -46,7 +46,11 @@ fn dates_in(text: &str) -> Vec<Date> {
     let bytes = text.as_bytes();
     let digit = |at: Option<&u8>| at.is_some_and(u8::is_ascii_digit);
     (0..bytes.len())
-        .filter(|at| !(*at > 0 && digit(bytes.get(at - 1))) && !digit(bytes.get(at + 10)))
+        .filter(|at| {
+            at.checked_sub(1)
+                .is_none_or(|before| !digit(bytes.get(before)))
+        })
+        .filter(|at| !digit(bytes.get(at + 10)))
         .filter_map(|at| text.get(at..at + 10).and_then(Date::parse))
         .collect()
 }

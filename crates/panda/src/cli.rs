@@ -1,0 +1,49 @@
+//! The command line.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands::{backtest, bench, data, demo, strategies};
+
+/// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
+#[derive(Debug, Parser)]
+#[command(name = "panda", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "First steps:\n  panda demo                      backtest generated data and write a report\n  panda strategies                the kinds of strategies and their parameters\n  panda backtest --help           backtest your own data")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate a small market and backtest sample strategies on it
+    Demo(demo::DemoArgs),
+    /// Backtest strategies over recorded ticks or bars
+    Backtest(backtest::BacktestArgs),
+    /// Import market data, and look at it
+    Data(data::DataArgs),
+    /// List the kinds of strategies with their parameters, or check definitions
+    Strategies(strategies::StrategiesArgs),
+    /// Measure how fast the pipeline is on this machine
+    Bench(bench::BenchArgs),
+}
+
+/// The command tree, for generated documentation.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the arguments and runs the command.
+pub fn run() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
+        Command::Data(args) => data::run(&args, &|path| {
+            let settings = crate::settings::Settings::load(path)?;
+            let table = settings.session_table()?;
+            let text = table.text().to_owned();
+            Ok((Box::new(table) as Box<dyn model::session::Sessions>, text))
+        }),
+        Command::Strategies(args) => strategies::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}

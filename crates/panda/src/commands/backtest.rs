@@ -1,0 +1,429 @@
+//! `panda backtest`: strategies over recorded data, through the stages that trade live.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use feeds::{Cleaning, DataSet, LoadOptions, Loaded, SessionRule};
+use indicatif::{ProgressBar, ProgressStyle};
+use model::event::Event;
+use model::session::Sessions;
+use model::{Instruments, Timestamp};
+use pipeline::EventSink;
+use research::OutputError;
+use research::collector::{Collector, SpaceSpec};
+use research::driver::{Driven, drive};
+use research::log_hash::{LogHashes, Names};
+use research::output::OutputDir;
+use research::report::{ReportData, write_html};
+use research::sampler::PriceSampler;
+use research::summary::{FileUse, Provenance, RunFacts, Summary};
+
+use crate::compose::{self, Parts, System, compose};
+use crate::settings::{SessionTable, Settings};
+
+/// Backtest strategies over recorded ticks or bars.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Writes summary.json, signals.csv, orders.csv, fills.csv, trades.csv, equity.csv and report.html into DIR. The same inputs give the \
+same log_hash on every run and machine.
+
+Examples:
+  panda backtest --data ticks/ --instruments instruments.csv --strategy strategies.yaml --out out
+  panda backtest --data catalogue --instruments instruments.csv --strategy a.yaml b.yaml \\
+      --config panda.toml --broker paper --from 2021-04-15 --to 2021-04-17 --out out --json")]
+pub struct BacktestArgs {
+    /// A catalogue, a directory of CSV files (also .csv.gz), or one file
+    #[arg(long, value_name = "PATH")]
+    pub data: PathBuf,
+    /// The instruments: minimal CSV, or a broker's instrument dump
+    #[arg(long, value_name = "FILE")]
+    pub instruments: PathBuf,
+    /// Strategy definitions (YAML)
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub strategy: Vec<PathBuf>,
+    /// Settings (TOML); without it the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Brokers to run, separated by commas; default: active_brokers of the settings
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub broker: Vec<String>,
+    /// Directory of the results; must be new, empty, or hold earlier results
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// First instant: a date in the data's time zone, or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// End, exclusive: a date in the data's time zone, or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Only these instruments of the data, separated by commas
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub symbols: Vec<String>,
+    /// Print summary.json instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the kernel produces, on its way into hashes and files.
+struct Sink<'a> {
+    names: Names<'a>,
+    hashes: LogHashes,
+    collector: Collector<'a>,
+    /// The first failure to write; the run ends at its next look.
+    failed: Option<OutputError>,
+}
+
+impl EventSink for Sink<'_> {
+    fn events(&mut self, namespace: usize, events: &[Event]) {
+        for event in events {
+            self.hashes.update(namespace, &self.names, event);
+            if self.failed.is_none()
+                && let Err(error) = self.collector.on_event(namespace, event)
+            {
+                self.failed = Some(error);
+            }
+        }
+    }
+}
+
+/// The inputs of a run, read and checked.
+struct Inputs {
+    settings: Settings,
+    brokers: Vec<String>,
+    instruments: Arc<Instruments>,
+    table: SessionTable,
+    strategies: Vec<strategies::ResolvedStrategy>,
+    files: Vec<FileUse>,
+}
+
+/// Runs the command.
+pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
+    // Everything that can be wrong is looked at before the data is, which may take long.
+    let inputs = read_inputs(args)?;
+    let out = OutputDir::create(&args.out)?;
+    let mut loaded = load(args, &inputs)?;
+    let sessions: Arc<dyn Sessions> = Arc::new(inputs.table.clone());
+    let mut system = compose(&Parts {
+        settings: &inputs.settings,
+        brokers: &inputs.brokers,
+        registry: &compose::broker_registry(),
+        strategies: &inputs.strategies,
+        instruments: &inputs.instruments,
+        sessions: &sessions,
+        source: loaded.session,
+    })?;
+    for warning in &system.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let summary = execute(args, &inputs, &mut loaded, &mut system, &sessions, out)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        print(&summary, &args.out);
+    }
+    Ok(())
+}
+
+fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
+    let settings = Settings::load(args.config.as_deref())?;
+    let brokers = if args.broker.is_empty() {
+        settings.active_brokers.clone()
+    } else {
+        args.broker.clone()
+    };
+    let instruments = Arc::new(feeds::load_instruments(&args.instruments)?);
+    let table = settings.session_table()?;
+    let strategies =
+        compose::load_strategies(&args.strategy, &instruments, &compose::kind_registry())?;
+    let mut paths: Vec<&Path> = vec![&args.instruments];
+    paths.extend(args.strategy.iter().map(PathBuf::as_path));
+    paths.extend(args.config.as_deref());
+    let files = paths
+        .into_iter()
+        .map(|path| {
+            let bytes = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
+            let digest = blake3::hash(&bytes).to_hex().to_string();
+            Ok(FileUse { path: path.display().to_string(), digest, rows: 0 })
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(Inputs { settings, brokers, instruments, table, strategies, files })
+}
+
+fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
+    let data = &inputs.settings.data;
+    let zone = data.zone()?;
+    let bound = |text: &Option<String>, open: Timestamp| -> anyhow::Result<Timestamp> {
+        text.as_ref().map_or(Ok(open), |t| Ok(feeds::clock::parse_bound(t, &zone)?))
+    };
+    let columns: Vec<String> = data.columns.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let rule = SessionRule { sessions: &inputs.table, text: inputs.table.text().to_owned() };
+    let cleaning = Cleaning {
+        columns: feeds::raw::columns::ColumnMap::parse(&columns.join(","))?,
+        band: data.band()?,
+        sessions: data.session_only.then_some(rule),
+        timeframe: data.bars()?,
+        bar_stamp: data.bar_stamp,
+        ..Cleaning::new(zone.clone())
+    };
+    let mut options = LoadOptions::new(cleaning);
+    options.from = bound(&args.from, Timestamp::MIN)?;
+    options.to = bound(&args.to, Timestamp::MAX)?;
+    if !args.symbols.is_empty() {
+        let wanted = args
+            .symbols
+            .iter()
+            .map(|s| Ok(inputs.instruments.find(s)?))
+            .collect::<anyhow::Result<_>>()
+            .context("--symbols")?;
+        options.selection = Some(wanted);
+    }
+    let set = DataSet::open(&args.data)?;
+    let bar = progress("reading");
+    let loaded = set.load(&inputs.instruments, &options, &mut |p| {
+        bar.set_length(p.files_total as u64);
+        bar.set_position(p.files as u64);
+        bar.set_message(format!("{} rows", p.rows));
+    });
+    bar.finish_and_clear();
+    Ok(loaded?)
+}
+
+fn progress(what: &'static str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    let style = "{prefix} {wide_bar} {pos}/{len} {msg}";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn execute(
+    args: &BacktestArgs,
+    inputs: &Inputs,
+    loaded: &mut Loaded,
+    system: &mut System,
+    sessions: &Arc<dyn Sessions>,
+    out: OutputDir,
+) -> anyhow::Result<Summary> {
+    let instruments = &inputs.instruments;
+    let names = Names { instruments, strategies: &system.strategies };
+    let cash: Vec<_> = system.brokers.iter().map(|b| b.table.cash(instruments)).collect();
+    let spaces: Vec<SpaceSpec<'_>> = system
+        .brokers
+        .iter()
+        .zip(&cash)
+        .map(|(broker, cash)| SpaceSpec {
+            name: broker.table.namespace.as_str(),
+            base: broker.base,
+            starting_cash: cash,
+            sessions: sessions.as_ref(),
+        })
+        .collect();
+    let space_names: Vec<&str> = spaces.iter().map(|s| s.name).collect();
+    let mut sink = Sink {
+        names,
+        hashes: LogHashes::new(&space_names),
+        collector: Collector::create(out.path(), names, &spaces)?,
+        failed: None,
+    };
+    let mut prices = PriceSampler::new(instruments.len());
+    let bar = progress("running");
+    bar.set_length(loaded.report.kept);
+    let driven: Driven = drive(
+        &mut system.kernel,
+        &mut loaded.stream,
+        instruments,
+        sessions.as_ref(),
+        &mut sink,
+        |data| prices.record(data.instrument(), data.ts(), data.price()),
+        |sink: &mut Sink<'_>, inputs| {
+            bar.set_position(inputs);
+            match sink.failed.take() {
+                None => Ok::<(), anyhow::Error>(()),
+                Some(error) => Err(error.into()),
+            }
+        },
+    )?;
+    bar.finish_and_clear();
+    let collected = sink.collector.finish(&prices.last_prices())?;
+    let (log_hash, log_hash_by_broker) = sink.hashes.finish();
+    let facts = RunFacts {
+        ticks: driven.inputs,
+        engine_seconds: driven.engine.as_secs_f64(),
+        log_hash,
+        log_hash_by_broker,
+        warnings: warnings(loaded, system, &driven),
+        settings: effective(inputs, system),
+        ..facts(inputs, loaded, &driven)
+    };
+    let summary = Summary::new(&collected, names, facts)?;
+    summary.write(out.path())?;
+    let title = format!("Backtest of {}", strategies_line(inputs));
+    let data = ReportData {
+        title: &title,
+        summary: &summary,
+        collected: &collected,
+        prices: &prices,
+        names,
+        time_zone: &inputs.settings.data.time_zone,
+    };
+    out.write("report.html", |file| write_html(&data, file))?;
+    out.commit().with_context(|| format!("{}", args.out.display()))?;
+    Ok(summary)
+}
+
+fn strategies_line(inputs: &Inputs) -> String {
+    let ids: Vec<&str> =
+        inputs.strategies.iter().filter(|s| s.enabled()).map(|s| s.id()).collect();
+    match ids.len() {
+        0..=3 => ids.join(", "),
+        n => format!("{} and {} more", ids[..2].join(", "), n - 2),
+    }
+}
+
+fn facts(inputs: &Inputs, loaded: &Loaded, driven: &Driven) -> RunFacts {
+    let total = &loaded.report;
+    let mut files = inputs.files.clone();
+    files.extend(loaded.provenance.files.iter().map(|f| FileUse {
+        path: f.file.clone(),
+        digest: f.digest.clone(),
+        rows: f.rows + f.rejected,
+    }));
+    // Contents only: where a file lies does not matter.
+    let mut digests: Vec<&str> = inputs.files.iter().map(|f| f.digest.as_str()).collect();
+    digests.sort_unstable();
+    digests.push(&loaded.provenance.inputs_digest);
+    let brokers = inputs.brokers.join(",");
+    digests.push(&brokers);
+    RunFacts {
+        rows_read: total.rows_read,
+        rows_rejected: total.rejected.iter().filter(|(_, n)| *n > 0).map(|(r, n)| (r.to_string(), n)).collect(),
+        rows_doubtful: total.doubtful.iter().filter(|(_, n)| *n > 0).map(|(r, n)| (r.to_string(), n)).collect(),
+        inputs_digest: blake3::hash(digests.join("\n").as_bytes()).to_hex().to_string(),
+        provenance: Provenance {
+            from: driven.span.map(|(from, _)| from.to_string()),
+            to: driven.span.map(|(_, to)| to.to_string()),
+            files,
+        },
+        build: format!("panda {}", env!("CARGO_PKG_VERSION")),
+        ..RunFacts::default()
+    }
+}
+
+fn warnings(loaded: &Loaded, system: &System, driven: &Driven) -> Vec<String> {
+    let mut warnings = system.warnings.clone();
+    let total = &loaded.report;
+    if driven.inputs < total.kept {
+        warnings.push(format!(
+            "{} of {} kept rows lie outside --from/--to and were not run",
+            total.kept - driven.inputs,
+            total.kept
+        ));
+    }
+    if !loaded.report.skipped_files.is_empty() {
+        warnings.push(format!(
+            "{} files of instruments that were not selected were skipped",
+            loaded.report.skipped_files.len()
+        ));
+    }
+    for pipeline in system.kernel.pipelines() {
+        let disabled = pipeline
+            .portfolio()
+            .positions()
+            .iter()
+            .map(|p| p.key.strategy)
+            .filter(|s| !pipeline.risk().is_enabled(*s));
+        let mut disabled: Vec<_> = disabled.map(|s| s.index()).collect();
+        disabled.sort_unstable();
+        disabled.dedup();
+        for strategy in disabled {
+            warnings.push(format!(
+                "strategy `{}` was disabled on `{}`: see the incidents",
+                system.strategies[strategy],
+                pipeline.namespace()
+            ));
+        }
+    }
+    warnings
+}
+
+/// The settings in effect, for the record.
+fn effective(inputs: &Inputs, system: &System) -> serde_json::Value {
+    let brokers: serde_json::Map<String, serde_json::Value> = system
+        .brokers
+        .iter()
+        .map(|b| {
+            let limits = inputs.settings.limits(b.table.namespace.as_str());
+            let value = serde_json::json!({
+                "kind": b.table.kind,
+                "base_currency": b.table.base_currency.code(),
+                "charges": b.table.charges.name(),
+                "written": b.table.written,
+                "trader": b.effective,
+                "risk": limits,
+            });
+            (b.table.namespace.as_str().to_owned(), value)
+        })
+        .collect();
+    let strategies: serde_json::Map<String, serde_json::Value> = inputs
+        .strategies
+        .iter()
+        .map(|s| {
+            let text = serde_json::from_str(&s.digest_text);
+            (s.id().to_owned(), text.unwrap_or(serde_json::Value::Null))
+        })
+        .collect();
+    serde_json::json!({
+        "brokers": brokers,
+        "strategies": strategies,
+        "time_zone": inputs.settings.data.time_zone,
+        "jump_band_percent": inputs.settings.data.jump_band_percent,
+        "session_only": inputs.settings.data.session_only,
+        "snapshot_interval_seconds": inputs.settings.portfolio.snapshot_interval_seconds,
+    })
+}
+
+fn print(summary: &Summary, out: &Path) {
+    let value = serde_json::to_value(summary).unwrap_or_default();
+    let text = |key: &str| match value.get(key) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    println!("rows read        {}", text("rows_read"));
+    if let Some(rejected) = value.get("rows_rejected").and_then(|r| r.as_object()) {
+        for (reason, n) in rejected.iter().filter(|(_, n)| n.as_u64() != Some(0)) {
+            println!("  rejected       {n} {reason}");
+        }
+    }
+    println!("ticks            {}", text("ticks"));
+    println!("signals          {}", text("signals"));
+    if let Some(rejected) = value.get("rejected").and_then(|r| r.as_object()) {
+        for (reason, n) in rejected {
+            println!("  rejected       {n} {reason}");
+        }
+    }
+    println!("orders           {}", text("orders"));
+    println!("fills            {}", text("fills"));
+    println!("traded quantity  {}", text("traded_quantity"));
+    for key in ["cash_flow", "realised", "unrealised", "charges", "net", "equity", "max_drawdown"] {
+        println!("{:<16} {} {}", key.replace('_', " "), text(key), text("currency"));
+    }
+    println!(
+        "engine           {:.3} s, {:.1} million ticks/s",
+        summary.engine_seconds,
+        summary.ticks_per_second / 1e6
+    );
+    println!("log hash         {}", text("log_hash"));
+    println!("report           {}", out.join("report.html").display());
+}
+

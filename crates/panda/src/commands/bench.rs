@@ -1,0 +1,134 @@
+//! `panda bench`: how fast the pipeline is on this machine.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::bench::{Totals, Workload, pass, peak_rss_bytes};
+
+/// Measure how fast the pipeline is on this machine.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Ticks in memory through strategy, risk, engine, paper fills and portfolio
+    #[command(after_help = "The workload is `ema_cross` 10/20 on ticks with market orders of quantity 1, every risk rule \
+        asked at limits that never bind, no charges, fills at the signal's tick. Time is CPU time of the pipeline's thread, \
+        from ticks in memory to events in the output buffer; the hash comes from a second pass.\n\nExamples:\n  \
+        panda bench pipeline\n  panda bench pipeline --no-orders\n  panda bench pipeline --data ticks.csv --json")]
+    Pipeline(PipelineArgs),
+}
+
+#[derive(Debug, Args)]
+struct PipelineArgs {
+    /// Ticks to run on instead of generated ones: CSV with ts_ns,symbol,price,size; every row as given, in file order
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Number of generated ticks
+    #[arg(long, default_value_t = 1_000_000, conflicts_with = "data")]
+    ticks: usize,
+    /// Number of generated instruments
+    #[arg(long, default_value_t = 10, conflicts_with = "data", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    instruments: u32,
+    /// Let the strategy run without trading
+    #[arg(long)]
+    no_orders: bool,
+    /// Timed passes; the fastest counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    passes: u32,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Output {
+    #[serde(flatten)]
+    totals: Totals,
+    cpu_seconds: f64,
+    ticks_per_cpu_second: f64,
+    peak_rss_bytes: u64,
+    data_bytes: u64,
+    log_hash: String,
+}
+
+/// Runs the command.
+pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    let BenchCommand::Pipeline(args) = &args.command;
+    let workload = match &args.data {
+        Some(path) => Workload::read(path)?,
+        None => Workload::generated(args.ticks, args.instruments)?,
+    };
+    let data_bytes = std::mem::size_of_val(workload.ticks.as_slice()) as u64;
+    let output = measure(&workload, !args.no_orders, 1, args.passes, data_bytes)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&output)?);
+        return Ok(());
+    }
+    print("pipeline", &output);
+    if args.data.is_none() && !args.no_orders {
+        let idle = measure(&workload, false, 1, args.passes, data_bytes)?;
+        print("without orders", &idle);
+        // The same ticks with averages so slow that a tenth of the orders is left.
+        let few = measure(&workload, true, 12, args.passes, data_bytes)?;
+        print("few orders", &few);
+        let cost = |o: &Output| (o.cpu_seconds - idle.cpu_seconds) / o.totals.orders.max(1) as f64 * 1e9;
+        println!(
+            "cost per order, marking of open positions included: {:.0} ns at {} orders, {:.0} ns at {} orders",
+            cost(&few), few.totals.orders, cost(&output), output.totals.orders
+        );
+        let slope = (output.cpu_seconds - few.cpu_seconds)
+            / output.totals.orders.saturating_sub(few.totals.orders).max(1) as f64
+            * 1e9;
+        println!("cost of each further order: {slope:.0} ns");
+    }
+    Ok(())
+}
+
+fn measure(
+    workload: &Workload,
+    orders: bool,
+    every: u32,
+    passes: u32,
+    data_bytes: u64,
+) -> anyhow::Result<Output> {
+    let mut best: Option<(Totals, f64)> = None;
+    for _ in 0..passes {
+        let (totals, seconds, _) = pass(workload, orders, every, false)?;
+        if let Some((first, fastest)) = &mut best {
+            ensure!(*first == totals, "two passes over the same ticks differ: {first:?} and {totals:?}");
+            *fastest = fastest.min(seconds);
+        } else {
+            best = Some((totals, seconds));
+        }
+    }
+    let peak_rss_bytes = peak_rss_bytes();
+    let (totals, cpu_seconds) = best.unwrap_or_default();
+    let (hashed, _, log_hash) = pass(workload, orders, every, true)?;
+    ensure!(hashed == totals, "the hashed pass differs: {hashed:?} and {totals:?}");
+    Ok(Output {
+        ticks_per_cpu_second: if cpu_seconds > 0.0 { totals.ticks as f64 / cpu_seconds } else { 0.0 },
+        totals,
+        cpu_seconds,
+        peak_rss_bytes,
+        data_bytes,
+        log_hash: log_hash.unwrap_or_default(),
+    })
+}
+
+fn print(what: &str, o: &Output) {
+    println!(
+        "{what}: {} ticks, {} orders, {} fills in {:.4} CPU s: {:.1} million ticks per CPU second",
+        o.totals.ticks, o.totals.orders, o.totals.fills, o.cpu_seconds, o.ticks_per_cpu_second / 1e6
+    );
+    println!(
+        "  cash flow {}, equity {}; peak memory {} MiB, of it {} MiB ticks; log hash {}",
+        o.totals.cash_flow, o.totals.equity, o.peak_rss_bytes >> 20, o.data_bytes >> 20, o.log_hash
+    );
+}

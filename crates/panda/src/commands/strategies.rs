@@ -1,0 +1,40 @@
+//! `panda strategies`: the kinds, and a check of definitions.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::compose::{kind_registry, load_strategies};
+
+/// List the kinds of strategies with their parameters, or check definitions.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  panda strategies\n  panda strategies --check examples/nse/strategies.yaml --instruments examples/nse/instruments.csv")]
+pub struct StrategiesArgs {
+    /// Definitions to check instead (YAML)
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "instruments")]
+    check: Vec<PathBuf>,
+    /// The instruments that the definitions may name
+    #[arg(long, value_name = "FILE")]
+    instruments: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &StrategiesArgs) -> anyhow::Result<()> {
+    let kinds = kind_registry();
+    let Some(instruments) = args.instruments.as_ref().filter(|_| !args.check.is_empty()) else {
+        print!("{}", strategies::reference_markdown(&kinds));
+        return Ok(());
+    };
+    let instruments = feeds::load_instruments(instruments).context("--instruments")?;
+    for strategy in load_strategies(&args.check, &instruments, &kinds)? {
+        println!(
+            "{}: {} on {} instruments{}",
+            strategy.id(),
+            strategy.kind().name,
+            strategy.instruments.len(),
+            if strategy.enabled() { "" } else { ", disabled" }
+        );
+    }
+    Ok(())
+}
