@@ -1,1 +1,89 @@
-fn main() {}
+//! The project's own tasks: checks, generated pages, test suites.
+
+mod ci;
+mod provision;
+mod reference;
+mod suites;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use suites::Suite;
+
+/// The project's own tasks.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    arg_required_else_help = true,
+    after_help = "Day by day:\n  \
+        cargo xtask test unit     after a change\n  \
+        cargo xtask tidy          before a commit: each finding says why and what to do\n  \
+        cargo xtask generate      when a command, a setting, a rule or a strategy has changed\n  \
+        cargo xtask ci            before a change is handed in: all that CI runs"
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check what the compiler cannot know
+    ///
+    /// The direction of dependencies; calls and names that pure crates may not use; freshness of
+    /// generated pages; commands, paths and links in the documents; unfinished work, long files and
+    /// stray white space. Each finding names its place, the reason of the rule and the fix.
+    Tidy,
+    /// Write the generated reference pages below docs/reference
+    Generate,
+    /// Install what the tests need, and run a suite
+    ///
+    /// Prints what each suite came to at the end. Tests of real market data look for it at
+    /// ../shared/data and say so when they skip.
+    Test {
+        /// The suite
+        suite: Suite,
+    },
+    /// Run everything that CI runs: fmt, clippy, tidy, deny, all tests, documentation, the demo
+    Ci,
+    /// Install what the tests need
+    Provision,
+}
+
+/// The command tree, against which documents are checked.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Tidy => tidy::run(),
+        Task::Generate => reference::generate(),
+        Task::Test { suite } => {
+            let outcomes = suites::run(suite)?;
+            suites::print_totals(&outcomes);
+            ensure!(
+                outcomes.iter().all(|outcome| outcome.is_passed),
+                "tests failed"
+            );
+            Ok(())
+        }
+        Task::Ci => ci::run(),
+        Task::Provision => provision::run(),
+    }
+}

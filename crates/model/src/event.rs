@@ -101,6 +101,11 @@ pub enum EventBody {
         /// New total quantity, executed part included.
         quantity: Quantity,
     },
+    /// The trader inside the pipeline reports nonsense and is not asked any more.
+    TraderDetached {
+        /// Why.
+        reason: Reason,
+    },
     /// The namespace's money at an instant, one per currency.
     Snapshot(Snapshot),
     /// Something that an operator should know.
@@ -214,6 +219,7 @@ impl Event {
             EventBody::StateChanged { .. }
             | EventBody::StrategySwitched { .. }
             | EventBody::SquareOff { .. }
+            | EventBody::TraderDetached { .. }
             | EventBody::Alert { .. } => Channel::Control,
             EventBody::Snapshot(_) => Channel::PortfolioSnapshots,
         }
@@ -245,6 +251,7 @@ impl Event {
             EventBody::StrategySwitched { .. } => "strategy_switched",
             EventBody::SquareOff { begins: true, .. } => "square_off_started",
             EventBody::SquareOff { begins: false, .. } => "square_off_finished",
+            EventBody::TraderDetached { .. } => "trader_detached",
             EventBody::Snapshot(_) => "portfolio_snapshot",
             EventBody::Alert { .. } => "alert",
         }

@@ -232,7 +232,7 @@ impl FromStr for OrderId {
 }
 
 impl TradeId {
-    /// The `ordinal`-th execution of an order in the paper trader.
+    /// The `ordinal`-th execution of an order, where no broker numbers them: a simulated fill.
     pub fn derive(order: OrderId, ordinal: u32) -> Self {
         Self(hash(Domain::Trade, order.0, 0, 0, ordinal))
     }

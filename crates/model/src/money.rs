@@ -195,10 +195,10 @@ impl Amount {
         if divisor == 0 {
             return None;
         }
-        let (quotient, rest) = (self.0 / divisor, self.0 % divisor);
-        let up = rest.unsigned_abs() * 2 >= divisor.unsigned_abs();
+        let (quotient, rest) = (self.0.checked_div(divisor)?, self.0.checked_rem(divisor)?);
+        let up = rest.unsigned_abs() >= divisor.unsigned_abs().div_ceil(2);
         let sign = if (self.0 < 0) == (divisor < 0) { 1 } else { -1 };
-        i64::try_from(quotient + if up { sign } else { 0 }).ok().map(Price::from_raw)
+        i64::try_from(quotient.checked_add(if up { sign } else { 0 })?).ok().map(Price::from_raw)
     }
 }
 

@@ -56,6 +56,12 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// The first `ticks` of it.
+    pub fn head(&self, ticks: usize) -> Self {
+        let ticks = &self.ticks[..ticks.min(self.ticks.len())];
+        Self { instruments: Arc::clone(&self.instruments), ticks: ticks.to_vec() }
+    }
+
     /// Generated: a tick every millisecond.
     pub fn generated(ticks: usize, instruments: u32) -> anyhow::Result<Self> {
         let all = (0..instruments)
@@ -185,14 +191,13 @@ impl EventSink for Counter<'_> {
 }
 
 /// Composes a fresh kernel for a workload.
-pub fn kernel(workload: &Workload, orders: bool, every: u32) -> anyhow::Result<(Kernel, Vec<String>)> {
+pub fn kernel(workload: &Workload, orders: bool) -> anyhow::Result<(Kernel, Vec<String>)> {
     let settings = Settings::parse(SETTINGS, "the benchmark's settings")?;
     let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
     // Without orders the strategy runs as ever; its warm-up outlasts the data.
     let warm_up = if orders { 0 } else { u32::MAX };
-    let (fast, slow) = (10 * every, 20 * every);
     let definition = format!(
-        "- id: bench\n  kind: ema_cross\n  asset_classes: [equity]\n  warm_up: {warm_up}\n  parameters: {{ fast: {fast}, slow: {slow}, quantity: 1, timeframe: tick }}\n"
+        "- id: bench\n  kind: ema_cross\n  asset_classes: [equity]\n  warm_up: {warm_up}\n  parameters: {{ fast: 10, slow: 20, quantity: 1, timeframe: tick }}\n"
     );
     let definitions = strategies::parse("benchmark", &definition)?;
     let resolved: Vec<ResolvedStrategy> =
@@ -210,8 +215,12 @@ pub fn kernel(workload: &Workload, orders: bool, every: u32) -> anyhow::Result<(
 }
 
 /// Runs a workload once; `hash` costs time and is left out of timed passes.
-pub fn pass(workload: &Workload, orders: bool, every: u32, hash: bool) -> anyhow::Result<(Totals, f64, Option<String>)> {
-    let (mut kernel, strategies) = kernel(workload, orders, every)?;
+pub fn pass(
+    workload: &Workload,
+    orders: bool,
+    hash: bool,
+) -> anyhow::Result<(Totals, f64, Option<String>)> {
+    let (mut kernel, strategies) = kernel(workload, orders)?;
     let names = Names { instruments: &workload.instruments, strategies: &strategies };
     let hasher = hash.then(|| (LogHasher::new(), names));
     let mut sink = Counter { orders: 0, fills: 0, hash: hasher };

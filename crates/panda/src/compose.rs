@@ -107,6 +107,15 @@ pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
             known.join(", ")
         );
     }
+    for (name, table) in &settings.brokers {
+        if registry.get(&table.kind).is_none() {
+            bail!(
+                "[trading_engine.{name}] kind = `{}`: no such kind of broker; known: {}",
+                table.kind,
+                registry.names().join(", ")
+            );
+        }
+    }
     for strategy in parts.strategies {
         for skipped in strategy.definition.check_brokers(&known, &names)? {
             warnings.push(skipped.to_string());
@@ -159,13 +168,7 @@ pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
             instruments: Arc::clone(instruments),
             sessions: Arc::clone(sessions),
         };
-        let Some(kind) = registry.get(&table.kind) else {
-            bail!(
-                "[trading_engine.{name}] kind = `{}`: no such kind of broker; known: {}",
-                table.kind,
-                registry.names().join(", ")
-            );
-        };
+        let Some(kind) = registry.get(&table.kind) else { continue };
         let Built::InPipeline { trader, warnings: said, effective } = (kind.build)(&context)?;
         warnings.extend(said);
         let own = of_scope(Scope::PerBroker)

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match panda::cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", panda::cli::message(&error));
             ExitCode::FAILURE
         }
     }

@@ -93,7 +93,7 @@ pub struct PipelineStats {
 }
 
 #[derive(Clone, Copy)]
-struct SquareOffClock {
+struct GroupClock {
     group: SessionGroup,
     due: Timestamp,
 }
@@ -124,7 +124,9 @@ pub struct BrokerPipeline {
     input: InputId,
     day: Option<TradingDay>,
     next_snapshot: Timestamp,
-    square_offs: Vec<SquareOffClock>,
+    square_offs: Vec<GroupClock>,
+    /// When each group's next session opens: legs that ended with the last one are placed again.
+    opens: Vec<GroupClock>,
     stats: PipelineStats,
     /// The earliest of all timers; brought up to date by whatever can move one.
     due: Timestamp,
@@ -152,12 +154,11 @@ impl BrokerPipeline {
         let mut used = groups.clone();
         used.sort_unstable();
         used.dedup();
+        let opens: Vec<_> =
+            used.into_iter().map(|group| GroupClock { group, due: Timestamp::MIN }).collect();
         let square_offs = match settings.square_off_before_close {
             None => Vec::new(),
-            Some(_) => used
-                .into_iter()
-                .map(|group| SquareOffClock { group, due: Timestamp::MIN })
-                .collect(),
+            Some(_) => opens.clone(),
         };
         Self {
             hash: NameHash::of(settings.namespace.as_str()),
@@ -191,6 +192,7 @@ impl BrokerPipeline {
             day: None,
             next_snapshot: Timestamp::MAX,
             square_offs,
+            opens,
             stats: PipelineStats::default(),
             due: Timestamp::MIN,
             instruments,
@@ -218,6 +220,10 @@ impl BrokerPipeline {
     pub const fn next_snapshot(&self) -> Timestamp {
         self.next_snapshot
     }
+    /// The latest market or clock input.
+    pub const fn latest_input(&self) -> InputId {
+        self.input
+    }
     /// What has been counted.
     pub const fn stats(&self) -> &PipelineStats {
         &self.stats
@@ -239,7 +245,7 @@ impl BrokerPipeline {
         if let Some(day) = &self.day {
             due = due.min(day.end);
         }
-        for clock in &self.square_offs {
+        for clock in self.square_offs.iter().chain(&self.opens) {
             due = due.min(clock.due);
         }
         if let Some(trader) = &self.trader {
@@ -290,6 +296,21 @@ impl BrokerPipeline {
         for i in 0..self.square_offs.len() {
             self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, ts);
         }
+        for i in 0..self.opens.len() {
+            self.opens[i].due = self.next_open(self.opens[i].group, ts);
+        }
+    }
+
+    /// The first open of a group's market after `ts`.
+    fn next_open(&self, group: SessionGroup, ts: Timestamp) -> Timestamp {
+        match self.sessions.status(group, ts) {
+            SessionStatus::Closed { next_open } => next_open,
+            SessionStatus::Open(window) if window.close == Timestamp::MAX => Timestamp::MAX,
+            SessionStatus::Open(window) => match self.sessions.status(group, window.close) {
+                SessionStatus::Open(next) => next.open.max(window.close),
+                SessionStatus::Closed { next_open } => next_open,
+            },
+        }
     }
 
     /// The next square-off of a group after `ts`.
@@ -332,6 +353,12 @@ impl BrokerPipeline {
                 self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, due);
             }
         }
+        for i in 0..self.opens.len() {
+            if self.opens[i].due <= due {
+                let next = self.next_open(self.opens[i].group, due);
+                self.opens[i].due = if next > due { next } else { Timestamp::MAX };
+            }
+        }
         if let Some(trader) = &mut self.trader {
             trader.observe_time(due);
         }
@@ -346,7 +373,7 @@ impl BrokerPipeline {
     }
 
     fn has_exposure(&self) -> bool {
-        self.portfolio.accounts().iter().any(|a| !a.gross_exposure.is_zero() || !a.value.is_zero())
+        self.portfolio.accounts().iter().any(|a| !a.gross_exposure.is_zero())
     }
 
     fn snapshot_after(&self, ts: Timestamp) -> Timestamp {
@@ -356,6 +383,12 @@ impl BrokerPipeline {
 
     /// Takes a recorded fact.
     pub fn apply(&mut self, event: &Event) {
+        self.take(event);
+        self.due = self.earliest_due();
+    }
+
+    /// [`apply`](Self::apply) without a look at the timers, which a step takes once at its end.
+    fn take(&mut self, event: &Event) {
         if let EventBody::OrderChanged(OrderStep { order, change: OrderChange::Filled(x), .. }) =
             &event.body
             && let Some(intent) = self.engine.order(*order).map(|o| *o.intent())
@@ -387,10 +420,13 @@ impl BrokerPipeline {
         if let Some(trader) = &mut self.trader {
             trader.apply(event);
         }
-        if let EventBody::StrategySwitched { strategy, enabled, .. } = &event.body {
-            self.strategies.switch(*strategy, *enabled);
+        match &event.body {
+            EventBody::StrategySwitched { strategy, enabled, .. } => {
+                self.strategies.switch(*strategy, *enabled);
+            }
+            EventBody::TraderDetached { .. } => self.trader = None,
+            _ => {}
         }
-        self.due = self.earliest_due();
     }
 
     /// Drops what per-broker strategies decided while inputs were only observed: recovery takes the
@@ -402,6 +438,7 @@ impl BrokerPipeline {
     /// Takes an input and appends everything that follows from it to `out`.
     #[inline]
     pub fn step(&mut self, input: &Input<'_>, out: &mut Vec<Event>) {
+        let before = out.len();
         self.observe(input);
         match input {
             Input::Market(_, data) => self.after_market(data.instrument(), out),
@@ -413,6 +450,9 @@ impl BrokerPipeline {
         if !self.strategies.is_empty() {
             self.run_own_strategies(out);
         }
+        if out.len() > before {
+            self.due = self.earliest_due();
+        }
     }
 
     fn emit(
@@ -423,9 +463,11 @@ impl BrokerPipeline {
         body: EventBody,
         out: &mut Vec<Event>,
     ) {
-        let event = Event { ts, correlation, cause, body };
-        self.apply(&event);
-        out.push(event);
+        // Pushed first: the fact is written once, where it stays.
+        out.push(Event { ts, correlation, cause, body });
+        if let Some(event) = out.last() {
+            self.take(event);
+        }
     }
 
     fn money(&self, instrument: InstrumentIdx) -> (CurrencyIdx, Multiplier, Price) {
@@ -445,41 +487,51 @@ impl BrokerPipeline {
 
     #[inline]
     fn after_market(&mut self, instrument: InstrumentIdx, out: &mut Vec<Event>) {
+        let before = out.len();
         self.drain_trader(out);
         // Equity moves with the marks of what is held, and with executions.
         if !self.portfolio.net(instrument).is_zero()
-            || !out.is_empty()
+            || out.len() > before
             || self.portfolio.marks_strategies()
         {
-            self.check_losses(out);
+            self.check_losses(Some(self.instruments.currency(instrument)), out);
         }
     }
 
     #[inline]
     fn drain_trader(&mut self, out: &mut Vec<Event>) {
         let mut reports = 0;
+        let mut previous = None;
         while let Some(report) = self.trader.as_ref().and_then(|t| t.next_report(self.now)) {
-            let before = out.len();
-            self.take_report(&report, out);
-            reports += 1;
-            if out.len() == before || reports > REPORTS_PER_INPUT_MAX {
-                // It reports the same for ever: stop the namespace rather than the process.
+            // One that says the same again, or that has no end, has lost its way: the namespace
+            // stops rather than the process.
+            if previous == Some(report) || reports > REPORTS_PER_INPUT_MAX {
                 self.stop_trader(&report, out);
                 break;
             }
+            self.take_report(&report, out);
+            previous = Some(report);
+            reports += 1;
         }
     }
 
     #[cold]
     fn stop_trader(&mut self, report: &TraderReport, out: &mut Vec<Event>) {
         self.alert(Reason::IllegalReport, Some(report.order), None, out);
-        self.trader = None;
+        let body = EventBody::TraderDetached { reason: Reason::IllegalReport };
+        let correlation = self.own_correlation(u32::MAX - 3);
+        self.emit(self.now, correlation, Cause::Input(self.input), body, out);
         self.change_state(TradingState::Halted, Reason::IllegalReport, true, out);
     }
 
     #[inline]
-    fn check_losses(&mut self, out: &mut Vec<Event>) {
-        if let Some(reason) = self.risk.halt_due(&self.portfolio) {
+    fn check_losses(&mut self, moved: Option<CurrencyIdx>, out: &mut Vec<Event>) {
+        let halt = if self.engine.overflowed() && self.risk.state() != TradingState::Halted {
+            Some(Reason::Overflow)
+        } else {
+            self.risk.halt_due(&self.portfolio, moved)
+        };
+        if let Some(reason) = halt {
             self.change_state(TradingState::Halted, reason, true, out);
         }
         if self.portfolio.marks_strategies() {
@@ -512,6 +564,7 @@ impl BrokerPipeline {
             self.change_state(TradingState::Active, Reason::DailyLoss, true, out);
         }
         self.drain_trader(out);
+        self.protect_at_open(due, out);
         self.square_off_due_positions(due, out);
         if due.nanos().rem_euclid(self.snapshot_interval) == 0 {
             let changed: Vec<_> = self.portfolio.changed().collect();
@@ -519,7 +572,28 @@ impl BrokerPipeline {
                 self.emit_snapshot(currency, self.own_correlation(u32::MAX), cause, out);
             }
         }
-        self.check_losses(out);
+        self.check_losses(None, out);
+    }
+
+    /// Legs stand for the day: where a session opens now, those of held positions are placed anew.
+    fn protect_at_open(&mut self, due: Timestamp, out: &mut Vec<Event>) {
+        let opens_now = |group: SessionGroup| match self.sessions.status(group, due) {
+            SessionStatus::Open(window) => window.open == due,
+            SessionStatus::Closed { .. } => false,
+        };
+        let mut keys: Vec<_> = self
+            .engine
+            .keys()
+            .iter()
+            .copied()
+            .filter(|key| self.engine.book(key).is_some_and(|b| !b.pairs().is_empty()))
+            .filter(|key| opens_now(self.groups[key.instrument.index()]))
+            .collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.protect(&key, Cause::Timer(due), out);
+        }
+        self.drain_trader(out);
     }
 
     fn emit_snapshot(
@@ -554,7 +628,6 @@ impl BrokerPipeline {
         }
         if at > 0 {
             self.strategies.clear_made();
-            self.due = self.earliest_due();
         }
     }
 
@@ -925,14 +998,23 @@ impl BrokerPipeline {
     }
 
     fn protect(&mut self, key: &PositionKey, cause: Cause, out: &mut Vec<Event>) {
-        while let Some(step) = self.engine.next_protection(key, self.portfolio.quantity(key)) {
+        let group = self.groups[key.instrument.index()];
+        let open = matches!(self.sessions.status(group, self.now), SessionStatus::Open(_));
+        while let Some(step) =
+            self.engine.next_protection(key, self.portfolio.quantity(key), open)
+        {
             match step {
-                Protection::Place(pair, quantity) => {
+                Protection::Place(pair, quantity, place_stop, place_limit) => {
                     // One chain of ids per pair: generation 0 is the first stop leg.
-                    let id = |leg| OrderId::derive(self.hash, pair.parent.get(), pair.generation + leg);
+                    let id = |leg| {
+                        OrderId::derive(self.hash, pair.parent.get(), 2 * pair.generation + leg)
+                    };
                     let (stop, limit) = (pair.bracket.stop_loss, pair.bracket.take_profit);
                     let both = stop.is_some() && limit.is_some();
+                    // The other leg is a new one, or the one that is still there.
                     let (stop_id, limit_id) = (id(0), id(1));
+                    let stop_or_old = if place_stop { Some(stop_id) } else { pair.stop_loss };
+                    let limit_or_old = if place_limit { Some(limit_id) } else { pair.take_profit };
                     let leg = |id, role, order_type, limit_price, trigger_price, oco| OrderIntent {
                         id,
                         correlation: pair.correlation,
@@ -954,12 +1036,12 @@ impl BrokerPipeline {
                         submitted: self.now,
                         send_by: self.now.plus(self.send_within),
                     };
-                    let stop_leg = stop.map(|price| {
-                        let oco = both.then_some(limit_id);
+                    let stop_leg = stop.filter(|_| place_stop).map(|price| {
+                        let oco = limit_or_old.filter(|_| both);
                         leg(stop_id, OrderRole::StopLoss, OrderType::Stop, None, Some(price), oco)
                     });
-                    let limit_leg = limit.map(|price| {
-                        let oco = both.then_some(stop_id);
+                    let limit_leg = limit.filter(|_| place_limit).map(|price| {
+                        let oco = stop_or_old.filter(|_| both);
                         leg(limit_id, OrderRole::TakeProfit, OrderType::Limit, Some(price), None, oco)
                     });
                     for intent in [stop_leg, limit_leg].into_iter().flatten() {
@@ -1076,7 +1158,7 @@ impl BrokerPipeline {
     /// Sends the closing order once nothing else works for the position, and ends when it is flat.
     fn continue_square_off(&mut self, key: &PositionKey, cause: Cause, out: &mut Vec<Event>) {
         let Some(book) = self.engine.book(key) else { return };
-        let Some((correlation, reason)) = book.closing() else { return };
+        let Some((correlation, reason, ordinal)) = book.closing() else { return };
         if !book.working().is_empty() {
             return;
         }
@@ -1101,7 +1183,6 @@ impl BrokerPipeline {
             }
             return;
         }
-        let ordinal = self.engine.scheduled();
         let intent = OrderIntent {
             id: OrderId::derive(self.hash, correlation.0, ordinal),
             correlation,
@@ -1272,7 +1353,7 @@ impl BrokerPipeline {
             self.strategies,
             self.trader.as_ref().map(|t| t.save()),
             (self.now, self.input, self.day, self.next_snapshot,
-                self.square_offs.iter().map(|s| (s.group, s.due)).collect::<Vec<_>>()),
+                self.square_offs.iter().chain(&self.opens).map(|s| (s.group, s.due)).collect::<Vec<_>>()),
         )
     }
 

@@ -173,7 +173,7 @@ impl Kernel {
         };
         let id = match input {
             Input::Market(id, _) | Input::Clock(id, _) => *id,
-            _ => InputId(0),
+            _ => self.pipelines[index].latest_input(),
         };
         if self.pipelines[index].next_due() <= ts {
             self.advance_pipeline(index, id, ts, sink);

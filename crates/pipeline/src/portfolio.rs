@@ -110,9 +110,26 @@ impl Position {
 struct Net {
     last: LastTrade,
     quantity: Quantity,
+    /// Quantity × multiplier where that fits 64 bits: then a mark is one multiplication.
+    factor: Option<i64>,
     multiplier: Multiplier,
     value: Amount,
     currency: CurrencyIdx,
+}
+
+impl Net {
+    fn set(&mut self, quantity: Quantity) {
+        self.quantity = quantity;
+        self.factor = quantity.raw().checked_mul(self.multiplier.hundredths());
+    }
+
+    #[inline]
+    fn value_at(&self, price: Price) -> Result<Amount, NumberError> {
+        match self.factor {
+            Some(factor) => Ok(Amount::from_raw(i128::from(price.raw()) * i128::from(factor))),
+            None => Amount::notional(price, self.quantity, self.multiplier),
+        }
+    }
 }
 
 /// The last trade of an instrument.
@@ -137,8 +154,6 @@ pub struct Account {
     pub charges: Amount,
     /// Σ cost of what is open.
     pub cost: Amount,
-    /// Σ value of what is open, at the last prices.
-    pub value: Amount,
     /// Σ absolute value of the net positions, at the last prices.
     pub gross_exposure: Amount,
     /// Highest equity so far.
@@ -161,6 +176,14 @@ impl Account {
     #[inline]
     pub const fn equity(&self) -> Amount {
         self.equity
+    }
+
+    /// Σ value of what is open, at the last prices.
+    pub fn value(&self) -> Result<Amount, NumberError> {
+        self.equity
+            .checked_sub(self.starting_cash)?
+            .checked_sub(self.cash_flow)?
+            .checked_add(self.charges)
     }
 
     #[inline]
@@ -248,6 +271,7 @@ impl Portfolio {
                 .map(|(index, instrument)| Net {
                     last: LastTrade::default(),
                     quantity: Quantity::ZERO,
+                    factor: Some(0),
                     multiplier: instrument.multiplier,
                     value: Amount::ZERO,
                     currency: instruments.currency(index),
@@ -282,13 +306,12 @@ impl Portfolio {
     #[inline]
     fn try_remark(&mut self, instrument: InstrumentIdx, price: Price) -> Result<(), NumberError> {
         let net = &mut self.net[instrument.index()];
-        let value = Amount::notional(price, net.quantity, net.multiplier)?;
+        let value = net.value_at(price)?;
         let account = &mut self.accounts[net.currency.index()];
         let change = value.checked_sub(net.value)?;
-        account.value = account.value.checked_add(change)?;
         account.equity = account.equity.checked_add(change)?;
-        account.gross_exposure =
-            account.gross_exposure.checked_add(value.abs())?.checked_sub(net.value.abs())?;
+        let growth = value.abs().checked_sub(net.value.abs())?;
+        account.gross_exposure = account.gross_exposure.checked_add(growth)?;
         net.value = value;
         account.mark()?;
         if !self.strategies.is_empty() {
@@ -391,7 +414,7 @@ impl Portfolio {
             mark.cash = mark.cash.checked_add(flow)?.checked_sub(execution.charges)?;
         }
         let net = &mut self.net[instrument.index()];
-        net.quantity = net.quantity.checked_add(signed)?;
+        net.set(net.quantity.checked_add(signed)?);
         if net.last.price.is_zero() {
             net.last = LastTrade { price: execution.price, ts };
         }
@@ -426,7 +449,7 @@ impl Portfolio {
             sequence: account.snapshot.1 + 1,
             cash_flow: account.cash_flow,
             realised: account.realised,
-            unrealised: account.value.checked_sub(account.cost)?,
+            unrealised: account.value()?.checked_sub(account.cost)?,
             charges: account.charges,
             equity: account.equity,
             peak: account.peak,

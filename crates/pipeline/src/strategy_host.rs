@@ -24,6 +24,9 @@ pub const DECISIONS_PER_CALL_MAX: usize = 4096;
 /// A strategy has at most this many timers at once; more is taken for a fault.
 pub const TIMERS_MAX: usize = 1024;
 
+/// A timer fires at least this long after it was set, in nanoseconds.
+pub const TIMER_DELAY_MIN: i64 = model::time::SECOND / 1000;
+
 /// A strategy to be hosted.
 pub struct StrategySetup {
     /// Its index, by the rank of its id; 0 is reserved.
@@ -516,7 +519,9 @@ impl StrategyHost {
             return;
         }
         let hosted = &mut self.hosted[host];
-        for request in self.requests.drain(..) {
+        for mut request in self.requests.drain(..) {
+            // One that keeps asking for "now" must not keep time from passing.
+            request.due = request.due.max(self.now.plus(TIMER_DELAY_MIN));
             hosted.timers.retain(|t| t.id != request.id);
             hosted.timers.push(request);
             self.next_due = self.next_due.min(request.due);

@@ -24,7 +24,7 @@ pub struct TimerId(pub u32);
 /// A timer that a strategy asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimerRequest {
-    /// When it is due. An instant that has passed fires at the next input.
+    /// When it is due, but not before a millisecond has passed.
     pub due: Timestamp,
     /// What it is called.
     pub id: TimerId,

@@ -30,13 +30,37 @@ const TRADER: &str = "crates/traders/*";
 /// Crates that hold no I/O and no format, and what they may therefore not depend on.
 const FORMATLESS: [&str; 2] = ["crates/model", "crates/pipeline"];
 const FORMATS: &[&str] = &[
-    "serde_json", "serde-json", "toml", "postcard", "csv", "bincode", "prost", "rmp-serde",
-    "ciborium", "serde-saphyr", "serde_yaml", "parquet",
+    "serde_json",
+    "serde-json",
+    "toml",
+    "postcard",
+    "csv",
+    "bincode",
+    "prost",
+    "rmp-serde",
+    "ciborium",
+    "serde-saphyr",
+    "serde_yaml",
+    "parquet",
 ];
-const RUNTIMES: &[&str] = &["tokio", "async-std", "smol", "futures", "reqwest", "hyper", "axum"];
-const DATABASES: &[&str] = &["sqlx", "rusqlite", "redis", "postgres", "rdkafka", "rskafka"];
-const PURE: [&str; 4] =
-    ["crates/model", "crates/strategies", "crates/pipeline", "crates/traders/paper"];
+const RUNTIMES: &[&str] = &[
+    "tokio",
+    "async-std",
+    "smol",
+    "futures",
+    "reqwest",
+    "hyper",
+    "axum",
+];
+const DATABASES: &[&str] = &[
+    "sqlx", "rusqlite", "redis", "postgres", "rdkafka", "rskafka",
+];
+const PURE: [&str; 4] = [
+    "crates/model",
+    "crates/strategies",
+    "crates/pipeline",
+    "crates/traders/paper",
+];
 const CHANCE: &[&str] = &["rand", "fastrand", "getrandom", "chrono", "uuid"];
 
 const LICENCE: &str = "Apache-2.0";
@@ -58,7 +82,10 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
             .filter(|dependency| dependency.kind.as_deref() != Some("dev"))
             .map(|dependency| {
                 let path = dependency.path.as_deref();
-                (dependency.name.clone(), path.map(|path: &Path| workspace.shown(path)))
+                (
+                    dependency.name.clone(),
+                    path.map(|path: &Path| workspace.shown(path)),
+                )
             })
             .collect();
         for (rule, what, why, fix) in check_crate(&folder, &used)
@@ -67,7 +94,11 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
         {
             let line = text
                 .lines()
-                .position(|line| what.split('`').nth(1).is_some_and(|name| line.starts_with(name)))
+                .position(|line| {
+                    what.split('`')
+                        .nth(1)
+                        .is_some_and(|name| line.starts_with(name))
+                })
                 .map_or(0, |at| at + 1);
             findings.push(Finding {
                 path: format!("{folder}/Cargo.toml"),
@@ -223,7 +254,10 @@ mod tests {
     #[test]
     fn brokers_stand_apart() {
         let paper = Some("crates/traders/paper");
-        assert_eq!(found("crates/traders/alpaca", "paper", paper), ["trader-apart"]);
+        assert_eq!(
+            found("crates/traders/alpaca", "paper", paper),
+            ["trader-apart"]
+        );
         assert_eq!(found("crates/research", "paper", paper), ["trader-apart"]);
         assert!(found("crates/panda", "paper", paper).is_empty());
         assert!(found("crates/traders/paper", "traders", Some("crates/traders")).is_empty());

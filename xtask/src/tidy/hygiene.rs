@@ -63,14 +63,26 @@ pub fn check_text(path: &str, text: &str) -> Vec<Finding> {
 
 /// Attributes and macros that stand for work not done.
 const UNFINISHED: [(&str, &str, &str); 5] = [
-    ("ignore", "a test that does not run proves nothing and rots", "mend it or remove it"),
+    (
+        "ignore",
+        "a test that does not run proves nothing and rots",
+        "mend it or remove it",
+    ),
     (
         "should_panic",
         "it passes for any panic, also the wrong one",
         "return an error and compare it, or catch the panic and compare its message",
     ),
-    ("todo", "it stops a pipeline with a panic", "write it, or return an error that says so"),
-    ("unimplemented", "it stops a pipeline with a panic", "return an error that says so"),
+    (
+        "todo",
+        "it stops a pipeline with a panic",
+        "write it, or return an error that says so",
+    ),
+    (
+        "unimplemented",
+        "it stops a pipeline with a panic",
+        "return an error that says so",
+    ),
     ("dbg", "it prints to the operator's terminal", "remove it"),
 ];
 
@@ -113,7 +125,10 @@ mod tests {
     use super::*;
 
     fn rules(findings: &[Finding]) -> Vec<(&'static str, usize)> {
-        findings.iter().map(|finding| (finding.rule, finding.line)).collect()
+        findings
+            .iter()
+            .map(|finding| (finding.rule, finding.line))
+            .collect()
     }
 
     #[test]
@@ -122,7 +137,10 @@ mod tests {
         assert_eq!(rules(&check_text("a.rs", &long)), [("file-length", 0)]);
         assert_eq!(rules(&check_text("a.md", &long)), []);
         let spaced = "a\nb \n\tc";
-        assert_eq!(rules(&check_text("a.md", spaced)), [("trailing-space", 2), ("tab", 3)]);
+        assert_eq!(
+            rules(&check_text("a.md", spaced)),
+            [("trailing-space", 2), ("tab", 3)]
+        );
         assert!(is_text("crates/a/src/lib.rs") && !is_text("assets/uPlot.iife.min.js"));
         assert!(!is_text("tests/fixture.csv"));
     }
@@ -131,10 +149,16 @@ mod tests {
     fn unfinished_work() {
         let found = |text| rules(&check_source("a.rs", &Source::parse(text, true)));
         assert_eq!(found("#[test]\n#[ignore]\nfn a() {}"), [("unfinished", 2)]);
-        assert_eq!(found("#[should_panic(expected = \"x\")]\nfn a() {}"), [("unfinished", 1)]);
+        assert_eq!(
+            found("#[should_panic(expected = \"x\")]\nfn a() {}"),
+            [("unfinished", 1)]
+        );
         assert_eq!(found("fn a() { todo!() }"), [("unfinished", 1)]);
         assert_eq!(found("fn a() { dbg!(1); unimplemented!() }").len(), 2);
-        assert_eq!(found("// todo!() and #[ignore]\nlet t = \"dbg!\"; let todo = 1 != 2;"), []);
+        assert_eq!(
+            found("// todo!() and #[ignore]\nlet t = \"dbg!\"; let todo = 1 != 2;"),
+            []
+        );
         assert_eq!(found("if todo!=1 { ignore(x) }"), []);
     }
 }

@@ -77,7 +77,11 @@ pub fn run() -> anyhow::Result<()> {
         println!("{finding}\n");
     }
     if !findings.is_empty() {
-        bail!("tidy: {} to mend in {} files looked at", findings.len(), files.len());
+        bail!(
+            "tidy: {} to mend in {} files looked at",
+            findings.len(),
+            files.len()
+        );
     }
     println!("tidy: {} files, nothing to mend", files.len());
     Ok(())
@@ -87,7 +91,10 @@ pub fn run() -> anyhow::Result<()> {
 fn test_files(texts: &[(&str, String)]) -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     for (path, text) in texts.iter().filter(|(path, _)| path.ends_with(".rs")) {
-        if path.split('/').any(|part| matches!(part, "tests" | "benches" | "tests.rs")) {
+        if path
+            .split('/')
+            .any(|part| matches!(part, "tests" | "benches" | "tests.rs"))
+        {
             tests.insert((*path).to_owned());
         }
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -127,7 +134,10 @@ mod tests {
     #[test]
     fn files_of_tests_are_known() {
         let texts = [
-            ("crates/a/src/host.rs", "#[cfg(test)]\nmod checks;\nmod real;".to_owned()),
+            (
+                "crates/a/src/host.rs",
+                "#[cfg(test)]\nmod checks;\nmod real;".to_owned(),
+            ),
             ("crates/a/tests/all.rs", String::new()),
             ("crates/a/src/real.rs", String::new()),
         ];

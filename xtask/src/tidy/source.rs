@@ -19,9 +19,16 @@ impl Source {
     /// Splits a file; `is_test` marks a file that holds nothing but tests.
     pub fn parse(text: &str, is_test: bool) -> Self {
         let (code, prose) = split(text);
-        let test_lines =
-            if is_test { vec![0..usize::MAX] } else { test_items(&code) };
-        Self { code, prose, test_lines }
+        let test_lines = if is_test {
+            vec![0..usize::MAX]
+        } else {
+            test_items(&code)
+        };
+        Self {
+            code,
+            prose,
+            test_lines,
+        }
     }
 
     /// Whether a line (from 0) belongs to tests.
@@ -72,7 +79,11 @@ fn split(text: &str) -> (String, String) {
     let mut state = State::Code;
     let mut at = 0;
     let mut put = |is_code: bool, c: char| {
-        let (here, there) = if is_code { (&mut code, &mut prose) } else { (&mut prose, &mut code) };
+        let (here, there) = if is_code {
+            (&mut code, &mut prose)
+        } else {
+            (&mut prose, &mut code)
+        };
         here.push(c);
         there.push(if c == '\n' { '\n' } else { ' ' });
     };
@@ -101,7 +112,11 @@ fn split(text: &str) -> (String, String) {
                     (state, length) = (State::BlockComment(depth + 1), 2);
                 } else if c == '*' && next == '/' {
                     length = 2;
-                    state = if depth == 1 { State::Code } else { State::BlockComment(depth - 1) };
+                    state = if depth == 1 {
+                        State::Code
+                    } else {
+                        State::BlockComment(depth - 1)
+                    };
                 }
             }
             State::Text => match c {
@@ -126,7 +141,9 @@ fn split(text: &str) -> (String, String) {
 }
 
 fn follows_word(chars: &[char], at: usize) -> bool {
-    at.checked_sub(1).and_then(|i| chars.get(i)).is_some_and(|c| is_word(*c))
+    at.checked_sub(1)
+        .and_then(|i| chars.get(i))
+        .is_some_and(|c| is_word(*c))
 }
 
 /// Whether a character can stand in an identifier.
@@ -151,9 +168,11 @@ fn raw_opening(chars: &[char], at: usize) -> Option<(usize, usize)> {
 /// The length of a character literal, or 1 where the quote begins a lifetime.
 fn char_literal(chars: &[char], at: usize) -> usize {
     match (chars.get(at + 1), chars.get(at + 2)) {
-        (Some('\\'), _) => {
-            chars.iter().skip(at + 3).position(|c| *c == '\'').map_or(1, |end| end + 4)
-        }
+        (Some('\\'), _) => chars
+            .iter()
+            .skip(at + 3)
+            .position(|c| *c == '\'')
+            .map_or(1, |end| end + 4),
         (Some(_), Some('\'')) => 3,
         _ => 1,
     }
@@ -165,10 +184,17 @@ fn test_spans(code: &str) -> Vec<Range<usize>> {
     let mut from = 0;
     while let Some(found) = code.get(from..).and_then(|rest| rest.find("#[cfg(")) {
         let start = from + found;
-        let attribute = code.get(start..).and_then(|rest| rest.split(']').next()).unwrap_or("");
+        let attribute = code
+            .get(start..)
+            .and_then(|rest| rest.split(']').next())
+            .unwrap_or("");
         let after = start + attribute.len();
         let is_test = words(attribute).any(|word| word == "test") && !attribute.contains("not(");
-        from = if is_test { item_end(code, after) } else { after };
+        from = if is_test {
+            item_end(code, after)
+        } else {
+            after
+        };
         if is_test {
             spans.push(start..from);
         }
@@ -199,7 +225,10 @@ fn item_end(code: &str, from: usize) -> usize {
 
 fn test_items(code: &str) -> Vec<Range<usize>> {
     let line_of = |at: usize| code.get(..at).unwrap_or(code).matches('\n').count();
-    test_spans(code).into_iter().map(|span| line_of(span.start)..line_of(span.end) + 1).collect()
+    test_spans(code)
+        .into_iter()
+        .map(|span| line_of(span.start)..line_of(span.end) + 1)
+        .collect()
 }
 
 #[cfg(test)]
@@ -216,7 +245,15 @@ mod tests {
         for gone in ["text", "said", "bytes", "raw", " c */"] {
             assert!(!source.code.contains(gone), "{gone} in {}", source.code);
         }
-        for kept in ["let a", "let c", "let d", "let r", "fn f<'a>(x: &'a str) {}", "let e", "g(b"] {
+        for kept in [
+            "let a",
+            "let c",
+            "let d",
+            "let r",
+            "fn f<'a>(x: &'a str) {}",
+            "let e",
+            "g(b",
+        ] {
             assert!(source.code.contains(kept), "{kept} not in {}", source.code);
         }
         assert!(source.prose.contains("in // text") && source.prose.contains("said \"so\""));

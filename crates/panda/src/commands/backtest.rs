@@ -1,11 +1,12 @@
 //! `panda backtest`: strategies over recorded data, through the stages that trade live.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use feeds::{Cleaning, DataSet, LoadOptions, Loaded, SessionRule};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -116,10 +117,11 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         sessions: &sessions,
         source: loaded.session,
     })?;
-    for warning in &system.warnings {
-        eprintln!("warning: {warning}");
-    }
+    system.warnings.extend(idle_sessions(&inputs));
+    let said = system.warnings.len();
+    warn(&system.warnings);
     let summary = execute(args, &inputs, &mut loaded, &mut system, &sessions, out)?;
+    warn(&summary.warnings[said.min(summary.warnings.len())..]);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
@@ -128,14 +130,55 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
+/// Every broker's kind must be known, also of those that do not run: a slip of the pen is found now.
+fn check_kinds(settings: &Settings, config: Option<&Path>) -> anyhow::Result<()> {
+    let registry = compose::broker_registry();
+    for (name, table) in &settings.brokers {
+        if registry.get(&table.kind).is_none() {
+            let file = config.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+            bail!(
+                "{file}[trading_engine.{name}]: no kind of broker is called `{}`: set `kind` to one of: {}",
+                table.kind,
+                registry.names().join(", ")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Sessions that nothing follows are most likely misspelt, and without them a market never closes.
+fn idle_sessions(inputs: &Inputs) -> Vec<String> {
+    let exchanges: BTreeSet<&str> =
+        inputs.instruments.iter().map(|(_, i)| i.exchange.as_str()).collect();
+    let known: Vec<&str> = exchanges.iter().copied().collect();
+    let idle = inputs.settings.sessions.keys().filter(|name| !exchanges.contains(name.as_str()));
+    idle.map(|name| {
+        format!(
+            "[sessions.{name}] does nothing: no instrument is of that exchange; theirs: {}",
+            known.join(", ")
+        )
+    })
+    .collect()
+}
+
 fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     let settings = Settings::load(args.config.as_deref())?;
+    check_kinds(&settings, args.config.as_deref())?;
+    if args.broker.iter().any(|name| name.trim().is_empty()) {
+        bail!("--broker: a name is empty; write names with commas between them, such as paper");
+    }
     let brokers = if args.broker.is_empty() {
         settings.active_brokers.clone()
     } else {
         args.broker.clone()
     };
-    let instruments = Arc::new(feeds::load_instruments(&args.instruments)?);
+    let instruments = Arc::new(feeds::load_instruments(&args.instruments).context("--instruments")?);
     let table = settings.session_table()?;
     let strategies =
         compose::load_strategies(&args.strategy, &instruments, &compose::kind_registry())?;
@@ -156,13 +199,12 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
 fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
     let data = &inputs.settings.data;
     let zone = data.zone()?;
-    let bound = |text: &Option<String>, open: Timestamp| -> anyhow::Result<Timestamp> {
-        text.as_ref().map_or(Ok(open), |t| Ok(feeds::clock::parse_bound(t, &zone)?))
+    let bound = |flag: &'static str, text: &Option<String>, open: Timestamp| {
+        text.as_ref().map_or(Ok(open), |t| feeds::clock::parse_bound(t, &zone).context(flag))
     };
-    let columns: Vec<String> = data.columns.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let rule = SessionRule { sessions: &inputs.table, text: inputs.table.text().to_owned() };
     let cleaning = Cleaning {
-        columns: feeds::raw::columns::ColumnMap::parse(&columns.join(","))?,
+        columns: data.column_map()?,
         band: data.band()?,
         sessions: data.session_only.then_some(rule),
         timeframe: data.bars()?,
@@ -170,8 +212,8 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
         ..Cleaning::new(zone.clone())
     };
     let mut options = LoadOptions::new(cleaning);
-    options.from = bound(&args.from, Timestamp::MIN)?;
-    options.to = bound(&args.to, Timestamp::MAX)?;
+    options.from = bound("--from", &args.from, Timestamp::MIN)?;
+    options.to = bound("--to", &args.to, Timestamp::MAX)?;
     if !args.symbols.is_empty() {
         let wanted = args
             .symbols
@@ -181,7 +223,7 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
             .context("--symbols")?;
         options.selection = Some(wanted);
     }
-    let set = DataSet::open(&args.data)?;
+    let set = DataSet::open(&args.data).context("--data")?;
     let bar = progress("reading");
     let loaded = set.load(&inputs.instruments, &options, &mut |p| {
         bar.set_length(p.files_total as u64);
@@ -302,11 +344,21 @@ fn facts(inputs: &Inputs, loaded: &Loaded, driven: &Driven) -> RunFacts {
     let mut digests: Vec<&str> = inputs.files.iter().map(|f| f.digest.as_str()).collect();
     digests.sort_unstable();
     digests.push(&loaded.provenance.inputs_digest);
+    // Rows read = ticks + rejected, always: what --from and --to leave out has its own reason.
+    let mut rows_rejected: BTreeMap<String, u64> = total
+        .rejected
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| (reason.to_string(), n))
+        .collect();
+    if total.kept > driven.inputs {
+        rows_rejected.insert("outside_range".to_owned(), total.kept - driven.inputs);
+    }
     let brokers = inputs.brokers.join(",");
     digests.push(&brokers);
     RunFacts {
         rows_read: total.rows_read,
-        rows_rejected: total.rejected.iter().filter(|(_, n)| *n > 0).map(|(r, n)| (r.to_string(), n)).collect(),
+        rows_rejected,
         rows_doubtful: total.doubtful.iter().filter(|(_, n)| *n > 0).map(|(r, n)| (r.to_string(), n)).collect(),
         inputs_digest: blake3::hash(digests.join("\n").as_bytes()).to_hex().to_string(),
         provenance: Provenance {
@@ -321,13 +373,11 @@ fn facts(inputs: &Inputs, loaded: &Loaded, driven: &Driven) -> RunFacts {
 
 fn warnings(loaded: &Loaded, system: &System, driven: &Driven) -> Vec<String> {
     let mut warnings = system.warnings.clone();
-    let total = &loaded.report;
-    if driven.inputs < total.kept {
-        warnings.push(format!(
-            "{} of {} kept rows lie outside --from/--to and were not run",
-            total.kept - driven.inputs,
-            total.kept
-        ));
+    if driven.inputs == 0 {
+        warnings.push(
+            "no tick was left to run on: see why rows were rejected, and --from, --to and the time zone"
+                .to_owned(),
+        );
     }
     if !loaded.report.skipped_files.is_empty() {
         warnings.push(format!(

@@ -66,27 +66,24 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         None => Workload::generated(args.ticks, args.instruments)?,
     };
     let data_bytes = std::mem::size_of_val(workload.ticks.as_slice()) as u64;
-    let output = measure(&workload, !args.no_orders, 1, args.passes, data_bytes)?;
+    let output = measure(&workload, !args.no_orders, args.passes, data_bytes)?;
     if args.json {
         println!("{}", serde_json::to_string(&output)?);
         return Ok(());
     }
     print("pipeline", &output);
-    if args.data.is_none() && !args.no_orders {
-        let idle = measure(&workload, false, 1, args.passes, data_bytes)?;
+    if !args.no_orders {
+        let idle = measure(&workload, false, args.passes, data_bytes)?;
         print("without orders", &idle);
-        // The same ticks with averages so slow that a tenth of the orders is left.
-        let few = measure(&workload, true, 12, args.passes, data_bytes)?;
-        print("few orders", &few);
-        let cost = |o: &Output| (o.cpu_seconds - idle.cpu_seconds) / o.totals.orders.max(1) as f64 * 1e9;
-        println!(
-            "cost per order, marking of open positions included: {:.0} ns at {} orders, {:.0} ns at {} orders",
-            cost(&few), few.totals.orders, cost(&output), output.totals.orders
-        );
-        let slope = (output.cpu_seconds - few.cpu_seconds)
-            / output.totals.orders.saturating_sub(few.totals.orders).max(1) as f64
-            * 1e9;
-        println!("cost of each further order: {slope:.0} ns");
+        // The first tenth of the ticks, with a tenth of the orders: the cost of one must not grow.
+        let tenth = workload.head(workload.ticks.len() / 10);
+        let few = measure(&tenth, true, args.passes, data_bytes)?;
+        let few_idle = measure(&tenth, false, args.passes, data_bytes)?;
+        for (with, without) in [(&few, &few_idle), (&output, &idle)] {
+            let orders = with.totals.orders;
+            let cost = (with.cpu_seconds - without.cpu_seconds) / orders.max(1) as f64 * 1e9;
+            println!("cost per order at {orders} orders: {cost:.0} ns, the marking of positions included");
+        }
     }
     Ok(())
 }
@@ -94,13 +91,12 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
 fn measure(
     workload: &Workload,
     orders: bool,
-    every: u32,
     passes: u32,
     data_bytes: u64,
 ) -> anyhow::Result<Output> {
     let mut best: Option<(Totals, f64)> = None;
     for _ in 0..passes {
-        let (totals, seconds, _) = pass(workload, orders, every, false)?;
+        let (totals, seconds, _) = pass(workload, orders, false)?;
         if let Some((first, fastest)) = &mut best {
             ensure!(*first == totals, "two passes over the same ticks differ: {first:?} and {totals:?}");
             *fastest = fastest.min(seconds);
@@ -110,7 +106,7 @@ fn measure(
     }
     let peak_rss_bytes = peak_rss_bytes();
     let (totals, cpu_seconds) = best.unwrap_or_default();
-    let (hashed, _, log_hash) = pass(workload, orders, every, true)?;
+    let (hashed, _, log_hash) = pass(workload, orders, true)?;
     ensure!(hashed == totals, "the hashed pass differs: {hashed:?} and {totals:?}");
     Ok(Output {
         ticks_per_cpu_second: if cpu_seconds > 0.0 { totals.ticks as f64 / cpu_seconds } else { 0.0 },

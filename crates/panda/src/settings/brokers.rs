@@ -92,23 +92,25 @@ impl std::fmt::Debug for BrokerTable {
     }
 }
 
+fn currency(key: &str, code: &str) -> anyhow::Result<Currency> {
+    // Why a code is none is plain from the fix.
+    let parsed = code.parse().ok();
+    parsed.with_context(|| {
+        format!("`{key}`: `{code}` is no currency code: write one such as INR or USDT")
+    })
+}
+
 impl BrokerTable {
     /// From the table of a namespace.
     pub fn parse(namespace: &str, table: toml::Table) -> anyhow::Result<Self> {
         let name = Namespace::new(namespace)?;
         let (common, trader): (toml::Table, toml::Table) =
             table.clone().into_iter().partition(|(key, _)| COMMON_KEYS.contains(&key.as_str()));
-        let common: Common = toml::Value::Table(common)
-            .try_into()
-            .map_err(|e: toml::de::Error| anyhow::anyhow!("{}", e.message()))?;
-        let base_currency: Currency = common.base_currency.parse().with_context(|| {
-            format!("`base_currency` = `{}`: write a code such as INR", common.base_currency)
-        })?;
+        let common: Common = super::typed(common)?;
+        let base_currency = currency("base_currency", &common.base_currency)?;
         let mut starting_cash = BTreeMap::new();
         for (code, Number(text)) in &common.starting_cash {
-            let _checked: Currency = code
-                .parse()
-                .with_context(|| format!("`starting_cash`: `{code}` is no currency code"))?;
+            currency("starting_cash", code)?;
             let amount: Amount =
                 text.parse().with_context(|| format!("`starting_cash.{code}` = `{text}`"))?;
             if amount < Amount::ZERO {

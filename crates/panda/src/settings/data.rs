@@ -1,7 +1,7 @@
 //! The `[data]` table: how raw files are read and cleaned.
 
 use anyhow::{Context, bail};
-use feeds::Band;
+use feeds::{Band, ColumnMap};
 use jiff::tz::TimeZone;
 use model::market::{BarStamp, Timeframe};
 use serde::Deserialize;
@@ -42,7 +42,14 @@ impl DataSettings {
     pub fn check(&self) -> anyhow::Result<()> {
         self.zone()?;
         self.band()?;
+        self.column_map()?;
         self.bars().map(|_| ())
+    }
+
+    /// The columns with unusual names.
+    pub fn column_map(&self) -> anyhow::Result<ColumnMap> {
+        let pairs: Vec<String> = self.columns.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        ColumnMap::parse(&pairs.join(",")).context("`columns`")
     }
 
     /// The time zone.

@@ -166,5 +166,12 @@ fn risk(mut table: toml::Table) -> anyhow::Result<(LimitSettings, BTreeMap<Strin
 }
 
 fn limits(table: toml::Table) -> anyhow::Result<LimitSettings> {
-    toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| anyhow::anyhow!("{}", e.message()))
+    typed(table)
+}
+
+/// A table as its type. Messages name the key, as tables know no lines.
+fn typed<T: serde::de::DeserializeOwned>(table: toml::Table) -> anyhow::Result<T> {
+    toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
+        anyhow::anyhow!("{}", e.to_string().trim_end().replace('\n', " "))
+    })
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use model::event::{Event, EventBody};
 use model::money::Multiplier;
-use model::order::{Order, OrderChange, OrderIntent, OrderRole};
+use model::order::{Order, OrderChange, OrderIntent, OrderRole, OrderStatus};
 use model::signal::{Bracket, OrderType, Side, Signal};
 use model::{
     Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx,
@@ -22,7 +22,7 @@ use crate::portfolio::PositionKey;
 
 /// Orders that can have no late execution any more are remembered up to this number, so that a
 /// repeated report is told from an unknown one; a report on an older one raises an alert.
-pub const CLOSED_ORDERS_MAX: usize = 4096;
+pub const CLOSED_ORDERS_MAX: usize = 1024;
 
 /// An order in the market and what the engine keeps with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct Working {
     multiplier: Multiplier,
     /// The total quantity that was last asked for.
     requested: Quantity,
+    /// Its position's book.
+    book: u32,
 }
 
 /// An entry with a bracket, and the legs that protect what has filled of it.
@@ -52,11 +54,9 @@ pub struct Pair {
     pub side: Side,
     /// The prices.
     pub bracket: Bracket,
-    /// How much of the entry closes an opposite position before it opens anything.
-    pub closes: Quantity,
-    /// How much of the entry has filled beyond that.
+    /// How much of the entry has filled, beyond what closed an opposite position.
     pub entered: Quantity,
-    /// How much the legs have executed.
+    /// How much of that has been closed again, by the legs or by other orders.
     pub exited: Quantity,
     /// The stop leg.
     pub stop_loss: Option<OrderId>,
@@ -71,6 +71,8 @@ pub struct Pair {
 struct Closing {
     correlation: CorrelationId,
     reason: model::reason::Reason,
+    /// Its number among the namespace's square-offs.
+    ordinal: u32,
 }
 
 /// What works for one position.
@@ -112,8 +114,8 @@ impl Book {
     pub const fn is_closing(&self) -> bool {
         self.closing.is_some()
     }
-    pub(crate) fn closing(&self) -> Option<(CorrelationId, model::reason::Reason)> {
-        self.closing.map(|c| (c.correlation, c.reason))
+    pub(crate) fn closing(&self) -> Option<(CorrelationId, model::reason::Reason, u32)> {
+        self.closing.map(|c| (c.correlation, c.reason, c.ordinal))
     }
     /// The brackets.
     pub fn pairs(&self) -> &[Pair] {
@@ -126,8 +128,10 @@ impl Book {
 pub struct Engine {
     /// Boxed: an order moves from map to map as it ends, and is large.
     orders: FxHashMap<OrderId, Box<Working>>,
-    books: FxHashMap<PositionKey, Book>,
+    books: Vec<Book>,
+    /// The positions of `books`, in the order of their first order or target.
     keys: Vec<PositionKey>,
+    book_of: FxHashMap<PositionKey, u32>,
     keys_of: FxHashMap<model::InstrumentIdx, Vec<PositionKey>>,
     closed: FxHashMap<OrderId, Box<Working>>,
     /// Closed orders that can have no late execution, oldest first.
@@ -170,8 +174,9 @@ impl Engine {
         ids
     }
     /// What works for a position.
+    #[inline]
     pub fn book(&self, key: &PositionKey) -> Option<&Book> {
-        self.books.get(key)
+        self.book_of.get(key).map(|i| &self.books[*i as usize])
     }
     /// Every position that has ever had an order, in the order of the first.
     pub fn keys(&self) -> &[PositionKey] {
@@ -249,10 +254,10 @@ impl Engine {
                     instrument: *instrument,
                     product: *product,
                 };
-                let closing =
-                    begins.then_some(Closing { correlation: event.correlation, reason: *reason });
+                let ordinal = self.scheduled;
+                let (correlation, reason) = (event.correlation, *reason);
                 let book = self.book_mut(key);
-                book.closing = closing;
+                book.closing = begins.then_some(Closing { correlation, reason, ordinal });
                 if *begins {
                     book.deferred = None;
                     self.scheduled = self.scheduled.wrapping_add(1);
@@ -270,19 +275,29 @@ impl Engine {
     }
 
     fn settle(&mut self, key: PositionKey, signal: SignalId) {
-        if let Some(book) = self.books.get_mut(&key)
-            && book.deferred.is_some_and(|d| d.id == signal)
-        {
-            book.deferred = None;
+        if let Some(index) = self.book_of.get(&key) {
+            let book = &mut self.books[*index as usize];
+            if book.deferred.is_some_and(|d| d.id == signal) {
+                book.deferred = None;
+            }
         }
     }
 
+    fn book_index(&mut self, key: PositionKey) -> usize {
+        if let Some(index) = self.book_of.get(&key) {
+            return *index as usize;
+        }
+        let index = self.books.len();
+        self.books.push(Book::default());
+        self.keys.push(key);
+        self.book_of.insert(key, index as u32);
+        self.keys_of.entry(key.instrument).or_default().push(key);
+        index
+    }
+
     fn book_mut(&mut self, key: PositionKey) -> &mut Book {
-        self.books.entry(key).or_insert_with(|| {
-            self.keys.push(key);
-            self.keys_of.entry(key.instrument).or_default().push(key);
-            Book::default()
-        })
+        let index = self.book_index(key);
+        &mut self.books[index]
     }
 
     fn submitted(
@@ -291,7 +306,8 @@ impl Engine {
         (currency, multiplier, last): (CurrencyIdx, Multiplier, Price),
     ) {
         let key = PositionKey::of(intent);
-        let book = self.book_mut(key);
+        let index = self.book_index(key);
+        let book = &mut self.books[index];
         book.working.push(intent.id);
         match (intent.role, intent.parent) {
             (OrderRole::StopLoss, Some(parent)) => {
@@ -306,19 +322,7 @@ impl Engine {
                     pair.generation += 1;
                 }
             }
-            _ if intent.bracket != Bracket::default() => book.pairs.push(Pair {
-                parent: intent.id,
-                correlation: intent.correlation,
-                signal: intent.signal,
-                side: intent.side,
-                bracket: intent.bracket,
-                closes: Quantity::from_raw(intent.quantity.raw() - intent.increase.raw()),
-                entered: Quantity::ZERO,
-                exited: Quantity::ZERO,
-                stop_loss: None,
-                take_profit: None,
-                generation: 0,
-            }),
+            _ if intent.bracket != Bracket::default() => book.pairs.push(Pair::of(intent)),
             _ => {}
         }
         if let Some(open) = self.open_by_strategy.get_mut(intent.strategy.index()) {
@@ -331,6 +335,7 @@ impl Engine {
             currency,
             multiplier,
             requested: intent.quantity,
+            book: index as u32,
         };
         self.orders.insert(intent.id, Box::new(working));
         self.account(intent.id, Quantity::ZERO);
@@ -339,23 +344,21 @@ impl Engine {
     /// Brings the sums in line with an order whose open quantity was `before`.
     fn account(&mut self, id: OrderId, before: Quantity) {
         let Some(working) = self.orders.get_mut(&id) else { return };
-        let intent = *working.order.intent();
+        let intent = working.order.intent();
         let open = working.order.open_quantity();
         if !intent.role.is_protective() {
-            let key = PositionKey::of(&intent);
-            if let Some(book) = self.books.get_mut(&key) {
-                let change = intent.side.signed(Quantity::from_raw(open.raw() - before.raw()));
-                let sum = if intent.order_type == OrderType::Market {
-                    &mut book.in_flight
-                } else {
-                    book.resting_orders = (book.resting_orders + u32::from(before.is_zero()))
-                        .saturating_sub(u32::from(open.is_zero()));
-                    &mut book.resting
-                };
-                match sum.checked_add(change) {
-                    Ok(new) => *sum = new,
-                    Err(_) => self.overflow = true,
-                }
+            let book = &mut self.books[working.book as usize];
+            let change = intent.side.signed(Quantity::from_raw(open.raw() - before.raw()));
+            let sum = if intent.order_type == OrderType::Market {
+                &mut book.in_flight
+            } else {
+                book.resting_orders = (book.resting_orders + u32::from(before.is_zero()))
+                    .saturating_sub(u32::from(open.is_zero()));
+                &mut book.resting
+            };
+            match sum.checked_add(change) {
+                Ok(new) => *sum = new,
+                Err(_) => self.overflow = true,
             }
         }
         if intent.role == OrderRole::Entry {
@@ -387,48 +390,41 @@ impl Engine {
     fn changed(&mut self, id: OrderId, change: &OrderChange) {
         let Some(working) = self.orders.get_mut(&id) else {
             // A late execution of an order that had ended.
-            if let Some(closed) = self.closed.get_mut(&id) {
-                let _checked_before = closed.order.advance(change);
+            if let Some(closed) = self.closed.get_mut(&id)
+                && closed.order.advance(change).is_ok()
+                && let OrderChange::Filled(execution) = change
+            {
+                let (intent, book) = (*closed.order.intent(), closed.book as usize);
+                let filled = closed.order.filled();
+                self.note_fill(book, &intent, filled, execution.quantity);
             }
             return;
         };
         let before = working.order.open_quantity();
-        let intent = *working.order.intent();
+        let strategy = working.order.intent().strategy;
         if working.order.advance(change).is_err() {
             return;
         }
         let status = working.order.status();
-        let key = PositionKey::of(&intent);
+        let index = working.book as usize;
         if let OrderChange::Filled(execution) = change
-            && let Some(book) = self.books.get_mut(&key)
+            && !self.books[index].pairs.is_empty()
         {
-            let leg = intent.role.is_protective();
-            let parent = if leg { intent.parent } else { Some(id) };
-            if let Some(pair) = book.pairs.iter_mut().find(|p| Some(p.parent) == parent) {
-                if leg {
-                    pair.exited =
-                        pair.exited.checked_add(execution.quantity).unwrap_or(Quantity::MAX);
-                } else {
-                    let beyond = working.order.filled().raw() - pair.closes.raw();
-                    pair.entered = Quantity::from_raw(beyond.max(0));
-                }
-            }
+            let (intent, filled) = (*working.order.intent(), working.order.filled());
+            self.note_fill(index, &intent, filled, execution.quantity);
         }
         self.account(id, before);
         if !status.is_terminal() {
             return;
         }
-        if let Some(open) = self.open_by_strategy.get_mut(intent.strategy.index()) {
+        if let Some(open) = self.open_by_strategy.get_mut(strategy.index()) {
             *open = open.saturating_sub(1);
         }
-        if let Some(book) = self.books.get_mut(&key) {
-            book.working.retain(|w| *w != id);
-        }
+        self.books[index].working.retain(|w| *w != id);
         if let Some(working) = self.orders.remove(&id) {
             self.closed.insert(id, working);
         }
-        use model::order::OrderStatus as S;
-        if matches!(status, S::Cancelled | S::Expired) {
+        if matches!(status, OrderStatus::Cancelled | OrderStatus::Expired) {
             self.late_orders[1].push(id);
         } else {
             self.final_orders.push_back(id);
@@ -438,21 +434,80 @@ impl Engine {
                 self.closed.remove(&oldest);
             }
         }
-        self.forget_finished_pairs(&key);
+        if !self.books[index].pairs.is_empty() {
+            self.forget_finished_pairs(index);
+        }
     }
 
-    /// A pair is done when its entry has ended and nothing of it is left to protect.
-    fn forget_finished_pairs(&mut self, key: &PositionKey) {
-        let Some(book) = self.books.get_mut(key) else { return };
-        let orders = &self.orders;
-        book.pairs.retain(|pair| {
-            let works = |id: Option<OrderId>| id.is_some_and(|id| orders.contains_key(&id));
-            let had_legs = pair.stop_loss.is_some() || pair.take_profit.is_some();
-            works(Some(pair.parent))
-                || works(pair.stop_loss)
-                || works(pair.take_profit)
-                || (!had_legs && pair.entered > Quantity::ZERO && pair.entered > pair.exited)
+    /// Tells the pairs of a book of an execution: what it opened of its own pair, or closed of
+    /// others'. `filled` is the order's whole executed quantity.
+    fn note_fill(&mut self, book: usize, intent: &OrderIntent, filled: Quantity, quantity: Quantity) {
+        let pairs = &mut self.books[book].pairs;
+        let add = |a: Quantity, b: Quantity| a.checked_add(b).unwrap_or(Quantity::MAX);
+        if intent.role.is_protective() {
+            if let Some(pair) = pairs.iter_mut().find(|p| Some(p.parent) == intent.parent) {
+                pair.exited = add(pair.exited, quantity);
+            }
+            return;
+        }
+        // A reversal closes first: so much of this execution opened, the rest closed.
+        let closes = intent.quantity.raw() - intent.increase.raw();
+        let opened = (filled.raw() - closes).clamp(0, quantity.raw());
+        // What closes, closes what was opened last.
+        let mut left = quantity.raw() - opened;
+        for pair in pairs.iter_mut().rev().filter(|p| p.side == intent.side.opposite()) {
+            let part = left.min(pair.entered.raw().saturating_sub(pair.exited.raw()).max(0));
+            pair.exited = add(pair.exited, Quantity::from_raw(part));
+            left -= part;
+        }
+        if opened == 0 || intent.bracket == Bracket::default() {
+            return;
+        }
+        match pairs.iter_mut().find(|p| p.parent == intent.id) {
+            Some(pair) => pair.entered = add(pair.entered, Quantity::from_raw(opened)),
+            // A late execution of an entry that had ended and whose pair was done.
+            None => pairs.push(Pair {
+                entered: Quantity::from_raw(opened),
+                generation: (filled.raw() % (1 << 20)) as u32 + 1024,
+                ..Pair::of(intent)
+            }),
+        }
+    }
+
+    /// Whether a leg was refused by the broker: that has raised an alert, and is not tried again.
+    fn was_refused(&self, leg: OrderId) -> bool {
+        self.order(leg)
+            .is_some_and(|o| matches!(o.status(), OrderStatus::Rejected | OrderStatus::Failed))
+    }
+
+    /// A pair is done when its entry and its legs have ended and nothing of it is left to protect.
+    fn forget_finished_pairs(&mut self, book: usize) {
+        let mut pairs = std::mem::take(&mut self.books[book].pairs);
+        pairs.retain(|pair| {
+            let legs = || [pair.stop_loss, pair.take_profit].into_iter().flatten();
+            self.orders.contains_key(&pair.parent)
+                || legs().any(|leg| self.orders.contains_key(&leg))
+                || (pair.entered > pair.exited && !legs().any(|leg| self.was_refused(leg)))
         });
+        self.books[book].pairs = pairs;
+    }
+}
+
+impl Pair {
+    /// Of an entry, before anything has filled.
+    fn of(intent: &OrderIntent) -> Self {
+        Self {
+            parent: intent.id,
+            correlation: intent.correlation,
+            signal: intent.signal,
+            side: intent.side,
+            bracket: intent.bracket,
+            entered: Quantity::ZERO,
+            exited: Quantity::ZERO,
+            stop_loss: None,
+            take_profit: None,
+            generation: 0,
+        }
     }
 }
 

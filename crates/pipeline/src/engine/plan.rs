@@ -5,7 +5,7 @@ use model::order::Order;
 use model::signal::{Action, OrderType, Side, Signal};
 use model::{OrderId, Quantity};
 
-use super::{Engine, key_of};
+use super::{Book, Engine, key_of};
 
 /// The order that a signal comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,18 +33,25 @@ impl Engine {
     /// could execute. What stands in the way is cancelled, and the signal is resolved anew when it is
     /// gone.
     pub fn plan(&self, signal: &Signal, position: Quantity) -> Result<Plan, NumberError> {
-        let book = self.books.get(&key_of(signal));
+        let book = self.book(&key_of(signal));
         let (in_flight, resting, resting_orders) =
             book.map_or((Quantity::ZERO, Quantity::ZERO, 0), |b| {
                 (b.in_flight, b.resting, b.resting_orders)
             });
         let base = position.checked_add(in_flight)?;
+        // What resting orders are about to close cannot be closed once more.
+        let claimed = match signal.decision.action {
+            Action::Exit { quantity: None } | Action::Target { .. } => 0,
+            Action::Exit { .. } | Action::Enter { .. } => {
+                book.map_or(0, |b| self.resting_close(b, base).raw())
+            }
+        };
+        let free = (base.abs().raw() - claimed).max(0);
         let (delta, target) = match signal.decision.action {
             Action::Enter { side, quantity } => (side.signed(quantity), None),
             Action::Exit { quantity } => {
-                let part = quantity.map_or(base.abs(), |q| {
-                    Quantity::from_raw(q.raw().clamp(0, base.abs().raw()))
-                });
+                let wanted = quantity.map_or(free, |q| q.raw().clamp(0, free));
+                let part = Quantity::from_raw(wanted);
                 (Side::of(base).opposite().signed(part), None)
             }
             Action::Target { quantity } => (quantity.checked_sub(base)?, Some(quantity)),
@@ -63,7 +70,7 @@ impl Engine {
             _ => delta,
         };
         let reduce = if base.signum() * delta.signum() < 0 {
-            Quantity::from_raw(base.abs().raw().min(delta.abs().raw()))
+            Quantity::from_raw(free.min(delta.abs().raw()))
         } else {
             Quantity::ZERO
         };
@@ -76,6 +83,25 @@ impl Engine {
             blocked,
             closes_all: reduce == base.abs() && !reduce.is_zero(),
         })
+    }
+
+    /// What resting orders are about to close of a position; orders in flight are in it already.
+    fn resting_close(&self, book: &Book, position: Quantity) -> Quantity {
+        if book.resting_orders == 0 {
+            return Quantity::ZERO;
+        }
+        let resting = book.working.iter().filter_map(|id| self.orders.get(id)).filter(|w| {
+            let intent = w.order.intent();
+            !intent.role.is_protective()
+                && intent.order_type != OrderType::Market
+                && intent.side.sign() != position.signum()
+        });
+        let sum = resting.fold(0i64, |sum, working| {
+            let intent = working.order.intent();
+            let closes = intent.quantity.raw() - intent.increase.raw();
+            sum.saturating_add((closes - working.order.filled().raw()).max(0))
+        });
+        Quantity::from_raw(sum)
     }
 
     /// Whether every resting order of the signal's position is what the signal would send.
@@ -99,7 +125,7 @@ impl Engine {
         signal: &Signal,
         wanted: impl Fn(&Order) -> bool + 'a,
     ) -> impl Iterator<Item = OrderId> + 'a {
-        let working = self.books.get(&key_of(signal)).map_or(&[][..], |b| b.working.as_slice());
+        let working = self.book(&key_of(signal)).map_or(&[][..], |b| b.working.as_slice());
         let is_wanted = move |id: &OrderId| self.orders.get(id).is_some_and(|w| wanted(&w.order));
         working.iter().copied().filter(is_wanted)
     }

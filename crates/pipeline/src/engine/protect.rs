@@ -1,16 +1,16 @@
 //! Brackets: which protective orders a position should have, against those that it has.
 
-use model::order::{OrderRole, OrderStatus};
+use model::order::OrderRole;
 use model::{OrderId, Quantity};
 
-use super::{Engine, Pair};
+use super::{Book, Engine, Pair};
 use crate::portfolio::PositionKey;
 
 /// One step that brings protection in line with the position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Protection {
-    /// Place the legs of this pair over this quantity.
-    Place(Pair, Quantity),
+    /// Place the missing legs of this pair over this quantity: the stop, the limit.
+    Place(Pair, Quantity, bool, bool),
     /// Change a leg's total quantity.
     Resize(OrderId, Quantity),
     /// Cancel a leg: there is nothing left for it to protect.
@@ -19,42 +19,34 @@ pub enum Protection {
 
 impl Engine {
     /// The next step for a position of `quantity`; `None` when all is as it should be. Taken and
-    /// recorded one at a time, until there is none.
-    pub fn next_protection(&self, key: &PositionKey, quantity: Quantity) -> Option<Protection> {
+    /// recorded one at a time, until there is none. Legs are only placed while `open`: while the
+    /// market can take them.
+    pub fn next_protection(
+        &self,
+        key: &PositionKey,
+        quantity: Quantity,
+        open: bool,
+    ) -> Option<Protection> {
         // While a signal or a square-off waits for the legs to be gone, none is placed.
-        let book = self.books.get(key).filter(|b| {
+        let book = self.book(key).filter(|b| {
             !b.pairs.is_empty() && b.deferred.is_none() && b.closing.is_none()
         })?;
-        // What an order in flight is about to close needs no protection any more.
-        let closing = if quantity.signum() * book.in_flight.signum() < 0 {
-            book.in_flight.abs()
-        } else {
-            Quantity::ZERO
-        };
-        let mut left = Quantity::from_raw((quantity.abs().raw() - closing.raw()).max(0));
+        // What another order is about to close needs no leg: both would execute.
+        let covered = quantity.abs().raw() - self.closing_quantity(book, quantity).raw();
+        let mut left = Quantity::from_raw(covered.max(0));
         // Newest first: an exit closes what was opened last, and older stops stay in place.
         for pair in book.pairs.iter().rev() {
             let covers = if quantity.signum() == pair.side.sign() { left } else { Quantity::ZERO };
-            let open = pair.entered.raw().saturating_sub(pair.exited.raw()).max(0);
-            let want = Quantity::from_raw(open.min(covers.raw()));
+            let held = pair.entered.raw().saturating_sub(pair.exited.raw()).max(0);
+            let want = Quantity::from_raw(held.min(covers.raw()));
             left = Quantity::from_raw(left.raw() - want.raw());
-            let legs = [pair.stop_loss, pair.take_profit];
-            // Legs that were cancelled when the position was gone are placed anew when the entry
-            // fills further; legs that the broker refused are not: that has raised an alert.
-            let gone = legs.into_iter().flatten().all(|id| {
-                self.order(id).is_some_and(|o| o.status() == OrderStatus::Cancelled)
-            });
-            if gone && want > Quantity::ZERO {
-                return Some(Protection::Place(*pair, want));
-            }
-            for id in legs.into_iter().flatten() {
+            for id in [pair.stop_loss, pair.take_profit].into_iter().flatten() {
                 let Some(working) = self.orders.get(&id) else { continue };
                 let order = &working.order;
                 if order.cancel_requested() {
                     continue;
                 }
                 if want.is_zero() {
-                    // A pair whose entry may still fill keeps its place with no legs of size zero.
                     return Some(Protection::Cancel(id));
                 }
                 let total = Quantity::from_raw(order.filled().raw() + want.raw());
@@ -62,13 +54,41 @@ impl Engine {
                     return Some(Protection::Resize(id, total));
                 }
             }
+            if want > Quantity::ZERO && open {
+                let stop = pair.bracket.stop_loss.is_some() && self.is_missing(pair.stop_loss);
+                let limit = pair.bracket.take_profit.is_some() && self.is_missing(pair.take_profit);
+                if stop || limit {
+                    return Some(Protection::Place(*pair, want, stop, limit));
+                }
+            }
         }
         None
     }
 
+    /// Whether a leg was never placed, or has ended otherwise than by the broker's refusal: that
+    /// one has raised an alert and is not tried again.
+    fn is_missing(&self, leg: Option<OrderId>) -> bool {
+        leg.is_none_or(|id| !self.orders.contains_key(&id) && !self.was_refused(id))
+    }
+
+    /// What orders other than protective legs are about to close of a position.
+    pub(super) fn closing_quantity(&self, book: &Book, position: Quantity) -> Quantity {
+        let closing = book.working.iter().filter_map(|id| self.orders.get(id)).map(|working| {
+            let intent = working.order.intent();
+            if intent.role.is_protective() || intent.side.sign() == position.signum() {
+                return 0;
+            }
+            // A reversal's first part closes.
+            let closes = intent.quantity.raw() - intent.increase.raw();
+            let left = closes - working.order.filled().raw();
+            left.clamp(0, working.order.open_quantity().raw())
+        });
+        Quantity::from_raw(closing.fold(0i64, i64::saturating_add))
+    }
+
     /// Whether a position has a stop order at the broker.
     pub fn is_protected(&self, key: &PositionKey) -> bool {
-        self.books.get(key).is_some_and(|book| {
+        self.book(key).is_some_and(|book| {
             book.working.iter().any(|id| {
                 self.orders.get(id).is_some_and(|w| {
                     w.order.intent().role == OrderRole::StopLoss && !w.order.cancel_requested()

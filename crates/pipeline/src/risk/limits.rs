@@ -97,24 +97,16 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The loss limit that has been reached, given (profit of the day, fall from the peak) of a
-    /// currency.
-    pub fn loss_reached(
-        &self,
-        loss: impl Fn(CurrencyIdx) -> Option<(Amount, Amount)>,
-    ) -> Option<Reason> {
-        for (limit, reason) in
-            [(&self.daily_loss, Reason::DailyLoss), (&self.drawdown, Reason::Drawdown)]
-        {
-            let Some(MoneyLimit(table)) = limit else { continue };
-            for (c, limit) in table.iter().enumerate() {
-                let Some(limit) = limit else { continue };
-                let Some((day, fall)) = loss(CurrencyIdx(c as u16)) else { continue };
-                let lost = if reason == Reason::DailyLoss { day.negate() } else { fall };
-                if lost >= *limit {
-                    return Some(reason);
-                }
-            }
+    /// The loss limit of a currency that has been reached, given the day's profit and the fall from
+    /// the peak.
+    #[inline]
+    pub fn loss_reached(&self, currency: CurrencyIdx, day: Amount, fall: Amount) -> Option<Reason> {
+        let limit = |limit: &Option<MoneyLimit>| limit.as_ref().and_then(|l| l.of(currency));
+        if limit(&self.daily_loss).is_some_and(|limit| day <= limit.negate()) {
+            return Some(Reason::DailyLoss);
+        }
+        if limit(&self.drawdown).is_some_and(|limit| fall >= limit) {
+            return Some(Reason::Drawdown);
         }
         None
     }

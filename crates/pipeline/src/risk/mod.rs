@@ -13,8 +13,10 @@ use model::event::{Event, EventBody};
 use model::order::OrderRole;
 use model::reason::Reason;
 use model::time::SECOND;
-use model::{InputId, StrategyIdx, Timestamp};
+use model::{CurrencyIdx, InputId, StrategyIdx, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::portfolio::Portfolio;
 
 pub use limits::Limits;
 pub use rules::{Applies, Judgement, Proposal, RULES, Rule};
@@ -187,9 +189,10 @@ impl Risk {
         }
     }
 
-    /// The namespace's automatic halt that is now due, if any.
+    /// The namespace's automatic halt that is now due, if any. `moved` is the one currency whose
+    /// equity can have changed, where that is known.
     #[inline]
-    pub fn halt_due(&self, portfolio: &crate::portfolio::Portfolio) -> Option<Reason> {
+    pub fn halt_due(&self, portfolio: &Portfolio, moved: Option<CurrencyIdx>) -> Option<Reason> {
         if self.state == TradingState::Halted {
             return None;
         }
@@ -199,26 +202,35 @@ impl Risk {
         if !self.limits.watches_losses {
             return None;
         }
-        self.limits.loss_reached(|currency| {
+        let loss = |currency: CurrencyIdx| {
             let account = portfolio.account(currency);
             let equity = account.equity();
-            Some((
+            self.limits.loss_reached(
+                currency,
                 equity.checked_sub(account.loss_base).ok()?,
                 account.loss_peak.checked_sub(equity).ok()?,
-            ))
-        })
+            )
+        };
+        match moved {
+            Some(currency) => loss(currency),
+            None => (0..portfolio.accounts().len()).find_map(|c| loss(CurrencyIdx(c as u16))),
+        }
     }
 
     /// Why a strategy's own loss limits now disable it, if they do.
     pub fn disable_due(
         &self,
         strategy: StrategyIdx,
-        portfolio: &crate::portfolio::Portfolio,
+        portfolio: &Portfolio,
     ) -> Option<Reason> {
         let limits = self.own_limits(strategy).filter(|l| l.watches_losses)?;
         if !self.is_enabled(strategy) {
             return None;
         }
-        limits.loss_reached(|currency| portfolio.strategy_loss(strategy, currency))
+        (0..portfolio.accounts().len()).find_map(|c| {
+            let currency = CurrencyIdx(c as u16);
+            let (day, fall) = portfolio.strategy_loss(strategy, currency)?;
+            limits.loss_reached(currency, day, fall)
+        })
     }
 }

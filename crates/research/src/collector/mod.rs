@@ -197,6 +197,8 @@ impl<'a> Collector<'a> {
                     count(&mut space.counts.square_offs, reason.code());
                 }
             }
+            // The alert before it and the halt after it tell of it.
+            EventBody::TraderDetached { .. } => {}
             // The broker's answer arrives as a step of the order.
             EventBody::ModifyRequested { .. } => {}
             EventBody::Snapshot(snapshot) => self.on_snapshot(namespace, ts, snapshot)?,

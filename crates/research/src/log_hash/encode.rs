@@ -280,6 +280,10 @@ impl Encoder<'_, '_> {
                 self.u8(u8::from(*begins));
                 self.reason(*reason);
             }
+            EventBody::TraderDetached { reason } => {
+                self.u8(13);
+                self.reason(*reason);
+            }
         }
     }
 

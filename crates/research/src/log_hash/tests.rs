@@ -191,6 +191,9 @@ fn events() -> Vec<Event> {
             order: None,
             strategy: Some(StrategyIdx(1)),
         },
+        EventBody::TraderDetached {
+            reason: Reason::IllegalReport,
+        },
     ];
     let causes = [
         Cause::Input(InputId(1)),
@@ -355,7 +358,7 @@ fn the_encoding_of_this_version_is_fixed() {
         (VERSION, hash(&events()).as_str()),
         (
             1,
-            "8e7e6f91a27e0d9c1caa88a1dab1f488c9e2557bcb339a7ca876d5499567a428"
+            "7eaec07a91c53ce3fd3a3f9588abf27c446fe38b1a69ff141bea099ea15ec621"
         )
     );
 }

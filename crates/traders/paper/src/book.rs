@@ -27,16 +27,26 @@ pub(crate) struct Resting {
     /// When it reaches the market, and when its time runs out.
     pub arrives: Timestamp,
     pub expires: Timestamp,
+    /// Until when it may be presented again.
+    pub send_by: Timestamp,
     pub acknowledged: bool,
+    /// The first market input on which it could fill; none yet while it may not be matched.
+    pub first_input: Option<u64>,
     /// The market input on which its trigger was reached.
     pub triggered_at: Option<u64>,
-    /// The first market input on which it could fill: on later ones it is the one that waited.
-    pub first_input: Option<u64>,
     /// The market input of its latest random partial fill: one such fill per input.
     pub cut_at: Option<u64>,
     pub cancel: Option<(Timestamp, Reason)>,
-    pub modify: Option<(Timestamp, Quantity)>,
+    /// Requested total quantities with the times at which they reach the market, oldest first.
+    pub modifies: Vec<(Timestamp, Quantity)>,
+    /// The total quantity that the pair's other leg has left it; holds at once.
+    pub oco_quantity: Option<Quantity>,
+    /// The time of the latest event of its life: its reports never go back in time.
+    pub reported: Timestamp,
 }
+
+/// Changes of one order that are on their way at most; the newest then takes the last one's place.
+const MODIFIES_MAX: usize = 16;
 
 impl Resting {
     pub fn new(intent: &OrderIntent, placed: u64, arrives: Timestamp, expires: Timestamp) -> Self {
@@ -56,12 +66,15 @@ impl Resting {
             placed,
             arrives,
             expires,
+            send_by: intent.send_by,
             acknowledged: false,
-            triggered_at: None,
             first_input: None,
+            triggered_at: None,
             cut_at: None,
             cancel: None,
-            modify: None,
+            modifies: Vec::new(),
+            oco_quantity: None,
+            reported: intent.submitted,
         }
     }
 
@@ -79,6 +92,12 @@ impl Resting {
         }
     }
 
+    /// Whether a trade at `price` fills it where it waits at its limit; `through`: only a better
+    /// one does.
+    pub fn accepts_trade(&self, price: Price, through: bool) -> bool {
+        self.accepts(price) && !(through && self.limit == Some(price))
+    }
+
     /// Whether a trade at `price` reaches its trigger.
     pub fn reaches(&self, price: Price) -> bool {
         match (self.trigger, self.side) {
@@ -92,6 +111,104 @@ impl Resting {
     pub fn waits_for_trigger(&self) -> bool {
         self.order_type.has_trigger() && self.triggered_at.is_none()
     }
+
+    /// Whether it fills at once or not at all.
+    pub fn is_immediate(&self) -> bool {
+        matches!(self.validity, Validity::Ioc | Validity::Fok)
+    }
+
+    /// Whether it has been in the book since before this market input. Others come to it then; it
+    /// does not pay for taking what is there.
+    pub fn waited(&self, input: u64) -> bool {
+        self.limit.is_some()
+            && self
+                .first_input
+                .max(self.triggered_at)
+                .is_some_and(|i| i < input)
+    }
+
+    /// Takes a requested change that reaches the market at `at`; the time of the one that it
+    /// replaces, if there are too many.
+    pub fn request(&mut self, at: Timestamp, quantity: Quantity) -> Option<Timestamp> {
+        let replaced = (self.modifies.len() >= MODIFIES_MAX)
+            .then(|| self.modifies.pop())
+            .flatten();
+        self.modifies.push((at, quantity));
+        replaced
+            .map(|(at, _)| at)
+            .filter(|replaced| *replaced != at)
+    }
+
+    /// The other leg of the pair has executed `quantity`: so much less is left for this one, and
+    /// for what was asked before that was known. True when nothing is left.
+    pub fn give_way(&mut self, quantity: Quantity) -> bool {
+        let less = |total: Quantity| Quantity::from_raw(total.raw() - quantity.raw());
+        for (_, requested) in &mut self.modifies {
+            *requested = less(*requested);
+        }
+        let rest = less(self.oco_quantity.unwrap_or(self.quantity));
+        self.oco_quantity = Some(rest);
+        rest <= self.filled
+    }
+
+    /// What it has to say apart from triggers and executions.
+    pub fn announcement(&self, now: Timestamp, expires: Timestamp) -> Option<Announcement> {
+        if self.arrives > now {
+            return None;
+        }
+        if !self.acknowledged {
+            return Some(Announcement::Acknowledged);
+        }
+        if let Some((at, reason)) = self.cancel
+            && at <= now
+        {
+            return Some(Announcement::Cancelled(reason));
+        }
+        let requested = self
+            .modifies
+            .first()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, q)| *q);
+        if let Some(total) = self.oco_quantity.or(requested) {
+            let total = total.min(Quantity::MAX).max(self.filled);
+            return Some(if total.is_zero() {
+                Announcement::Cancelled(Reason::PositionClosed)
+            } else {
+                Announcement::Modified(total)
+            });
+        }
+        (expires <= now).then_some(Announcement::Expired(match self.validity {
+            Validity::Gtd(_) => Reason::GoodTillReached,
+            _ => Reason::SessionEnd,
+        }))
+    }
+}
+
+/// What an order can have to say without a market input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announcement {
+    Acknowledged,
+    Cancelled(Reason),
+    Modified(Quantity),
+    Expired(Reason),
+}
+
+/// The working orders of an instrument, in the order of their submission.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Book {
+    pub orders: Vec<Resting>,
+    /// Whether its market data comes as bars.
+    pub bars: bool,
+    /// Its latest price.
+    pub last: Price,
+}
+
+impl Book {
+    /// When an order's time runs out. A bar is delivered at its close: the one that ends with the
+    /// order's time is still matched.
+    pub fn expires(&self, order: &Resting) -> Timestamp {
+        order.expires.plus(i64::from(self.bars))
+    }
 }
 
 /// The latest market input of an instrument and what orders have taken from it.
@@ -100,6 +217,8 @@ pub(crate) struct Market {
     /// Its number among all market inputs; zero before the first.
     pub input: u64,
     pub tick: Tick,
+    /// Whether the tick is, or may be, a trade.
+    pub has_trade: bool,
     pub depth: Option<Depth>,
     pub bar: Option<Bar>,
     pub taken_from_asks: Quantity,
@@ -112,6 +231,14 @@ impl Market {
             Side::Buy => self.taken_from_asks,
             Side::Sell => self.taken_from_bids,
         }
+    }
+    /// Books what an order on `side` has taken.
+    pub fn take(&mut self, side: Side, quantity: Quantity) {
+        let taken = match side {
+            Side::Buy => &mut self.taken_from_asks,
+            Side::Sell => &mut self.taken_from_bids,
+        };
+        *taken = Quantity::from_raw(taken.raw().saturating_add(quantity.raw()));
     }
     /// What traded on this input.
     pub fn traded(&self) -> Quantity {

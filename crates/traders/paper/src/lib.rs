@@ -8,6 +8,7 @@
 mod book;
 mod matching;
 mod settings;
+mod state;
 mod trader;
 
 use std::sync::Arc;
@@ -44,8 +45,15 @@ fn build(context: &BuildContext<'_>) -> Result<Built, BuildError> {
         ));
     }
     let effective = toml::Table::try_from(&settings).map_err(|e| fail(e.to_string()))?;
-    let trader =
-        PaperTrader::new(settings, Arc::clone(&context.instruments), Arc::clone(&context.sessions))
-            .map_err(fail)?;
-    Ok(Built::InPipeline { trader: Box::new(trader), warnings, effective })
+    let trader = PaperTrader::new(
+        settings,
+        Arc::clone(&context.instruments),
+        Arc::clone(&context.sessions),
+    )
+    .map_err(fail)?;
+    Ok(Built::InPipeline {
+        trader: Box::new(trader),
+        warnings,
+        effective,
+    })
 }

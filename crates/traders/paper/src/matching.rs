@@ -1,11 +1,31 @@
 //! At what price and quantity an order fills on a market input. Reads only.
 
 use model::fixed::ONE;
-use model::signal::{OrderType, Side, Validity};
-use model::{Instrument, Price, Quantity};
+use model::market::Level;
+use model::signal::{Side, Validity};
+use model::{Bar, Instrument, Price, Quantity};
 
 use crate::book::{Market, Resting};
 use crate::settings::Resolved;
+
+/// A part of a market input. A bar's open is known first; of its extremes nobody knows which came
+/// first, so the worse is taken to: stops before limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// A tick, or the close of a bar for an order that looks ahead.
+    Instant,
+    /// A bar's open.
+    Open,
+    /// Within a bar: stops.
+    Stops,
+    /// Within a bar: limits.
+    Limits,
+}
+
+impl Moment {
+    pub const TICK: &'static [Self] = &[Self::Instant];
+    pub const BAR: &'static [Self] = &[Self::Open, Self::Stops, Self::Limits, Self::Instant];
+}
 
 /// What an order does on a market input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,229 +35,322 @@ pub(crate) enum Outcome {
     /// Its trigger is reached.
     Trigger,
     /// It executes.
-    Fill { price: Price, quantity: Quantity, draws: u32, cut: bool },
+    Fill {
+        price: Price,
+        quantity: Quantity,
+        draws: u32,
+    },
     /// It wanted to execute at once and cannot.
     Cancel,
 }
 
-/// A price at which an order can execute now, and how much there is.
+/// A price at which an order can execute now, how much there is at it, and how much at all prices
+/// that the order accepts.
 struct Offer {
     price: Price,
     available: Quantity,
+    reachable: Quantity,
 }
 
-pub(crate) fn outcome(
-    order: &Resting,
-    market: &Market,
-    instrument: &Instrument,
-    settings: &Resolved,
-) -> Outcome {
-    if order.waits_for_trigger() {
-        let reached = match &market.bar {
-            None => order.reaches(market.tick.price),
-            Some(bar) => order.reaches(if order.side == Side::Buy { bar.high } else { bar.low }),
-        };
-        if reached {
-            return Outcome::Trigger;
+impl Offer {
+    const fn unlimited(price: Price) -> Self {
+        Self {
+            price,
+            available: Quantity::MAX,
+            reachable: Quantity::MAX,
         }
-        return if is_immediate(order) { Outcome::Cancel } else { Outcome::Nothing };
     }
-    let offer = offer(order, market, instrument, settings);
-    let open = order.open();
-    let quantity = offer.as_ref().map_or(Quantity::ZERO, |o| o.available.min(open));
-    if order.validity == Validity::Fok && order.filled.is_zero() {
-        // All or nothing: what all levels together hold has to cover it.
-        if reachable(order, market, instrument, settings) < open {
+}
+
+/// What is matched with what.
+pub(crate) struct Match<'a> {
+    pub order: &'a Resting,
+    pub market: &'a Market,
+    pub instrument: &'a Instrument,
+    pub settings: &'a Resolved,
+}
+
+impl Match<'_> {
+    /// What the order does at this moment of the market input.
+    pub fn outcome(&self, moment: Moment) -> Outcome {
+        let order = self.order;
+        // An order that looks ahead knows no more of a bar than its close.
+        let looks_ahead = order.placed >= self.market.input;
+        if self.market.bar.is_some() && (moment == Moment::Instant) != looks_ahead {
+            return Outcome::Nothing;
+        }
+        // "At once" is a tick, a bar's open, or the close that is looked ahead to.
+        let at_once = matches!(moment, Moment::Instant | Moment::Open);
+        let unfilled = if order.is_immediate() && at_once {
+            Outcome::Cancel
+        } else {
+            Outcome::Nothing
+        };
+        if order.waits_for_trigger() {
+            return if self.triggers(moment) {
+                Outcome::Trigger
+            } else {
+                unfilled
+            };
+        }
+        let Some(offer) = self.offer(moment) else {
+            return unfilled;
+        };
+        let (open, share) = (order.open(), self.share());
+        if order.validity == Validity::Fok
+            && order.filled.is_zero()
+            && offer.reachable.min(share) < open
+        {
             return Outcome::Cancel;
         }
+        let (quantity, draws) = self.cut(offer.available.min(share).min(open));
+        if quantity <= Quantity::ZERO {
+            return unfilled;
+        }
+        Outcome::Fill {
+            price: offer.price,
+            quantity,
+            draws,
+        }
     }
-    let Some(offer) = offer.filter(|_| quantity > Quantity::ZERO) else {
-        return if is_immediate(order) { Outcome::Cancel } else { Outcome::Nothing };
-    };
-    let (quantity, draws, cut) = cut(order, market, quantity, instrument, settings);
-    if quantity.is_zero() {
-        return if is_immediate(order) { Outcome::Cancel } else { Outcome::Nothing };
-    }
-    Outcome::Fill { price: offer.price, quantity, draws, cut }
-}
 
-fn is_immediate(order: &Resting) -> bool {
-    matches!(order.validity, Validity::Ioc | Validity::Fok)
-}
-
-/// Cuts a fill to a random part of its lots, as often as the settings say.
-fn cut(
-    order: &Resting,
-    market: &Market,
-    quantity: Quantity,
-    instrument: &Instrument,
-    settings: &Resolved,
-) -> (Quantity, u32, bool) {
-    if settings.partial == 0 || order.validity == Validity::Fok {
-        return (quantity, order.draws, false);
-    }
-    if order.cut_at == Some(market.input) {
-        return (Quantity::ZERO, order.draws, false);
-    }
-    if order.id.draw(settings.seed, order.draws) >> 32 >= settings.partial {
-        return (quantity, order.draws + 1, false);
-    }
-    let lot = instrument.lot_size.raw().max(1);
-    let lots = (quantity.raw() / lot) as u64;
-    if lots < 2 {
-        return (quantity, order.draws + 2, false);
-    }
-    let part = 1 + order.id.draw(settings.seed, order.draws + 1) % (lots - 1);
-    (Quantity::from_raw(part as i64 * lot), order.draws + 2, true)
-}
-
-/// The next price at which the order can execute on this input.
-fn offer(
-    order: &Resting,
-    market: &Market,
-    instrument: &Instrument,
-    settings: &Resolved,
-) -> Option<Offer> {
-    if let Some(bar) = &market.bar {
-        let price = bar_price(order, bar, market.input, settings)?;
-        let price = if takes(order, market) { slip(order, price, instrument, settings) } else { price };
-        return Some(Offer { price, available: available(order, market, instrument, settings) });
-    }
-    let waited = order.first_input.is_some_and(|first| first < market.input);
-    if waited && order.order_type != OrderType::Market && order.limit.is_some() {
-        // It has been in the book: whoever trades through it gives it its own price.
-        let limit = order.limit?;
-        let tick = &market.tick;
-        let better = match order.side {
-            Side::Buy => tick.price < limit || (!tick.ask.is_zero() && tick.ask < limit),
-            Side::Sell => tick.price > limit || (!tick.bid.is_zero() && tick.bid > limit),
+    fn triggers(&self, moment: Moment) -> bool {
+        let price = match (&self.market.bar, moment, self.order.side) {
+            (Some(bar), Moment::Open, _) => bar.open,
+            (Some(bar), Moment::Stops, Side::Buy) => bar.high,
+            (Some(bar), Moment::Stops, Side::Sell) => bar.low,
+            (Some(_), Moment::Limits, _) => return false,
+            _ => self.market.tick.price,
         };
-        let touched = !settings.through
-            && match order.side {
-                Side::Buy => tick.price == limit || tick.ask == limit,
-                Side::Sell => tick.price == limit || tick.bid == limit,
-            };
-        return (better || touched).then(|| Offer {
-            price: limit,
-            available: available(order, market, instrument, settings),
-        });
+        // An order that wants all at once does not wait for what a bar does after its open.
+        !(moment == Moment::Stops && self.order.is_immediate()) && self.order.reaches(price)
     }
-    if let Some(depth) = market.depth.as_ref().filter(|_| settings.use_depth) {
-        let levels = if order.side == Side::Buy { &depth.asks } else { &depth.bids };
-        let mut skip = market.taken(order.side);
-        for level in levels.iter().filter(|l| !l.price.is_zero() && !l.quantity.is_zero()) {
-            if level.quantity <= skip {
-                skip = Quantity::from_raw(skip.raw() - level.quantity.raw());
+
+    /// Cuts a fill to a random part of its lots, as often as the settings say; the draws that the
+    /// order has then used: one for whether, one more for how much.
+    fn cut(&self, quantity: Quantity) -> (Quantity, u32) {
+        let (order, settings) = (self.order, self.settings);
+        if settings.partial == 0 || order.validity == Validity::Fok || quantity <= Quantity::ZERO {
+            return (quantity, order.draws);
+        }
+        if order.cut_at == Some(self.market.input) {
+            return (Quantity::ZERO, order.draws);
+        }
+        let lot = self.instrument.lot_size.raw().max(1);
+        let lots = (quantity.raw() / lot) as u64;
+        let is_cut = order.id.draw(settings.seed, order.draws) >> 32 < settings.partial;
+        if !is_cut || lots < 2 {
+            return (quantity, order.draws.saturating_add(1));
+        }
+        let part = 1 + order.id.draw(settings.seed, order.draws.saturating_add(1)) % (lots - 1);
+        (
+            Quantity::from_raw(part as i64 * lot),
+            order.draws.saturating_add(2),
+        )
+    }
+
+    /// The next price at which the order can execute.
+    fn offer(&self, moment: Moment) -> Option<Offer> {
+        match (&self.market.bar, moment) {
+            (Some(bar), Moment::Open) => self.at_open(bar),
+            (Some(bar), Moment::Stops) => self.at_trigger(bar),
+            (Some(bar), Moment::Limits) => self.at_limit(bar),
+            (Some(bar), Moment::Instant) => self.take(bar.close, false),
+            (None, _) if self.order.waited(self.market.input) => self.wait(),
+            (None, _) => match self.levels() {
+                Some(levels) => self.walk(levels),
+                None => {
+                    let tick = &self.market.tick;
+                    let quote = if self.order.side == Side::Buy {
+                        tick.ask
+                    } else {
+                        tick.bid
+                    };
+                    if quote.is_zero() {
+                        self.take(tick.price, false)
+                    } else {
+                        self.take(quote, true)
+                    }
+                }
+            },
+        }
+    }
+
+    /// Whether the trigger was reached within this bar, after its open.
+    fn triggered_within(&self, bar: &Bar) -> bool {
+        self.order.triggered_at == Some(self.market.input) && !self.order.reaches(bar.open)
+    }
+
+    /// At the bar's open: market orders, stops that it jumped over, limits that it is better than.
+    fn at_open(&self, bar: &Bar) -> Option<Offer> {
+        if self.triggered_within(bar) {
+            return None;
+        }
+        if self.order.waited(self.market.input) {
+            let fills = self.order.accepts_trade(bar.open, self.settings.through);
+            return fills.then(|| Offer::unlimited(bar.open));
+        }
+        self.take(bar.open, false)
+    }
+
+    /// At the trigger that was reached within the bar. What the bar did after that is not known, so
+    /// a stop-limit order whose limit is worse than its trigger waits for the next bar.
+    fn at_trigger(&self, bar: &Bar) -> Option<Offer> {
+        if !self.triggered_within(bar) {
+            return None;
+        }
+        self.take(self.order.trigger?, false)
+    }
+
+    /// At the limit that was reached within the bar, after its open.
+    fn at_limit(&self, bar: &Bar) -> Option<Offer> {
+        let limit = self.order.limit?;
+        if self.triggered_within(bar) || self.order.is_immediate() {
+            return None;
+        }
+        let extreme = if self.order.side == Side::Buy {
+            bar.low
+        } else {
+            bar.high
+        };
+        let fills = self.order.accepts_trade(extreme, self.settings.through);
+        fills.then(|| Offer::unlimited(limit))
+    }
+
+    /// Takes what is offered at `price`: by a quote, or, where there is none, by the last trade.
+    fn take(&self, price: Price, quoted: bool) -> Option<Offer> {
+        let through = self.settings.through && !quoted;
+        self.order
+            .accepts_trade(price, through)
+            .then(|| Offer::unlimited(self.slip(price)))
+    }
+
+    /// An order that has been in the book: whoever trades through it gives it its own price.
+    fn wait(&self) -> Option<Offer> {
+        let (order, tick) = (self.order, &self.market.tick);
+        let through = self.settings.through;
+        let limit = order.limit?;
+        if self.market.has_trade && order.accepts_trade(tick.price, through) {
+            return Some(Offer::unlimited(limit));
+        }
+        let Some(levels) = self.levels() else {
+            let quote = if order.side == Side::Buy {
+                tick.ask
+            } else {
+                tick.bid
+            };
+            let crosses = !quote.is_zero() && order.accepts_trade(quote, through);
+            return crosses.then(|| Offer::unlimited(limit));
+        };
+        // Quotes came to it without a trade: no more than they hold.
+        let best = levels.iter().find(|l| is_offer(l))?;
+        order.accepts_trade(best.price, through).then_some(())?;
+        let left = self.left(levels, |l| order.accepts(l.price));
+        Some(Offer {
+            price: limit,
+            available: left,
+            reachable: left,
+        })
+    }
+
+    /// The five levels of the other side, where they are known and used.
+    fn levels(&self) -> Option<&[Level; 5]> {
+        let depth = self
+            .market
+            .depth
+            .as_ref()
+            .filter(|_| self.settings.use_depth)?;
+        Some(if self.order.side == Side::Buy {
+            &depth.asks
+        } else {
+            &depth.bids
+        })
+    }
+
+    /// What the chosen levels hold, less what orders have taken from this side on this input.
+    fn left(&self, levels: &[Level; 5], chosen: impl Fn(&Level) -> bool) -> Quantity {
+        let sum = levels
+            .iter()
+            .filter(|l| is_offer(l) && chosen(l))
+            .fold(0i64, |sum, l| sum.saturating_add(l.quantity.raw()));
+        Quantity::from_raw((sum - self.market.taken(self.order.side).raw()).max(0))
+    }
+
+    /// The best level of which something is left.
+    fn walk(&self, levels: &[Level; 5]) -> Option<Offer> {
+        let mut taken = self.market.taken(self.order.side).raw();
+        for level in levels.iter().filter(|l| is_offer(l)) {
+            let left = level.quantity.raw() - taken;
+            if left <= 0 {
+                taken -= level.quantity.raw();
                 continue;
             }
-            let price = slip(order, level.price, instrument, settings);
-            let left = Quantity::from_raw(level.quantity.raw() - skip.raw());
-            let cap = available(order, market, instrument, settings);
-            return order
-                .accepts(price)
-                .then(|| Offer { price, available: left.min(cap) });
+            let reachable = self.left(levels, |l| self.order.accepts(l.price));
+            return self.order.accepts(level.price).then(|| Offer {
+                price: self.slip(level.price),
+                available: Quantity::from_raw(left),
+                reachable,
+            });
         }
-        return None;
+        None
     }
-    let quote = match order.side {
-        Side::Buy => market.tick.ask,
-        Side::Sell => market.tick.bid,
-    };
-    let price = if quote.is_zero() { market.tick.price } else { quote };
-    if !order.accepts(price) {
-        return None;
-    }
-    let slipped = slip(order, price, instrument, settings);
-    Some(Offer { price: slipped, available: available(order, market, instrument, settings) })
-}
 
-/// What all levels within the order's limit hold.
-fn reachable(
-    order: &Resting,
-    market: &Market,
-    instrument: &Instrument,
-    settings: &Resolved,
-) -> Quantity {
-    let cap = available(order, market, instrument, settings);
-    let depth = market.depth.as_ref().filter(|_| settings.use_depth && market.bar.is_none());
-    let Some(depth) = depth else {
-        return if offer(order, market, instrument, settings).is_some() { cap } else { Quantity::ZERO };
-    };
-    let levels = if order.side == Side::Buy { &depth.asks } else { &depth.bids };
-    let sum = levels
-        .iter()
-        .filter(|l| !l.price.is_zero() && order.accepts(slip(order, l.price, instrument, settings)))
-        .fold(0i64, |sum, l| sum.saturating_add(l.quantity.raw()));
-    Quantity::from_raw(sum.saturating_sub(market.taken(order.side).raw())).min(cap)
-}
-
-/// Whether the order takes what is there, and so pays for it, rather than having waited.
-fn takes(order: &Resting, market: &Market) -> bool {
-    order.limit.is_none() || order.first_input.is_none_or(|first| first == market.input)
-}
-
-/// How much of this input the order may have.
-fn available(
-    order: &Resting,
-    market: &Market,
-    instrument: &Instrument,
-    settings: &Resolved,
-) -> Quantity {
-    if settings.participation == 0 {
-        return Quantity::MAX;
-    }
-    // Both sides share what traded.
-    let taken = i128::from(market.taken_from_asks.raw()) + i128::from(market.taken_from_bids.raw());
-    let share = i128::from(market.traded().raw()) * i128::from(settings.participation)
-        / i128::from(ONE)
-        - taken;
-    let share = Quantity::from_raw(i64::try_from(share.max(0)).unwrap_or(i64::MAX));
-    if share >= order.open() { share } else { share.floor_to(instrument.lot_size) }
-}
-
-/// The price at which an order executes within a bar. Its open is known first, its extremes after
-/// that, in an order that the bar does not tell.
-fn bar_price(
-    order: &Resting,
-    bar: &model::Bar,
-    input: u64,
-    settings: &Resolved,
-) -> Option<Price> {
-    if order.triggered_at == Some(input) {
-        // At the trigger, or at the open that jumped over it.
-        let price = if order.reaches(bar.open) { bar.open } else { order.trigger? };
-        return order.accepts(price).then_some(price);
-    }
-    let Some(limit) = order.limit else { return Some(bar.open) };
-    if order.accepts(bar.open) {
-        return Some(bar.open);
-    }
-    let extreme = if order.side == Side::Buy { bar.low } else { bar.high };
-    let beyond = extreme != limit && order.accepts(extreme);
-    let touched = extreme == limit && !settings.through;
-    (beyond || touched).then_some(limit)
-}
-
-/// The price after slippage, rounded against the order, never beyond its limit.
-fn slip(order: &Resting, price: Price, instrument: &Instrument, settings: &Resolved) -> Price {
-    if settings.slippage == 0 && settings.slippage_ticks == 0 {
-        return price;
-    }
-    let loss = i128::from(price.raw()) * i128::from(settings.slippage) / i128::from(ONE)
-        + i128::from(instrument.tick_size.raw()) * i128::from(settings.slippage_ticks);
-    let loss = i64::try_from(loss).unwrap_or(i64::MAX);
-    let slipped = match order.side {
-        Side::Buy => {
-            let raised = Price::from_raw(price.raw().saturating_add(loss)).min(Price::MAX);
-            let raised = raised.ceil_to(instrument.tick_size).unwrap_or(raised).min(Price::MAX);
-            order.limit.map_or(raised, |limit| raised.min(limit.max(price)))
+    /// How much of this input the order may have: its share of what traded, less what orders of
+    /// both sides have had of it.
+    fn share(&self) -> Quantity {
+        if self.settings.participation == 0 {
+            return Quantity::MAX;
         }
-        Side::Sell => {
-            let lowered = Price::from_raw(price.raw().saturating_sub(loss)).max(Price::MIN);
-            let lowered = lowered.floor_to(instrument.tick_size);
-            let lowered = if lowered < Price::MIN { instrument.tick_size.max(Price::MIN).min(price) } else { lowered };
-            order.limit.map_or(lowered, |limit| lowered.max(limit.min(price)))
+        let market = self.market;
+        let taken =
+            i128::from(market.taken_from_asks.raw()) + i128::from(market.taken_from_bids.raw());
+        let share = i128::from(market.traded().raw()) * i128::from(self.settings.participation)
+            / i128::from(ONE)
+            - taken;
+        let share = Quantity::from_raw(i64::try_from(share.max(0)).unwrap_or(i64::MAX));
+        // Whole lots, unless it is the last of an order that is no multiple of them.
+        if share >= self.order.open() {
+            share
+        } else {
+            share.floor_to(self.instrument.lot_size)
         }
-    };
-    slipped.max(Price::MIN)
+    }
+
+    /// The price after slippage, rounded against the order, never beyond its limit.
+    fn slip(&self, price: Price) -> Price {
+        let settings = self.settings;
+        if settings.slippage_bps == 0 && settings.slippage_ticks == 0 {
+            return price;
+        }
+        let (raw, tick) = (i128::from(price.raw()), self.instrument.tick_size);
+        let bps = (raw * i128::from(settings.slippage_bps) + BASIS_POINT - 1) / BASIS_POINT;
+        let loss = bps + i128::from(tick.raw()) * i128::from(settings.slippage_ticks);
+        let loss = i64::try_from(loss).unwrap_or(i64::MAX);
+        match self.order.side {
+            Side::Buy => {
+                let raised = Price::from_raw(price.raw().saturating_add(loss)).min(Price::MAX);
+                let raised = raised.ceil_to(tick).unwrap_or(Price::MAX).min(Price::MAX);
+                self.order
+                    .limit
+                    .map_or(raised, |limit| raised.min(limit))
+                    .max(price)
+            }
+            Side::Sell => {
+                let lowered = Price::from_raw(price.raw().saturating_sub(loss)).floor_to(tick);
+                // No sale below the lowest price there is.
+                let lowered = lowered.max(tick.max(Price::MIN));
+                self.order
+                    .limit
+                    .map_or(lowered, |limit| lowered.max(limit))
+                    .min(price)
+            }
+        }
+    }
+}
+
+/// One basis point of a price, in the units of [`Resolved::slippage_bps`].
+const BASIS_POINT: i128 = 10_000 * ONE as i128;
+
+fn is_offer(level: &Level) -> bool {
+    !level.price.is_zero() && level.quantity > Quantity::ZERO
 }

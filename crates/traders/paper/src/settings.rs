@@ -34,9 +34,10 @@ pub struct PaperSettings {
     pub simulation_latency_ms: u64,
     /// Up to this much more, drawn for each order, in milliseconds.
     pub latency_jitter_ms: u64,
-    /// What market and stop orders lose against the price, in basis points.
+    /// What an order that takes what is there (market, stop, or a limit order that meets its market
+    /// at once) loses against the price, in basis points; never beyond its limit.
     pub slippage_bps: f64,
-    /// What market and stop orders lose against the price, in ticks of the instrument.
+    /// The same in ticks of the instrument; both add up.
     pub slippage_ticks: u32,
     /// Share of the traded quantity that orders may take, 0 < share ≤ 1; 0: any quantity fills.
     pub participation: f64,
@@ -71,16 +72,56 @@ impl Default for PaperSettings {
 
 /// The settings' reference.
 pub const SETTINGS: &[SettingSpec] = &[
-    SettingSpec { key: "simulation_latency_ms", default: "0", text: "time until an order, a change or a cancellation reaches the market, in milliseconds" },
-    SettingSpec { key: "latency_jitter_ms", default: "0", text: "up to this much more, drawn for each order, in milliseconds" },
-    SettingSpec { key: "slippage_bps", default: "0", text: "what market and stop orders lose against the price, in basis points, rounded against the order to the tick size" },
-    SettingSpec { key: "slippage_ticks", default: "0", text: "what market and stop orders lose against the price, in ticks" },
-    SettingSpec { key: "participation", default: "0", text: "share of each input's traded quantity that orders may take, above 0 and at most 1; 0: any quantity fills" },
-    SettingSpec { key: "partial_fill_probability", default: "0", text: "share of fills that are cut to a random part, 0 to 1" },
-    SettingSpec { key: "fill", default: "\"next_tick\"", text: "`next_tick`: an order fills on inputs after the one that caused it; `signal_tick`: on that very input, which looks ahead and is labelled so in the report" },
-    SettingSpec { key: "limit_fill", default: "\"touch\"", text: "`touch`: a resting limit order fills when its price trades; `through`: when a better one does" },
-    SettingSpec { key: "use_depth", default: "true", text: "use five levels of depth where the feed has them" },
-    SettingSpec { key: "seed", default: "1", text: "seed of every random number" },
+    SettingSpec {
+        key: "simulation_latency_ms",
+        default: "0",
+        text: "time until an order, a change or a cancellation reaches the market, in milliseconds",
+    },
+    SettingSpec {
+        key: "latency_jitter_ms",
+        default: "0",
+        text: "up to this much more, drawn for each order, in milliseconds",
+    },
+    SettingSpec {
+        key: "slippage_bps",
+        default: "0",
+        text: "what an order that takes what is there (market, stop, or a limit order that meets its market at once) loses against the price, in basis points, rounded against the order to the tick size, never beyond its limit",
+    },
+    SettingSpec {
+        key: "slippage_ticks",
+        default: "0",
+        text: "the same in ticks of the instrument; both add up",
+    },
+    SettingSpec {
+        key: "participation",
+        default: "0",
+        text: "share of each input's traded quantity that all orders together may take, in whole lots, above 0 and at most 1; 0: any quantity fills",
+    },
+    SettingSpec {
+        key: "partial_fill_probability",
+        default: "0",
+        text: "share of fills that are cut to a random part, 0 to 1",
+    },
+    SettingSpec {
+        key: "fill",
+        default: "\"next_tick\"",
+        text: "`next_tick`: an order fills on inputs after the one that caused it; `signal_tick`: on that very input, which looks ahead and is labelled so in the report",
+    },
+    SettingSpec {
+        key: "limit_fill",
+        default: "\"touch\"",
+        text: "`touch`: a resting limit order fills when its price trades; `through`: when a better one does",
+    },
+    SettingSpec {
+        key: "use_depth",
+        default: "true",
+        text: "use five levels of depth where the feed has them",
+    },
+    SettingSpec {
+        key: "seed",
+        default: "1",
+        text: "seed of every random number",
+    },
 ];
 
 /// Settings as the matching reads them: integers only.
@@ -88,8 +129,8 @@ pub const SETTINGS: &[SettingSpec] = &[
 pub(crate) struct Resolved {
     pub latency: i64,
     pub jitter: i64,
-    /// In units of 10⁻⁸ of the price.
-    pub slippage: i64,
+    /// In units of 10⁻⁸ basis points.
+    pub slippage_bps: i64,
     pub slippage_ticks: i64,
     /// In units of 10⁻⁸; zero: unlimited.
     pub participation: i64,
@@ -106,10 +147,15 @@ impl PaperSettings {
     pub fn from_table(table: &toml::Table) -> Result<Self, String> {
         let known: Vec<_> = SETTINGS.iter().map(|s| s.key).collect();
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
-            return Err(format!("unknown key `{key}`; known keys: {}", known.join(", ")));
+            return Err(format!(
+                "unknown key `{key}`; known keys: {}",
+                known.join(", ")
+            ));
         }
-        let settings: Self =
-            table.clone().try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
+        let settings: Self = table
+            .clone()
+            .try_into()
+            .map_err(|e: toml::de::Error| e.message().to_owned())?;
         settings.resolve()?;
         Ok(settings)
     }
@@ -136,17 +182,26 @@ impl PaperSettings {
                 .and_then(|ms| ms.checked_mul(1_000_000))
                 .ok_or_else(|| format!("`{key}` = {ms}: too large"))
         };
-        let bps = exact("slippage_bps", within("slippage_bps", self.slippage_bps, 10_000.0)?)?;
-        let participation =
-            exact("participation", within("participation", self.participation, 1.0)?)?;
+        let slippage_bps = exact(
+            "slippage_bps",
+            within("slippage_bps", self.slippage_bps, 10_000.0)?,
+        )?;
+        let participation = exact(
+            "participation",
+            within("participation", self.participation, 1.0)?,
+        )?;
         let partial = exact(
             "partial_fill_probability",
-            within("partial_fill_probability", self.partial_fill_probability, 1.0)?,
+            within(
+                "partial_fill_probability",
+                self.partial_fill_probability,
+                1.0,
+            )?,
         )?;
         Ok(Resolved {
             latency: millis("simulation_latency_ms", self.simulation_latency_ms)?,
             jitter: millis("latency_jitter_ms", self.latency_jitter_ms)?,
-            slippage: bps / 10_000,
+            slippage_bps,
             slippage_ticks: i64::from(self.slippage_ticks),
             participation,
             partial: ((partial as u128) << 32).div_euclid(ONE as u128) as u64,

@@ -1,0 +1,23 @@
+//! The binary as its users meet it: black-box tests through the command line.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "helpers of tests may fail as tests do"
+)]
+
+mod bench;
+mod decimal;
+mod demo;
+mod determinism;
+mod ema_bars;
+mod ema_ticks;
+mod errors;
+mod harness;
+mod imports;
+mod market;
+mod naive;
+mod nse;
+mod range;
+mod robustness;
+mod settings_errors;

@@ -1,0 +1,389 @@
+//! Drives one namespace as a host does, and holds it to everything that must always be true: a second
+//! instance folded from the record stays equal to it, and an auditor follows every event.
+
+use std::sync::Arc;
+
+use model::charges::{Charges, NoCharges};
+use model::control::{Command, CommandAction};
+use model::event::{Event, EventBody};
+use model::ids::{CommandId, NameHash, SourceSession};
+use model::market::MarketData;
+use model::order::{OrderChange, OrderIntent};
+use model::reason::Reason;
+use model::signal::{Action, Decision, OrderType, Product, Side, Signal};
+use model::time::SECOND;
+use model::topic::Namespace;
+use model::trader::{Capabilities, Delivery, InPipelineTrader, ReportKind, TraderReport};
+use model::{
+    Amount, AssetClass, CorrelationId, InputId, InstrumentIdx, OrderId, Price, Quantity, SignalId,
+    StrategyIdx, Tick, Timestamp, TradeId,
+};
+use paper::{PaperSettings, PaperTrader};
+use pipeline::broker::OnResume;
+use pipeline::risk::{AutoResume, Limits};
+use pipeline::{BrokerPipeline, BrokerSettings, Input};
+
+use crate::audit::Audit;
+use crate::scripted::Recipe;
+use crate::world::{Hours, at, instruments, units};
+
+/// Everything that a namespace is built from, as often as is needed.
+#[derive(Clone)]
+pub struct Plan {
+    pub namespace: &'static str,
+    /// How many strategies there are besides `manual`.
+    pub strategies: u32,
+    pub limits: Limits,
+    pub strategy_limits: Vec<Option<Limits>>,
+    pub cash: Amount,
+    pub auto_resume: AutoResume,
+    pub on_resume: OnResume,
+    pub square_off: Option<i64>,
+    pub charges: Arc<dyn Charges>,
+    pub asset_classes: Vec<AssetClass>,
+    /// `None`: orders are executed outside, and the test plays the broker.
+    pub paper: Option<PaperSettings>,
+    /// A trader of the test's own in the place of paper.
+    pub trader: Option<fn() -> Box<dyn InPipelineTrader>>,
+    /// Per-broker strategies; their indices count from 1.
+    pub own: Vec<Recipe>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            namespace: "desk",
+            strategies: 3,
+            limits: Limits::default(),
+            strategy_limits: Vec::new(),
+            cash: Amount::from_int(1_000_000),
+            auto_resume: AutoResume::Manual,
+            on_resume: OnResume::Hold,
+            square_off: None,
+            charges: Arc::new(NoCharges),
+            asset_classes: AssetClass::ALL.to_vec(),
+            paper: Some(PaperSettings::default()),
+            trader: None,
+            own: Vec::new(),
+        }
+    }
+}
+
+impl Plan {
+    /// Orders go to a broker outside, which the test plays.
+    pub fn outside() -> Self {
+        Self { paper: None, ..Self::default() }
+    }
+
+    pub fn build(&self) -> BrokerPipeline {
+        let (instruments, sessions) = (instruments(), Arc::new(Hours));
+        let mut strategy_limits = self.strategy_limits.clone();
+        strategy_limits.resize(self.strategies as usize + 1, None);
+        let trader = match (&self.trader, &self.paper) {
+            (Some(make), _) => Some(make()),
+            (None, Some(settings)) => {
+                let trader =
+                    PaperTrader::new(settings.clone(), Arc::clone(&instruments), sessions.clone());
+                Some(Box::new(trader.unwrap()) as Box<dyn InPipelineTrader>)
+            }
+            (None, None) => None,
+        };
+        let settings = BrokerSettings {
+            namespace: Namespace::new(self.namespace).unwrap(),
+            starting_cash: vec![self.cash; instruments.currencies().len()],
+            limits: self.limits.clone(),
+            strategy_limits,
+            auto_resume: self.auto_resume,
+            on_resume: self.on_resume,
+            square_off_before_close: self.square_off,
+            snapshot_interval: 60 * SECOND,
+            send_within: 5 * SECOND,
+            charges: Arc::clone(&self.charges),
+        };
+        let capabilities = Capabilities {
+            delivery: Delivery::Idempotent,
+            asset_classes: self.asset_classes.clone(),
+            native_oco: false,
+        };
+        let own = self.own.iter().zip(1..).map(|(r, index)| r.build(index)).collect();
+        BrokerPipeline::new(
+            instruments,
+            sessions,
+            SourceSession(7),
+            settings,
+            capabilities,
+            own,
+            trader,
+        )
+    }
+}
+
+/// The namespace in the hands of a test.
+pub struct Desk {
+    pub pipeline: BrokerPipeline,
+    shadow: BrokerPipeline,
+    pub audit: Audit,
+    /// Everything that was ever emitted.
+    pub events: Vec<Event>,
+    /// Where the latest call's events begin.
+    latest: usize,
+    pub now: Timestamp,
+    input: u64,
+    commands: u128,
+    trades: u128,
+}
+
+/// A timer that is always due again would be fired for ever.
+const CLOCKS_MAX: u32 = 5_000;
+
+impl Desk {
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            pipeline: plan.build(),
+            shadow: plan.build(),
+            audit: Audit::new(plan.cash),
+            events: Vec::new(),
+            latest: 0,
+            now: at(0),
+            input: 0,
+            commands: 0,
+            trades: 1 << 64,
+        }
+    }
+
+    fn feed(&mut self, input: &Input<'_>) {
+        let from = self.events.len();
+        self.pipeline.step(input, &mut self.events);
+        self.shadow.observe(input);
+        for event in &self.events[from..] {
+            self.shadow.apply(event);
+        }
+        self.shadow.discard_decisions();
+        let (live, folded) = (self.pipeline.fingerprint(), self.shadow.fingerprint());
+        if live != folded {
+            let same = live.bytes().zip(folded.bytes()).take_while(|(a, b)| a == b).count();
+            let near = |text: &str| text[same.saturating_sub(150)..].chars().take(400).collect::<String>();
+            let (live, folded) = (near(&live), near(&folded));
+            let out = kinds(&self.events[from..]);
+            panic!("after {input:?} with {out:?} the fold differs:\n{live}\n{folded}");
+        }
+        assert_eq!(self.pipeline.next_due(), self.shadow.next_due(), "after {input:?}");
+        for event in &self.events[from..] {
+            self.audit.take(event);
+        }
+    }
+
+    /// Fires what is due up to now.
+    fn fire(&mut self, id: u64) {
+        let mut fired = 0;
+        while self.pipeline.next_due() <= self.now {
+            let due = self.pipeline.next_due();
+            let due = if due == Timestamp::MIN { self.now } else { due };
+            self.feed(&Input::Clock(InputId(id), due));
+            fired += 1;
+            assert!(fired < CLOCKS_MAX, "a timer at {due} is due for ever");
+        }
+    }
+
+    /// Lets time pass to so many seconds after the first open.
+    pub fn clock(&mut self, seconds: i64) -> &[Event] {
+        self.latest = self.events.len();
+        self.now = self.now.max(at(seconds));
+        self.input += 1;
+        self.fire(self.input);
+        &self.events[self.latest..]
+    }
+
+    /// Lets so many seconds pass.
+    pub fn clock_forward(&mut self, seconds: i64) {
+        let now = self.now.since(at(0)) / SECOND;
+        self.clock(now + seconds);
+    }
+
+    pub fn market(&mut self, data: &MarketData<'_>) -> &[Event] {
+        self.latest = self.events.len();
+        self.now = self.now.max(data.ts());
+        self.input += 1;
+        self.fire(self.input);
+        self.feed(&Input::Market(InputId(self.input), data));
+        self.audit.mark(data.instrument(), data.price());
+        &self.events[self.latest..]
+    }
+
+    /// A trade of 1,000 units one second later.
+    pub fn tick(&mut self, instrument: InstrumentIdx, text: &str) -> &[Event] {
+        self.tick_of(instrument, text, 1000)
+    }
+
+    pub fn tick_of(&mut self, instrument: InstrumentIdx, text: &str, volume: i64) -> &[Event] {
+        let tick = Tick {
+            ts: self.now.plus(SECOND),
+            price: text.parse().unwrap(),
+            quantity: units(volume),
+            instrument,
+            ..Tick::default()
+        };
+        self.market(&MarketData::Tick(&tick, None))
+    }
+
+    /// A shared strategy's signal now.
+    pub fn signal(&mut self, strategy: u32, decision: Decision) -> &[Event] {
+        let signal = self.make_signal(strategy, decision);
+        self.send(&signal)
+    }
+
+    pub fn make_signal(&mut self, strategy: u32, decision: Decision) -> Signal {
+        self.input += 1;
+        let input = InputId(self.input);
+        let name = NameHash::of(&format!("strategy-{strategy}"));
+        Signal {
+            id: SignalId::derive(name, SourceSession(7), input, 0),
+            correlation: CorrelationId::of_decision(name, SourceSession(7), input),
+            strategy: StrategyIdx(strategy),
+            input,
+            ordinal: 0,
+            ts: self.now,
+            decision,
+        }
+    }
+
+    pub fn send(&mut self, signal: &Signal) -> &[Event] {
+        self.latest = self.events.len();
+        self.fire(signal.input.0);
+        self.feed(&Input::Signal(signal));
+        &self.events[self.latest..]
+    }
+
+    pub fn command(&mut self, action: CommandAction) -> &[Event] {
+        self.latest = self.events.len();
+        self.fire(self.input);
+        self.commands += 1;
+        let command = Command { id: CommandId(self.commands), action };
+        self.feed(&Input::Command(self.now, &command));
+        &self.events[self.latest..]
+    }
+
+    pub fn report(&mut self, order: OrderId, kind: ReportKind) -> &[Event] {
+        self.latest = self.events.len();
+        self.fire(self.input);
+        self.feed(&Input::Report(&TraderReport { order, ts: self.now, kind }));
+        &self.events[self.latest..]
+    }
+
+    /// The broker outside executes a part of an order.
+    pub fn fill(&mut self, order: OrderId, quantity: i64, text: &str) -> &[Event] {
+        self.trades += 1;
+        let (trade, price) = (TradeId(self.trades), text.parse().unwrap());
+        let quantity = units(quantity);
+        self.report(order, ReportKind::Filled { trade, quantity, price, draws: 0 })
+    }
+
+    pub fn cancelled(&mut self, order: OrderId) -> &[Event] {
+        self.report(order, ReportKind::Cancelled(Reason::OperatorRequest))
+    }
+
+    /// The events of the latest call.
+    pub fn latest(&self) -> &[Event] {
+        &self.events[self.latest..]
+    }
+
+    /// The orders submitted by the latest call.
+    pub fn orders(&self) -> Vec<OrderIntent> {
+        submitted(self.latest())
+    }
+
+    /// Working orders in the order of submission.
+    pub fn working(&self) -> Vec<OrderIntent> {
+        submitted(&self.events)
+            .into_iter()
+            .filter(|i| self.pipeline.engine().working(i.id).is_some())
+            .collect()
+    }
+
+    /// The reason for which the latest signal was refused, if it was.
+    pub fn refused(&self) -> Option<Reason> {
+        self.latest().iter().find_map(|e| match e.body {
+            EventBody::SignalRejected(r) => Some(r.reason),
+            _ => None,
+        })
+    }
+
+    pub fn position(&self, strategy: u32, instrument: InstrumentIdx) -> i64 {
+        let key = pipeline::portfolio::PositionKey {
+            strategy: StrategyIdx(strategy),
+            instrument,
+            product: Product::Intraday,
+        };
+        self.pipeline.portfolio().quantity(&key).raw() / model::fixed::ONE
+    }
+
+    /// Everything adds up: called at the end of every test.
+    pub fn check(&self) {
+        self.audit.check(&self.pipeline);
+    }
+}
+
+pub fn submitted(events: &[Event]) -> Vec<OrderIntent> {
+    events
+        .iter()
+        .filter_map(|e| match e.body {
+            EventBody::OrderSubmitted(intent) => Some(intent),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Cancellations asked for among `events`, with their reasons.
+pub fn cancels(events: &[Event]) -> Vec<(OrderId, Reason)> {
+    events
+        .iter()
+        .filter_map(|e| match e.body {
+            EventBody::OrderChanged(step) => match step.change {
+                OrderChange::CancelRequested(reason) => Some((step.order, reason)),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect()
+}
+
+/// New total quantities asked for among `events`.
+pub fn resizes(events: &[Event]) -> Vec<(OrderId, Quantity)> {
+    events
+        .iter()
+        .filter_map(|e| match e.body {
+            EventBody::ModifyRequested { order, quantity } => Some((order, quantity)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What the events are, in short.
+pub fn kinds(events: &[Event]) -> Vec<&'static str> {
+    events.iter().map(Event::kind).collect()
+}
+
+pub fn enter(instrument: InstrumentIdx, side: Side, count: i64) -> Decision {
+    Decision::market(instrument, Action::Enter { side, quantity: units(count) })
+}
+
+pub fn target(instrument: InstrumentIdx, count: i64) -> Decision {
+    Decision::market(instrument, Action::Target { quantity: units(count) })
+}
+
+pub fn exit(instrument: InstrumentIdx, count: Option<i64>) -> Decision {
+    Decision::market(instrument, Action::Exit { quantity: count.map(units) })
+}
+
+/// The decision as a limit order.
+pub fn limit(decision: Decision, text: &str) -> Decision {
+    let limit_price: Option<Price> = Some(text.parse().unwrap());
+    Decision { order_type: OrderType::Limit, limit_price, ..decision }
+}
+
+/// The decision with exits at these prices.
+pub fn bracket(decision: Decision, stop: &str, profit: &str) -> Decision {
+    let parse = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
+    let bracket = model::signal::Bracket { stop_loss: parse(stop), take_profit: parse(profit) };
+    Decision { bracket, ..decision }
+}

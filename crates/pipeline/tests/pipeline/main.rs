@@ -1,0 +1,11 @@
+//! The stages and the kernel from outside: one binary, one desk that drives a namespace, and a second
+//! instance beside it that is folded from what the first one recorded.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
+mod audit;
+mod brackets;
+mod desk;
+mod fuzz;
+mod scripted;
+mod world;

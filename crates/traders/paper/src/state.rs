@@ -1,0 +1,409 @@
+//! What a paper trader knows, and how it changes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use model::market::MarketData;
+use model::order::OrderIntent;
+use model::reason::Reason;
+use model::{InstrumentIdx, OrderId, Price, Quantity, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::book::{Announcement, Book, Market, Resting};
+
+/// Where an order is that has been presented.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum Place {
+    /// In this instrument's book.
+    Working(InstrumentIdx),
+    /// Its life has ended; remembered, so that presenting it again does not begin another.
+    Finished,
+}
+
+/// Finished orders are remembered until nobody may present them any more, and at most so many: at
+/// the bound the oldest is forgotten.
+const FINISHED_MAX: usize = 65_536;
+
+/// What changes, and what a snapshot holds. Ordered collections throughout: equal states give equal
+/// bytes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    look_ahead: bool,
+    books: Vec<Book>,
+    /// The market by instrument where orders look ahead, else only the one that is being matched.
+    markets: Vec<Market>,
+    places: BTreeMap<OrderId, Place>,
+    /// Finished orders with the time until which they may be presented again.
+    finished: VecDeque<(Timestamp, OrderId)>,
+    /// Market inputs so far.
+    input: u64,
+    /// The instrument of the input that is being matched.
+    current: Option<InstrumentIdx>,
+    /// Orders with something to say that no market input decides.
+    attention: Vec<OrderId>,
+    /// Orders that have reached the market since the last input and look ahead to it.
+    fresh: Vec<OrderId>,
+    /// When an order has something to say: of each only what is still to come.
+    due: BTreeSet<(Timestamp, OrderId)>,
+    now: Timestamp,
+}
+
+impl State {
+    pub fn new(instruments: usize, look_ahead: bool) -> Self {
+        Self {
+            look_ahead,
+            books: vec![Book::default(); instruments],
+            markets: vec![Market::default(); if look_ahead { instruments } else { 1 }],
+            now: Timestamp::MIN,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it fits a trader of so many instruments.
+    pub fn fits(&self, instruments: usize, look_ahead: bool) -> bool {
+        let fits = Self::new(instruments, look_ahead);
+        let known = |i: &InstrumentIdx| i.index() < instruments;
+        self.look_ahead == look_ahead
+            && self.books.len() == fits.books.len()
+            && self.markets.len() == fits.markets.len()
+            && self.current.iter().all(known)
+            && self.places.values().all(|p| match p {
+                Place::Working(instrument) => known(instrument),
+                Place::Finished => true,
+            })
+    }
+
+    pub fn next_due(&self) -> Timestamp {
+        self.due.first().map_or(Timestamp::MAX, |(due, _)| *due)
+    }
+    #[inline]
+    pub fn current(&self) -> Option<InstrumentIdx> {
+        self.current
+    }
+    #[inline]
+    pub fn attention(&self) -> &[OrderId] {
+        &self.attention
+    }
+    #[inline]
+    pub fn fresh(&self) -> &[OrderId] {
+        &self.fresh
+    }
+    #[inline]
+    pub fn book(&self, instrument: InstrumentIdx) -> &Book {
+        &self.books[instrument.index()]
+    }
+    pub fn is_known(&self, id: OrderId) -> bool {
+        self.places.contains_key(&id)
+    }
+    #[inline]
+    fn slot(&self, instrument: InstrumentIdx) -> usize {
+        // Without look-ahead only the current input is matched: one market is kept, not hundreds.
+        if self.look_ahead {
+            instrument.index()
+        } else {
+            0
+        }
+    }
+    #[inline]
+    pub fn market(&self, instrument: InstrumentIdx) -> &Market {
+        &self.markets[self.slot(instrument)]
+    }
+
+    /// A working order and the book that it is in.
+    pub fn find(&self, id: OrderId) -> Option<(&Resting, &Book)> {
+        let Some(Place::Working(instrument)) = self.places.get(&id) else {
+            return None;
+        };
+        let book = &self.books[instrument.index()];
+        book.orders
+            .iter()
+            .find(|o| o.id == id)
+            .map(|order| (order, book))
+    }
+
+    fn find_mut(&mut self, id: OrderId) -> Option<&mut Resting> {
+        let Some(Place::Working(instrument)) = self.places.get(&id) else {
+            return None;
+        };
+        self.books[instrument.index()]
+            .orders
+            .iter_mut()
+            .find(|o| o.id == id)
+    }
+
+    fn announcement(&self, id: OrderId) -> Option<Announcement> {
+        let (order, book) = self.find(id)?;
+        order.announcement(self.now, book.expires(order))
+    }
+
+    // ----- inputs -------------------------------------------------------------------------------
+
+    /// A market input: kept only where an order may be matched with it.
+    #[inline]
+    pub fn observe_market(&mut self, data: &MarketData<'_>, now: Timestamp) {
+        if now > self.now {
+            self.pass_time(now);
+        }
+        if !self.fresh.is_empty() {
+            self.fresh.clear();
+        }
+        self.input += 1;
+        let instrument = data.instrument();
+        let book = &mut self.books[instrument.index()];
+        book.bars = matches!(data, MarketData::Bar(_));
+        let before = std::mem::replace(&mut book.last, data.price());
+        if book.orders.is_empty() && !self.look_ahead {
+            self.current = None;
+            return;
+        }
+        self.keep(instrument, data, before);
+    }
+
+    fn keep(&mut self, instrument: InstrumentIdx, data: &MarketData<'_>, before: Price) {
+        self.current = Some(instrument);
+        let slot = self.slot(instrument);
+        let market = &mut self.markets[slot];
+        market.input = self.input;
+        market.taken_from_asks = Quantity::ZERO;
+        market.taken_from_bids = Quantity::ZERO;
+        // A bar that began before the order was there holds prices from before it: no look-ahead.
+        let from = match data {
+            MarketData::Tick(tick, depth) => {
+                market.tick = **tick;
+                // A feed that counts volume also sends what is no trade: new quotes, say.
+                market.has_trade =
+                    tick.quantity > Quantity::ZERO || tick.volume.is_zero() || tick.price != before;
+                market.bar = None;
+                if depth.is_some() || market.depth.is_some() {
+                    market.depth = depth.copied();
+                }
+                self.now
+            }
+            MarketData::Bar(bar) => {
+                market.bar = Some(**bar);
+                market.tick.price = bar.close;
+                market.depth = None;
+                bar.open_ts
+            }
+        };
+        for order in &mut self.books[instrument.index()].orders {
+            if order.first_input.is_none() && order.placed < self.input && order.arrives <= from {
+                order.first_input = Some(self.input);
+            }
+        }
+    }
+
+    pub fn observe_time(&mut self, now: Timestamp) {
+        self.current = None;
+        self.fresh.clear();
+        self.pass_time(now);
+    }
+
+    fn pass_time(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        while let Some((due, id)) = self.due.first().copied()
+            && due <= self.now
+        {
+            self.due.pop_first();
+            self.wake(id, due);
+        }
+        while let Some((send_by, id)) = self.finished.front().copied()
+            && send_by < self.now
+        {
+            self.finished.pop_front();
+            self.places.remove(&id);
+        }
+    }
+
+    fn wake(&mut self, id: OrderId, due: Timestamp) {
+        let Some((order, book)) = self.find(id) else {
+            return;
+        };
+        let (arrives, expires) = (order.arrives, book.expires(order));
+        if due == arrives {
+            self.arrive(id);
+        }
+        // In a bar market it lives to see the bar that ends with its time.
+        if due < expires && due.plus(1) == expires && expires > self.now {
+            self.due.insert((expires, id));
+        }
+        self.attend(id);
+    }
+
+    /// Where orders look ahead, it can fill on what the market showed last.
+    fn arrive(&mut self, id: OrderId) {
+        if !self.look_ahead {
+            return;
+        }
+        let Some((order, _)) = self.find(id) else {
+            return;
+        };
+        let input = self.market(order.instrument).input;
+        if input > 0 && order.first_input.is_none() {
+            if let Some(order) = self.find_mut(id) {
+                order.first_input = Some(input);
+            }
+            self.fresh.push(id);
+        }
+    }
+
+    fn attend(&mut self, id: OrderId) {
+        if self.announcement(id).is_some() && !self.attention.contains(&id) {
+            self.attention.push(id);
+        }
+    }
+
+    fn schedule(&mut self, at: Timestamp, id: OrderId) {
+        if at > self.now && at != Timestamp::MAX {
+            self.due.insert((at, id));
+        }
+    }
+
+    // ----- events -------------------------------------------------------------------------------
+
+    pub fn at(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+    }
+
+    /// A new order. One that is known already is not placed again.
+    pub fn submit(&mut self, intent: &OrderIntent, arrives: Timestamp, expires: Timestamp) {
+        if self.is_known(intent.id) {
+            return;
+        }
+        let (id, instrument) = (intent.id, intent.instrument);
+        self.places.insert(id, Place::Working(instrument));
+        let order = Resting::new(intent, self.input, arrives, expires);
+        let book = &mut self.books[instrument.index()];
+        let expires = book.expires(&order);
+        book.orders.push(order);
+        self.schedule(arrives, id);
+        self.schedule(expires, id);
+        if arrives <= self.now {
+            self.arrive(id);
+        }
+        self.attend(id);
+    }
+
+    pub fn request_modify(&mut self, id: OrderId, at: Timestamp, quantity: Quantity) {
+        if let Some(order) = self.find_mut(id) {
+            if let Some(replaced) = order.request(at, quantity) {
+                self.due.remove(&(replaced, id));
+            }
+            self.schedule(at, id);
+            self.attend(id);
+        }
+    }
+
+    pub fn request_cancel(&mut self, id: OrderId, at: Timestamp, reason: Reason) {
+        if let Some(order) = self.find_mut(id)
+            && order.cancel.is_none()
+        {
+            order.cancel = Some((at, reason));
+            self.schedule(at, id);
+            self.attend(id);
+        }
+    }
+
+    /// A step in an order's life other than those below has been recorded.
+    pub fn step(&mut self, id: OrderId, ts: Timestamp, take: impl FnOnce(&mut Resting, u64)) {
+        let Some(Place::Working(instrument)) = self.places.get(&id) else {
+            return;
+        };
+        let input = self.market(*instrument).input;
+        let Some(order) = self.find_mut(id) else {
+            return;
+        };
+        order.reported = order.reported.max(ts);
+        take(order, input);
+        if order.open() <= Quantity::ZERO {
+            self.finish(id);
+        }
+        self.settle();
+    }
+
+    /// An execution has been recorded.
+    pub fn fill(&mut self, id: OrderId, ts: Timestamp, quantity: Quantity, draws: u32) {
+        let Some(Place::Working(instrument)) = self.places.get(&id) else {
+            return;
+        };
+        let (instrument, slot) = (*instrument, self.slot(*instrument));
+        let input = self.markets[slot].input;
+        let book = &mut self.books[instrument.index()];
+        let Some(order) = book.orders.iter_mut().find(|o| o.id == id) else {
+            return;
+        };
+        order.reported = order.reported.max(ts);
+        order.filled = Quantity::from_raw(order.filled.raw().saturating_add(quantity.raw()));
+        order.executions = order.executions.saturating_add(1);
+        // The second draw is made only where the fill is cut.
+        if draws == order.draws.saturating_add(2) {
+            order.cut_at = Some(input);
+        }
+        order.draws = draws;
+        let (side, done, oco) = (order.side, order.open() <= Quantity::ZERO, order.oco);
+        self.markets[slot].take(side, quantity);
+        if let Some(oco) = oco {
+            self.give_way(oco, quantity, done);
+        }
+        if done {
+            self.finish(id);
+        }
+        self.settle();
+    }
+
+    /// The other leg of a pair gives way in the same instant.
+    fn give_way(&mut self, id: OrderId, quantity: Quantity, done: bool) {
+        let now = self.now;
+        let Some(order) = self.find_mut(id) else {
+            return;
+        };
+        if order.give_way(quantity) || done {
+            let before = order.cancel.replace((now, Reason::OcoFilled));
+            if let Some((at, _)) = before {
+                self.due.remove(&(at, id));
+            }
+        }
+        self.attend(id);
+    }
+
+    /// An order's life has ended.
+    pub fn finish(&mut self, id: OrderId) {
+        let Some(Place::Working(instrument)) = self.places.get(&id).copied() else {
+            return;
+        };
+        let book = &mut self.books[instrument.index()];
+        let Some(at) = book.orders.iter().position(|o| o.id == id) else {
+            return;
+        };
+        let order = book.orders.remove(at);
+        if !self.due.is_empty() {
+            let ends = [order.arrives, order.expires, order.expires.plus(1)];
+            let asked = order
+                .modifies
+                .iter()
+                .map(|(at, _)| *at)
+                .chain(order.cancel.map(|c| c.0));
+            for due in ends.into_iter().chain(asked) {
+                self.due.remove(&(due, id));
+            }
+        }
+        self.fresh.retain(|o| *o != id);
+        if order.send_by < self.now {
+            self.places.remove(&id);
+            return;
+        }
+        self.places.insert(id, Place::Finished);
+        self.finished.push_back((order.send_by, id));
+        if self.finished.len() > FINISHED_MAX
+            && let Some((_, oldest)) = self.finished.pop_front()
+        {
+            self.places.remove(&oldest);
+        }
+    }
+
+    /// What has been said needs no attention any more.
+    pub fn settle(&mut self) {
+        let mut attention = std::mem::take(&mut self.attention);
+        attention.retain(|id| self.announcement(*id).is_some());
+        self.attention = attention;
+    }
+}

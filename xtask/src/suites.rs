@@ -1,0 +1,317 @@
+//! The test suites, each a set of tests that exists.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+
+use crate::provision;
+use crate::workspace::{Workspace, cargo};
+
+/// The crate with the black-box and the performance tests.
+const BINARY: &str = "panda";
+
+/// A set of tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// Unit and property tests beside the code, and the examples in its documentation
+    Unit,
+    /// Tests below `tests/` of every crate: several parts together, real files
+    Integration,
+    /// Black-box tests through the real binary
+    E2e,
+    /// Allocations and ratios, built for release; no times are asserted
+    Performance,
+    /// All of them
+    All,
+}
+
+impl Suite {
+    const EACH: [Self; 4] = [Self::Unit, Self::Integration, Self::E2e, Self::Performance];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Integration => "integration",
+            Self::E2e => "e2e",
+            Self::Performance => "performance",
+            Self::All => "all",
+        }
+    }
+}
+
+/// What tests came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Totals {
+    /// Adds one closing line of a test program: `test result: ok. 3 passed; 0 failed; …`.
+    fn add_line(&mut self, line: &str) {
+        let Some(counts) = line.trim_start().strip_prefix("test result: ") else {
+            return;
+        };
+        for count in counts.split([';', '.']) {
+            let mut words = count.split_whitespace();
+            let (Some(number), Some(what)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u64>() else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} passed; {} failed; {} ignored",
+            self.passed, self.failed, self.ignored
+        )
+    }
+}
+
+/// How one suite went.
+#[derive(Debug)]
+pub struct Outcome {
+    suite: Suite,
+    totals: Totals,
+    took: Duration,
+    /// Every test program ended well.
+    pub is_passed: bool,
+}
+
+/// Prints what each suite came to, and their sum.
+pub fn print_totals(outcomes: &[Outcome]) {
+    println!("\ntests:");
+    let mut sum = Totals::default();
+    let mut took = Duration::ZERO;
+    let print = |name: &str, is_passed: bool, totals: Totals, took: Duration| {
+        let verdict = if is_passed { "ok" } else { "FAILED" };
+        println!(
+            "  {name:<12} {verdict:<6} {totals}; {:.1} s",
+            took.as_secs_f64()
+        );
+    };
+    for outcome in outcomes {
+        print(
+            outcome.suite.name(),
+            outcome.is_passed,
+            outcome.totals,
+            outcome.took,
+        );
+        sum.add(outcome.totals);
+        took += outcome.took;
+    }
+    print(
+        "total",
+        outcomes.iter().all(|outcome| outcome.is_passed),
+        sum,
+        took,
+    );
+}
+
+/// Provisions and runs a suite.
+pub fn run(suite: Suite) -> anyhow::Result<Vec<Outcome>> {
+    provision::run()?;
+    let workspace = Workspace::load()?;
+    let suites = if suite == Suite::All {
+        Suite::EACH.to_vec()
+    } else {
+        vec![suite]
+    };
+    suites
+        .into_iter()
+        .map(|suite| run_one(&workspace, suite))
+        .collect()
+}
+
+fn run_one(workspace: &Workspace, suite: Suite) -> anyhow::Result<Outcome> {
+    println!("\n== tests: {} ==", suite.name());
+    let started = Instant::now();
+    let mut totals = Totals::default();
+    let mut is_passed = true;
+    for arguments in commands(workspace, suite)? {
+        println!("$ cargo {}", arguments.join(" "));
+        let mut command = cargo();
+        command.args(&arguments).current_dir(&workspace.root);
+        is_passed &= run_tests(command, &mut totals)?;
+    }
+    if is_passed && totals.passed == 0 {
+        bail!(
+            "the suite `{}` ran no tests: a suite that exists has some",
+            suite.name()
+        );
+    }
+    Ok(Outcome {
+        suite,
+        totals,
+        took: started.elapsed(),
+        is_passed,
+    })
+}
+
+/// What cargo is asked for.
+fn commands(workspace: &Workspace, suite: Suite) -> anyhow::Result<Vec<Vec<String>>> {
+    let line = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let own = |suite: Suite| {
+        let exists =
+            tests_of(workspace).any(|(package, test)| package == BINARY && test == suite.name());
+        if exists {
+            return Ok(());
+        }
+        bail!(
+            "the suite `{0}` has no tests: the crate {BINARY} has no test program `{0}`",
+            suite.name()
+        )
+    };
+    Ok(match suite {
+        Suite::All => Vec::new(),
+        Suite::Unit => vec![
+            line("test --workspace --no-fail-fast --lib --bins --examples"),
+            line("test --workspace --no-fail-fast --doc"),
+        ],
+        Suite::Integration => {
+            let names: BTreeSet<&str> = tests_of(workspace)
+                .filter(|(package, test)| *package != BINARY || !is_own_suite(test))
+                .map(|(_, test)| test)
+                .collect();
+            let mut arguments = line("test --workspace --no-fail-fast");
+            arguments.extend(
+                names
+                    .iter()
+                    .flat_map(|name| ["--test".to_owned(), (*name).to_owned()]),
+            );
+            vec![arguments]
+        }
+        Suite::E2e => {
+            own(suite)?;
+            vec![line("test --package panda --no-fail-fast --test e2e")]
+        }
+        Suite::Performance => {
+            own(suite)?;
+            // One at a time: what is measured must not share the processor with its neighbour.
+            vec![line(
+                "test --release --package panda --no-fail-fast --test performance -- --test-threads=1",
+            )]
+        }
+    })
+}
+
+fn is_own_suite(test: &str) -> bool {
+    [Suite::E2e, Suite::Performance]
+        .iter()
+        .any(|suite| suite.name() == test)
+}
+
+/// Every test program of the workspace: its crate and its name.
+fn tests_of(workspace: &Workspace) -> impl Iterator<Item = (&str, &str)> {
+    workspace.packages.iter().flat_map(|package| {
+        package
+            .targets
+            .iter()
+            .filter(|target| target.kind.iter().any(|kind| kind == "test"))
+            .map(|target| (package.name.as_str(), target.name.as_str()))
+    })
+}
+
+/// Runs cargo, passes on what it prints, and counts; whether it ended well.
+fn run_tests(mut command: Command, totals: &mut Totals) -> anyhow::Result<bool> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.context("cannot read what the tests print")?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            totals.add_line(&line);
+        }
+    }
+    Ok(child.wait().context("cannot wait for cargo")?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::{Package, Target};
+
+    #[test]
+    fn closing_lines_are_counted() {
+        let mut totals = Totals::default();
+        totals.add_line("test a::b ... ok");
+        totals.add_line(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out",
+        );
+        totals.add_line("test result: FAILED. 3 passed; 2 failed; 0 ignored; finished in 0.01s");
+        assert_eq!(
+            totals,
+            Totals {
+                passed: 15,
+                failed: 2,
+                ignored: 1
+            }
+        );
+        assert_eq!(totals.to_string(), "15 passed; 2 failed; 1 ignored");
+    }
+
+    #[test]
+    fn every_test_program_belongs_to_one_suite() {
+        let target = |name: &str| Target {
+            name: name.to_owned(),
+            kind: vec!["test".to_owned()],
+        };
+        let package = |name: &str, tests: &[&str]| Package {
+            name: name.to_owned(),
+            license: None,
+            manifest_path: "Cargo.toml".into(),
+            dependencies: Vec::new(),
+            targets: tests.iter().map(|test| target(test)).collect(),
+        };
+        let workspace = Workspace {
+            root: ".".into(),
+            packages: vec![
+                package("feeds", &["cleaning"]),
+                package(BINARY, &["e2e", "performance", "settings"]),
+            ],
+        };
+        let command = |suite| commands(&workspace, suite).unwrap().concat().join(" ");
+        let integration = command(Suite::Integration);
+        assert!(
+            integration.ends_with("--test cleaning --test settings"),
+            "{integration}"
+        );
+        assert!(command(Suite::E2e).ends_with("--test e2e"));
+        assert!(command(Suite::Performance).contains("--release"));
+        let empty = Workspace {
+            root: ".".into(),
+            packages: Vec::new(),
+        };
+        let missing = commands(&empty, Suite::E2e).unwrap_err().to_string();
+        assert!(missing.contains("no test program `e2e`"), "{missing}");
+    }
+}
