@@ -142,22 +142,37 @@ pub fn run(suite: Suite) -> anyhow::Result<Vec<Outcome>> {
     } else {
         vec![suite]
     };
-    suites
+    Ok(suites
         .into_iter()
         .map(|suite| run_one(&workspace, suite))
-        .collect()
+        .collect())
 }
 
-fn run_one(workspace: &Workspace, suite: Suite) -> anyhow::Result<Outcome> {
+/// Runs one suite. What keeps it from running is printed and counts as its failure, so that the
+/// other suites still run and the totals are complete.
+fn run_one(workspace: &Workspace, suite: Suite) -> Outcome {
     println!("\n== tests: {} ==", suite.name());
     let started = Instant::now();
     let mut totals = Totals::default();
+    let is_passed = run_commands(workspace, suite, &mut totals).unwrap_or_else(|error| {
+        println!("{error:#}");
+        false
+    });
+    Outcome {
+        suite,
+        totals,
+        took: started.elapsed(),
+        is_passed,
+    }
+}
+
+fn run_commands(workspace: &Workspace, suite: Suite, totals: &mut Totals) -> anyhow::Result<bool> {
     let mut is_passed = true;
     for arguments in commands(workspace, suite)? {
         println!("$ cargo {}", arguments.join(" "));
         let mut command = cargo();
         command.args(&arguments).current_dir(&workspace.root);
-        is_passed &= run_tests(command, &mut totals)?;
+        is_passed &= run_tests(command, totals)?;
     }
     if is_passed && totals.passed == 0 {
         bail!(
@@ -165,12 +180,7 @@ fn run_one(workspace: &Workspace, suite: Suite) -> anyhow::Result<Outcome> {
             suite.name()
         );
     }
-    Ok(Outcome {
-        suite,
-        totals,
-        took: started.elapsed(),
-        is_passed,
-    })
+    Ok(is_passed)
 }
 
 /// What cargo is asked for.

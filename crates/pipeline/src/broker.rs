@@ -10,7 +10,9 @@ use model::event::{Cause, Event, EventBody, OrderStep, Refused, Validated};
 use model::ids::{NameHash, SourceSession};
 use model::market::MarketData;
 use model::money::Multiplier;
-use model::order::{Execution, OrderChange, OrderError, OrderIntent, OrderRole};
+use model::order::{
+    Execution, OrderChange, OrderError, OrderIntent, OrderRole, OrderStatus,
+};
 use model::reason::Reason;
 use model::session::{SessionGroup, SessionStatus, Sessions, TradingDay};
 use model::signal::{Action, Bracket, Decision, OrderType, Product, Signal, Validity};
@@ -1165,7 +1167,8 @@ impl BrokerPipeline {
         let position = self.portfolio.quantity(key);
         let refused = match cause {
             Cause::Order(id, _) => self.engine.order(id).is_some_and(|o| {
-                o.intent().role == OrderRole::SquareOff && o.open_quantity().is_zero()
+                let ended = o.status().is_terminal() && o.status() != OrderStatus::Filled;
+                o.intent().role == OrderRole::SquareOff && ended
             }),
             _ => false,
         };
@@ -1180,11 +1183,13 @@ impl BrokerPipeline {
             self.emit(self.now, correlation, cause, body, out);
             if !position.is_zero() {
                 self.alert(reason, None, Some(key.strategy), out);
+                // What the square-off took away from the position's protection comes back.
+                self.protect(key, cause, out);
             }
             return;
         }
         let intent = OrderIntent {
-            id: OrderId::derive(self.hash, correlation.0, ordinal),
+            id: OrderId::derive(self.hash, correlation.0 ^ (u128::from(ordinal.0) << 64), ordinal.1),
             correlation,
             signal: None,
             strategy: key.strategy,
@@ -1322,7 +1327,13 @@ impl BrokerPipeline {
                     Resolution::NeverReached => ReportKind::NotSent(reason),
                     Resolution::Cancelled => ReportKind::Cancelled(reason),
                 };
-                self.take_report(&TraderReport { order: id, ts: self.now, kind }, out);
+                let report = TraderReport { order: id, ts: self.now, kind };
+                let before = out.len();
+                self.take_report(&report, out);
+                if out.len() == before {
+                    // A report that says nothing new is dropped; a command is answered.
+                    self.alert(Reason::IllegalReport, Some(id), None, out);
+                }
             }
         }
         self.drain_trader(out);

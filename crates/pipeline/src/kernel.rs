@@ -100,7 +100,7 @@ impl Kernel {
     fn advance_runner(&mut self, id: InputId, ts: Timestamp, sink: &mut impl EventSink) {
         loop {
             let due = self.runner.next_due();
-            if due > ts {
+            if due > ts || due == Timestamp::MAX {
                 break;
             }
             // Before the first input nothing has a time yet: what is due is due now.
@@ -121,7 +121,8 @@ impl Kernel {
         let pipeline = &mut self.pipelines[index];
         loop {
             let due = pipeline.next_due();
-            if due > ts {
+            // The end of time means never, also to an input that is stamped with it.
+            if due > ts || due == Timestamp::MAX {
                 break;
             }
             let due = if due == Timestamp::MIN { ts } else { due };

@@ -17,7 +17,7 @@ const CARGO: [&str; 9] = [
 /// Whether a file is a document whose claims are checked.
 pub fn is_document(path: &str) -> bool {
     matches!(path, "README.md" | "ARCHITECTURE.md" | "CONTRIBUTING.md")
-        || (path.starts_with("docs/") && path.ends_with(".md"))
+        || ((path.starts_with("docs/") || path.starts_with("examples/")) && path.ends_with(".md"))
 }
 
 /// What documents are held against.

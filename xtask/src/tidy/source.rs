@@ -12,6 +12,7 @@ pub struct Source {
     pub code: String,
     /// The comments and the contents of literals; all else is blanked.
     pub prose: String,
+    is_test: bool,
     test_lines: Vec<Range<usize>>,
 }
 
@@ -19,21 +20,18 @@ impl Source {
     /// Splits a file; `is_test` marks a file that holds nothing but tests.
     pub fn parse(text: &str, is_test: bool) -> Self {
         let (code, prose) = split(text);
-        let test_lines = if is_test {
-            vec![0..usize::MAX]
-        } else {
-            test_items(&code)
-        };
+        let test_lines = test_items(&code);
         Self {
             code,
             prose,
+            is_test,
             test_lines,
         }
     }
 
     /// Whether a line (from 0) belongs to tests.
     pub fn is_test(&self, line: usize) -> bool {
-        self.test_lines.iter().any(|lines| lines.contains(&line))
+        self.is_test || self.test_lines.iter().any(|lines| lines.contains(&line))
     }
 
     /// Names of the files that `#[cfg(test)] mod NAME;` makes tests.

@@ -1,6 +1,7 @@
 //! `panda backtest`: strategies over recorded data, through the stages that trade live.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use research::report::{ReportData, write_html};
 use research::sampler::PriceSampler;
 use research::summary::{FileUse, Provenance, RunFacts, Summary};
 
+use super::print;
 use crate::compose::{self, Parts, System, compose};
 use crate::settings::{SessionTable, Settings};
 
@@ -105,6 +107,7 @@ struct Inputs {
 pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     // Everything that can be wrong is looked at before the data is, which may take long.
     let inputs = read_inputs(args)?;
+    check_apart(args)?;
     let out = OutputDir::create(&args.out)?;
     let mut loaded = load(args, &inputs)?;
     let sessions: Arc<dyn Sessions> = Arc::new(inputs.table.clone());
@@ -123,17 +126,33 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     let summary = execute(args, &inputs, &mut loaded, &mut system, &sessions, out)?;
     warn(&summary.warnings[said.min(summary.warnings.len())..]);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        print(&format!("{}\n", serde_json::to_string_pretty(&summary)?))
     } else {
-        print(&summary, &args.out);
+        print(&table(&summary, &args.out)?)
     }
-    Ok(())
 }
 
 fn warn(warnings: &[String]) {
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
+}
+
+/// Results below the data would be read as data the next time.
+fn check_apart(args: &BacktestArgs) -> anyhow::Result<()> {
+    let (Ok(data), Ok(out)) = (std::fs::canonicalize(&args.data), std::path::absolute(&args.out)) else {
+        return Ok(());
+    };
+    // The nearest place above the results that is there already tells where they really lie.
+    let real = out.ancestors().find_map(|path| std::fs::canonicalize(path).ok());
+    if out.starts_with(&data) || real.is_some_and(|path| path.starts_with(&data)) {
+        bail!(
+            "--out: {} lies within the data {}, where the next run would read it as data: choose a place beside it",
+            args.out.display(),
+            args.data.display()
+        );
+    }
+    Ok(())
 }
 
 /// Every broker's kind must be known, also of those that do not run: a slip of the pen is found now.
@@ -442,38 +461,41 @@ fn effective(inputs: &Inputs, system: &System) -> serde_json::Value {
     })
 }
 
-fn print(summary: &Summary, out: &Path) {
+/// The result as a table.
+fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::Error> {
     let value = serde_json::to_value(summary).unwrap_or_default();
+    let mut table = String::new();
     let text = |key: &str| match value.get(key) {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    println!("rows read        {}", text("rows_read"));
+    writeln!(table, "rows read        {}", text("rows_read"))?;
     if let Some(rejected) = value.get("rows_rejected").and_then(|r| r.as_object()) {
         for (reason, n) in rejected.iter().filter(|(_, n)| n.as_u64() != Some(0)) {
-            println!("  rejected       {n} {reason}");
+            writeln!(table, "  rejected       {n} {reason}")?;
         }
     }
-    println!("ticks            {}", text("ticks"));
-    println!("signals          {}", text("signals"));
+    writeln!(table, "ticks            {}", text("ticks"))?;
+    writeln!(table, "signals          {}", text("signals"))?;
     if let Some(rejected) = value.get("rejected").and_then(|r| r.as_object()) {
         for (reason, n) in rejected {
-            println!("  rejected       {n} {reason}");
+            writeln!(table, "  rejected       {n} {reason}")?;
         }
     }
-    println!("orders           {}", text("orders"));
-    println!("fills            {}", text("fills"));
-    println!("traded quantity  {}", text("traded_quantity"));
+    writeln!(table, "orders           {}", text("orders"))?;
+    writeln!(table, "fills            {}", text("fills"))?;
+    writeln!(table, "traded quantity  {}", text("traded_quantity"))?;
     for key in ["cash_flow", "realised", "unrealised", "charges", "net", "equity", "max_drawdown"] {
-        println!("{:<16} {} {}", key.replace('_', " "), text(key), text("currency"));
+        writeln!(table, "{:<16} {} {}", key.replace('_', " "), text(key), text("currency"))?;
     }
-    println!(
+    writeln!(
+        table,
         "engine           {:.3} s, {:.1} million ticks/s",
         summary.engine_seconds,
         summary.ticks_per_second / 1e6
-    );
-    println!("log hash         {}", text("log_hash"));
-    println!("report           {}", out.join("report.html").display());
+    )?;
+    writeln!(table, "log hash         {}", text("log_hash"))?;
+    writeln!(table, "report           {}", out.join("report.html").display())?;
+    Ok(table)
 }
-

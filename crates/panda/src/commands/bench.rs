@@ -6,6 +6,7 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::print;
 use crate::bench::{Totals, Workload, pass, peak_rss_bytes};
 
 /// Measure how fast the pipeline is on this machine.
@@ -68,13 +69,12 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let data_bytes = std::mem::size_of_val(workload.ticks.as_slice()) as u64;
     let output = measure(&workload, !args.no_orders, args.passes, data_bytes)?;
     if args.json {
-        println!("{}", serde_json::to_string(&output)?);
-        return Ok(());
+        return print(&format!("{}\n", serde_json::to_string(&output)?));
     }
-    print("pipeline", &output);
+    show("pipeline", &output)?;
     if !args.no_orders {
         let idle = measure(&workload, false, args.passes, data_bytes)?;
-        print("without orders", &idle);
+        show("without orders", &idle)?;
         // The first tenth of the ticks, with a tenth of the orders: the cost of one must not grow.
         let tenth = workload.head(workload.ticks.len() / 10);
         let few = measure(&tenth, true, args.passes, data_bytes)?;
@@ -82,7 +82,9 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         for (with, without) in [(&few, &few_idle), (&output, &idle)] {
             let orders = with.totals.orders;
             let cost = (with.cpu_seconds - without.cpu_seconds) / orders.max(1) as f64 * 1e9;
-            println!("cost per order at {orders} orders: {cost:.0} ns, the marking of positions included");
+            print(&format!(
+                "cost per order at {orders} orders: {cost:.0} ns, the marking of positions included\n"
+            ))?;
         }
     }
     Ok(())
@@ -118,13 +120,11 @@ fn measure(
     })
 }
 
-fn print(what: &str, o: &Output) {
-    println!(
-        "{what}: {} ticks, {} orders, {} fills in {:.4} CPU s: {:.1} million ticks per CPU second",
-        o.totals.ticks, o.totals.orders, o.totals.fills, o.cpu_seconds, o.ticks_per_cpu_second / 1e6
-    );
-    println!(
-        "  cash flow {}, equity {}; peak memory {} MiB, of it {} MiB ticks; log hash {}",
+fn show(what: &str, o: &Output) -> anyhow::Result<()> {
+    print(&format!(
+        "{what}: {} ticks, {} orders, {} fills in {:.4} CPU s: {:.1} million ticks per CPU second\n  \
+         cash flow {}, equity {}; peak memory {} MiB, of it {} MiB ticks; log hash {}\n",
+        o.totals.ticks, o.totals.orders, o.totals.fills, o.cpu_seconds, o.ticks_per_cpu_second / 1e6,
         o.totals.cash_flow, o.totals.equity, o.peak_rss_bytes >> 20, o.data_bytes >> 20, o.log_hash
-    );
+    ))
 }

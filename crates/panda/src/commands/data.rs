@@ -4,11 +4,12 @@ mod import;
 mod list;
 mod show;
 
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 use model::session::Sessions;
+
+use super::print;
 
 /// Makes the calendar from the settings file, or from the built-in settings, with a text that
 /// describes it completely: when it changes, files are imported again.
@@ -37,14 +38,6 @@ pub fn run(args: &DataArgs, sessions_for: SessionsFor<'_>) -> anyhow::Result<()>
         DataCommand::Import(args) => import::run(args, sessions_for),
         DataCommand::List(args) => list::run(args),
         DataCommand::Show(args) => show::run(args),
-    }
-}
-
-/// Writes to stdout. A reader that has seen enough, such as `head`, is no error.
-fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
     }
 }
 

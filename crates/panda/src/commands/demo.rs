@@ -9,12 +9,13 @@ use model::Timestamp;
 use model::time::{DAY, HOUR, MINUTE, SECOND};
 
 use super::backtest::{self, BacktestArgs};
+use super::print;
 use crate::generate::Generator;
 
 /// Generate a small market and backtest sample strategies on it.
 #[derive(Debug, Args)]
 #[command(after_help = "Everything is generated from the seed and kept below DIR, so that it can be changed and run again with \
-    `panda backtest`; the command for that is printed.")]
+    `panda backtest`; the command for that is printed.\n\nExamples:\n  panda demo\n  panda demo --out out/long --days 20 --seed 3")]
 pub struct DemoArgs {
     /// Where data, settings and results go
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
@@ -92,17 +93,15 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         json: false,
     };
     backtest::run(&backtest)?;
-    println!();
-    println!("Change anything below {} and run it again:", args.out.display());
-    println!(
-        "  panda backtest --data {} --instruments {} --strategy {} --config {} --broker paper --out {}",
+    print(&format!(
+        "\nChange anything below {} and run it again:\n  panda backtest --data {} --instruments {} --strategy {} --config {} --broker paper --out {}\n",
+        args.out.display(),
         path("data").display(),
         path("instruments.csv").display(),
         path("strategies.yaml").display(),
         path("panda.toml").display(),
         path("result").display()
-    );
-    Ok(())
+    ))
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

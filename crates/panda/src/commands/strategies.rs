@@ -1,10 +1,12 @@
 //! `panda strategies`: the kinds, and a check of definitions.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
+use super::print;
 use crate::compose::{kind_registry, load_strategies};
 
 /// List the kinds of strategies with their parameters, or check definitions.
@@ -23,18 +25,19 @@ pub struct StrategiesArgs {
 pub fn run(args: &StrategiesArgs) -> anyhow::Result<()> {
     let kinds = kind_registry();
     let Some(instruments) = args.instruments.as_ref().filter(|_| !args.check.is_empty()) else {
-        print!("{}", strategies::reference_markdown(&kinds));
-        return Ok(());
+        return print(&strategies::reference_markdown(&kinds));
     };
     let instruments = feeds::load_instruments(instruments).context("--instruments")?;
+    let mut text = String::new();
     for strategy in load_strategies(&args.check, &instruments, &kinds)? {
-        println!(
+        writeln!(
+            text,
             "{}: {} on {} instruments{}",
             strategy.id(),
             strategy.kind().name,
             strategy.instruments.len(),
             if strategy.enabled() { "" } else { ", disabled" }
-        );
+        )?;
     }
-    Ok(())
+    print(&text)
 }

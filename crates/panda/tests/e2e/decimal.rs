@@ -71,7 +71,14 @@ impl std::fmt::Display for Decimal {
 
 #[test]
 fn decimals_are_read_and_written() {
-    for text in ["0", "-0.00000001", "12.5", "-3", "10000000", "1.000000000000000001"] {
+    for text in [
+        "0",
+        "-0.00000001",
+        "12.5",
+        "-3",
+        "10000000",
+        "1.000000000000000001",
+    ] {
         assert_eq!(Decimal::parse(text).to_string(), text);
     }
     let product = Decimal::parse("-0.00000003").times(Decimal::parse("1.5"));

@@ -39,7 +39,7 @@ charges = { flat_rate = 0.0003 }
 square_off_minutes_before_close = 20
 seed = 9
 [risk.brokers.paper]
-gross_exposure = 40000
+gross_exposure = 9000
 orders_per_day = 600
 ";
 
@@ -66,8 +66,11 @@ fn hash(summary: &Value) -> String {
 fn no_order_of_files_definitions_or_instruments_matters() {
     let world = world();
     let first = run(&world, "data", "out", &[]);
-    assert!(count(&first, "fills") > 100, "{}", first["fills"]);
-    assert!(!first["rejected"].as_object().unwrap().is_empty(), "the rules have something to do");
+    assert!(count(&first, "fills") > 50, "{}", first["fills"]);
+    assert!(
+        !first["rejected"].as_object().unwrap().is_empty(),
+        "the rules have something to do"
+    );
     assert_eq!(hash(&run(&world, "data", "again", &[])), hash(&first));
 
     // Definitions in another order, and spread over files given in another order.
@@ -78,21 +81,35 @@ fn no_order_of_files_definitions_or_instruments_matters() {
     world.write("a.yaml", format!("strategies:\n{CROSS}"));
     for order in [["a.yaml", "b.yaml"], ["b.yaml", "a.yaml"]] {
         let more = ["--strategy", order[0], "--strategy", order[1]];
-        assert_eq!(hash(&run(&world, "data", "out", &more)), hash(&first), "{order:?}");
+        assert_eq!(
+            hash(&run(&world, "data", "out", &more)),
+            hash(&first),
+            "{order:?}"
+        );
     }
     world.write("strategies.yaml", [CROSS, REVERSION, VWAP].concat());
 
     // Instruments in another order, with some that have no data and no strategy.
-    world.write("instruments.csv", market::instruments(&["M&M", "ZERO", "AXISBANK", "TCS", "AAA"]));
+    world.write(
+        "instruments.csv",
+        market::instruments(&["M&M", "ZERO", "AXISBANK", "TCS", "AAA"]),
+    );
     assert_eq!(hash(&run(&world, "data", "out", &[])), hash(&first));
 
     // Data in other files, made in another order: one per instrument, with a column for the name.
     for (symbol, file) in [("TCS", "TCS"), ("M&M", "MM"), ("AXISBANK", "AXISBANK")] {
         let mut text = String::from("volume,instrument,timestamp,price\n");
         for date in DATES {
-            for line in world.read(&format!("data/{date}/{file}.csv")).lines().skip(1) {
+            for line in world
+                .read(&format!("data/{date}/{file}.csv"))
+                .lines()
+                .skip(1)
+            {
                 let fields: Vec<&str> = line.split(',').collect();
-                text.push_str(&format!("{},NSE:{symbol},{},{}\n", fields[2], fields[0], fields[1]));
+                text.push_str(&format!(
+                    "{},NSE:{symbol},{},{}\n",
+                    fields[2], fields[0], fields[1]
+                ));
             }
         }
         world.write(&format!("other/z_{}.csv", file.len()), text);
@@ -101,10 +118,16 @@ fn no_order_of_files_definitions_or_instruments_matters() {
     assert_eq!(hash(&other), hash(&first));
 
     // And a change of anything that matters does show.
-    world.write("panda.toml", [HOURS, &PAPER.replace("seed = 9", "seed = 10")].concat());
+    world.write(
+        "panda.toml",
+        [HOURS, &PAPER.replace("seed = 9", "seed = 10")].concat(),
+    );
     let seeded = run(&world, "data", "out", &[]);
     assert_ne!(hash(&seeded), hash(&first));
-    assert_ne!(text(&seeded, "inputs_digest"), text(&first, "inputs_digest"));
+    assert_ne!(
+        text(&seeded, "inputs_digest"),
+        text(&first, "inputs_digest")
+    );
 }
 
 #[test]
@@ -122,10 +145,23 @@ fn an_imported_catalogue_gives_what_the_raw_files_give() {
     fs::write(&path, lines.join("\n")).unwrap();
 
     let raw = run(&world, "data", "raw", &[]);
-    assert_eq!(crate::harness::sum(&raw, "rows_rejected"), 4, "{}", raw["rows_rejected"]);
+    assert_eq!(
+        crate::harness::sum(&raw, "rows_rejected"),
+        4,
+        "{}",
+        raw["rows_rejected"]
+    );
     let import = [
-        "data", "import", "data", "--catalogue", "catalogue", "--instruments", "instruments.csv",
-        "--config", "panda.toml", "--json",
+        "data",
+        "import",
+        "data",
+        "--catalogue",
+        "catalogue",
+        "--instruments",
+        "instruments.csv",
+        "--config",
+        "panda.toml",
+        "--json",
     ];
     let report: Value = serde_json::from_str(&world.ok(&import)).unwrap();
     assert!(report.is_object(), "{report}");
@@ -134,7 +170,13 @@ fn an_imported_catalogue_gives_what_the_raw_files_give() {
     for key in ["rows_read", "rows_rejected", "ticks", "fills", "net"] {
         assert_eq!(stored[key], raw[key], "{key}");
     }
-    for file in ["signals.csv", "orders.csv", "fills.csv", "equity.csv", "trades.csv"] {
+    for file in [
+        "signals.csv",
+        "orders.csv",
+        "fills.csv",
+        "equity.csv",
+        "trades.csv",
+    ] {
         let read = |out| world.read(&format!("{out}/{file}"));
         assert_eq!(read("raw"), read("stored"), "{file}");
     }
@@ -148,7 +190,9 @@ fn an_imported_catalogue_gives_what_the_raw_files_give() {
 #[test]
 fn a_broker_does_the_same_alone_and_beside_another() {
     let world = world();
-    let both = [CROSS, REVERSION, VWAP].concat().replace("[paper]", "[paper, paper2]");
+    let both = [CROSS, REVERSION, VWAP]
+        .concat()
+        .replace("[paper]", "[paper, paper2]");
     world.write("strategies.yaml", both);
     let other = "\
 [trading_engine.paper2]
@@ -169,15 +213,32 @@ drawdown = 300
     assert_ne!(by(&beside, "paper"), by(&beside, "paper2"));
     assert_eq!(alone["log_hash_by_broker"].as_object().unwrap().len(), 1);
     for key in ["signals", "orders", "fills"] {
-        assert_eq!(count(&beside, key), count(&alone, key) + count(&second, key), "{key}");
+        assert_eq!(
+            count(&beside, key),
+            count(&alone, key) + count(&second, key),
+            "{key}"
+        );
         assert!(count(&second, key) > 0, "{key}");
     }
-    assert_eq!(beside["by_broker"]["paper"]["net"], alone["by_broker"]["paper"]["net"]);
+    assert_eq!(
+        beside["by_broker"]["paper"]["net"],
+        alone["by_broker"]["paper"]["net"]
+    );
     // What the runner decides once carries one correlation to both.
     let signals = world.rows("beside/signals.csv");
     let of = |broker: &str| -> Vec<(String, String, String)> {
-        let own = signals.iter().filter(|s| s["broker"] == broker && s["strategy"] == "cross");
-        own.map(|s| (s["input"].clone(), s["instrument"].clone(), s["correlation_id"].clone())).take(1).collect()
+        let own = signals
+            .iter()
+            .filter(|s| s["broker"] == broker && s["strategy"] == "cross");
+        own.map(|s| {
+            (
+                s["input"].clone(),
+                s["instrument"].clone(),
+                s["correlation_id"].clone(),
+            )
+        })
+        .take(1)
+        .collect()
     };
     assert_eq!(of("paper"), of("paper2"));
 }

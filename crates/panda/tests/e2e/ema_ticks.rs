@@ -44,7 +44,10 @@ pub fn write_market(world: &World, seed: u64, ticks: usize, gap: u64) -> Vec<Mer
     assert!(merged.iter().all(|m| m.tick.second < CLOSE));
     // Stable: rows of one instrument keep their order.
     merged.sort_by_key(|m| (m.date, m.tick.second, m.symbol));
-    world.write("instruments.csv", market::instruments(&["TCS", "M&M", "AXISBANK"]));
+    world.write(
+        "instruments.csv",
+        market::instruments(&["TCS", "M&M", "AXISBANK"]),
+    );
     merged
 }
 
@@ -80,15 +83,24 @@ pub fn fill(account: &mut Account, fills: &mut Vec<Fill>, at: &Merged, quantity:
 pub fn assert_account(world: &World, out: &str, account: &Account) {
     let summary = check_result(world, out);
     assert_eq!(count(&summary, "fills"), account.fills);
-    assert_eq!(text(&summary, "traded_quantity"), account.traded.to_string());
+    assert_eq!(
+        text(&summary, "traded_quantity"),
+        account.traded.to_string()
+    );
     assert_eq!(text(&summary, "cash_flow"), account.cash_flow.to_string());
     assert_eq!(text(&summary, "net"), account.equity().to_string());
     assert_eq!(text(&summary, "charges"), "0");
 }
 
 /// `quantity` times the direction that `ema_cross` wants, or nothing where it does not change.
-fn target(strategies: &mut BTreeMap<&str, EmaCross>, at: &Merged, quantity: i64) -> Option<Decimal> {
-    let strategy = strategies.entry(at.symbol).or_insert_with(|| EmaCross::new(5, 12));
+fn target(
+    strategies: &mut BTreeMap<&str, EmaCross>,
+    at: &Merged,
+    quantity: i64,
+) -> Option<Decimal> {
+    let strategy = strategies
+        .entry(at.symbol)
+        .or_insert_with(|| EmaCross::new(5, 12));
     let wanted = strategy.input(at.tick.price.parse().unwrap())?;
     Some(Decimal::of(wanted * quantity))
 }
@@ -128,7 +140,10 @@ fn fills_at_the_signals_tick_match_the_naive_strategy() {
     // Looking ahead is labelled, in the summary and in the report.
     let warnings = summary["warnings"].to_string();
     assert!(warnings.contains("look"), "{warnings}");
-    assert!(world.read("out/report.html").contains("look"), "the report says so");
+    assert!(
+        world.read("out/report.html").contains("look"),
+        "the report says so"
+    );
 }
 
 #[test]
@@ -175,18 +190,34 @@ fn a_days_last_order_expires_and_the_next_one_makes_up_for_it() {
         "strategies.yaml",
         "- id: cross\n  kind: ema_cross\n  instruments: [A]\n  parameters: { fast: 1, slow: 2, quantity: 4 }\n",
     );
-    let tick = |second, price: &str, volume| Tick { second, price: price.to_owned(), volume };
+    let tick = |second, price: &str, volume| Tick {
+        second,
+        price: price.to_owned(),
+        volume,
+    };
     // Up on the first day's last tick; down, and down again, on the second.
     let first = [tick(OPEN, "100", 1), tick(CLOSE - 1, "101", 2)];
-    let second = [tick(OPEN, "100", 1), tick(OPEN + 1, "99.5", 2), tick(OPEN + 2, "99", 3)];
+    let second = [
+        tick(OPEN, "100", 1),
+        tick(OPEN + 1, "99.5", 2),
+        tick(OPEN + 2, "99", 3),
+    ];
     world.write("data/2021-04-15/A.csv", market::csv(DATES[0], &first));
     world.write("data/2021-04-16/A.csv", market::csv(DATES[1], &second));
     world.backtest("data", "out", &["--config", "panda.toml"]);
     check_result(&world, "out");
-    let orders = world.rows("out/orders.csv");
+    let mut orders = world.rows("out/orders.csv");
+    orders.sort_by(|a, b| a["submitted"].cmp(&b["submitted"]));
     let ends: Vec<_> = orders
         .iter()
-        .map(|o| (o["side"].as_str(), o["quantity"].as_str(), o["status"].as_str(), o["ended"].as_str()))
+        .map(|o| {
+            (
+                o["side"].as_str(),
+                o["quantity"].as_str(),
+                o["status"].as_str(),
+                o["ended"].as_str(),
+            )
+        })
         .collect();
     assert_eq!(
         ends,

@@ -51,7 +51,9 @@ fn missing_empty_and_corrupt_data_is_refused() {
     let mut zipped = GzEncoder::new(Vec::new(), Compression::default());
     zipped.write_all(ticks().as_bytes()).unwrap();
     let zipped = zipped.finish().unwrap();
-    let noise: Vec<u8> = (0..4_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0..4_000u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
     let mut flipped = zipped.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x55;
@@ -60,14 +62,34 @@ fn missing_empty_and_corrupt_data_is_refused() {
         ("TCS.csv", b"timestamp,ltp,volume\n".to_vec(), &["no rows"]),
         ("TCS.csv", b"\n\n\n".to_vec(), &["empty"]),
         ("TCS.csv", noise.clone(), &["binary"]),
-        ("TCS.csv", b"2021-04-15 09:15:04,801.6,65806\n".to_vec(), &["line 1", "no header"]),
-        ("TCS.csv", b"timestamp;ltp\n2021-04-15 09:15:04;801\n".to_vec(), &["line 1", "comma"]),
-        ("TCS.csv", b"when,what\n1,2\n".to_vec(), &["line 1", "when, what", "timestamp"]),
-        ("TCS.csv.gz", zipped[..zipped.len() / 2].to_vec(), &["cut off"]),
+        (
+            "TCS.csv",
+            b"2021-04-15 09:15:04,801.6,65806\n".to_vec(),
+            &["line 1", "no header"],
+        ),
+        (
+            "TCS.csv",
+            b"timestamp;ltp\n2021-04-15 09:15:04;801\n".to_vec(),
+            &["line 1", "comma"],
+        ),
+        (
+            "TCS.csv",
+            b"when,what\n1,2\n".to_vec(),
+            &["line 1", "when, what", "timestamp"],
+        ),
+        (
+            "TCS.csv.gz",
+            zipped[..zipped.len() / 2].to_vec(),
+            &["cut off"],
+        ),
         ("TCS.csv.gz", flipped, &["corrupt", "gzip"]),
         ("TCS.csv.gz", Vec::new(), &["empty"]),
         ("TCS.csv.gz", ticks().into_bytes(), &["not gzip"]),
-        ("NOVA.csv", ticks().into_bytes(), &["`NOVA`", "does not exist", "instruments"]),
+        (
+            "NOVA.csv",
+            ticks().into_bytes(),
+            &["`NOVA`", "does not exist", "instruments"],
+        ),
     ];
     for (n, (name, content, wanted)) in cases.into_iter().enumerate() {
         let dir = format!("wrong{n}");
@@ -76,7 +98,10 @@ fn missing_empty_and_corrupt_data_is_refused() {
         assert!(message.contains(&format!("{dir}/{name}")), "{message}");
     }
     // A whole file in place of a directory, and a name in a column that nobody knows.
-    world.write("one.csv", "symbol,ts,price\nTCS,1618458304,5\nNOVA,1618458305,5\n");
+    world.write(
+        "one.csv",
+        "symbol,ts,price\nTCS,1618458304,5\nNOVA,1618458305,5\n",
+    );
     world.refuses(&base("one.csv", "out"), &["one.csv", "line 3", "`NOVA`"]);
     world.write("all/TCS.csv.gz", &zipped);
     world.backtest("all", "out", &[]);
@@ -89,20 +114,54 @@ fn missing_empty_and_corrupt_data_is_refused() {
 fn a_wrong_instruments_file_is_refused_with_its_line() {
     let world = world();
     world.refuses(
-        &["backtest", "--data", "data", "--instruments", "none.csv", "--strategy", "strategies.yaml", "--out", "out"],
+        &[
+            "backtest",
+            "--data",
+            "data",
+            "--instruments",
+            "none.csv",
+            "--strategy",
+            "strategies.yaml",
+            "--out",
+            "out",
+        ],
         &["none.csv", "--instruments"],
     );
     let head = "exchange,symbol,tick_size\n";
     let cases: [(String, &[&str]); 9] = [
         (String::new(), &["instruments.csv"]),
-        (head.to_owned(), &["instruments.csv:1", "no tradable instrument"]),
-        ("exchange,symbl\nNSE,TCS\n".into(), &["instruments.csv:1", "`symbl`", "did you mean `symbol`"]),
-        ("tick_size\n0.05\n".into(), &["instruments.csv:1", "no column names an instrument"]),
-        (format!("{head}NSE,TCS,0.05\nNSE,TCS,0.05\n"), &["instruments.csv:3", "line 2"]),
-        (format!("{head}NSE,TCS,0\n"), &["instruments.csv:2", "tick_size", "positive"]),
-        (format!("{head}NSE,TCS,x\n"), &["instruments.csv:2", "tick_size", "`x`"]),
-        (format!("{head}NSE,TCS\n"), &["instruments.csv:2", "2 fields"]),
-        (format!("{head}LSE,TCS,1\n"), &["instruments.csv:2", "LSE", "currency"]),
+        (
+            head.to_owned(),
+            &["instruments.csv:1", "no tradable instrument"],
+        ),
+        (
+            "exchange,symbl\nNSE,TCS\n".into(),
+            &["instruments.csv:1", "`symbl`", "did you mean `symbol`"],
+        ),
+        (
+            "tick_size\n0.05\n".into(),
+            &["instruments.csv:1", "no column names an instrument"],
+        ),
+        (
+            format!("{head}NSE,TCS,0.05\nNSE,TCS,0.05\n"),
+            &["instruments.csv:3", "line 2"],
+        ),
+        (
+            format!("{head}NSE,TCS,0\n"),
+            &["instruments.csv:2", "tick_size", "positive"],
+        ),
+        (
+            format!("{head}NSE,TCS,x\n"),
+            &["instruments.csv:2", "tick_size", "`x`"],
+        ),
+        (
+            format!("{head}NSE,TCS\n"),
+            &["instruments.csv:2", "2 fields"],
+        ),
+        (
+            format!("{head}LSE,TCS,1\n"),
+            &["instruments.csv:2", "LSE", "currency"],
+        ),
     ];
     for (content, wanted) in cases {
         world.write("instruments.csv", content);
@@ -122,24 +181,63 @@ fn a_wrong_strategy_file_is_refused_with_its_line() {
     let twice = format!("{STRATEGY}  - id: cross\n    kind: rsi\n    instruments: [TCS]\n");
     let more = |line: &str| format!("{STRATEGY}    {line}\n");
     let cases: [(String, &[&str]); 20] = [
-        (change("[TCS]", "[TCSS]"), &[":4", "`cross`", "`TCSS`", "did you mean NSE:TCS?"]),
-        (change("ema_cross", "ema_cros"), &[":3", "`ema_cros`", "did you mean `ema_cross`", "rsi"]),
-        (change("fast:", "fasst:"), &[":5", "`fasst`", "did you mean `fast`"]),
-        (change("    kind:", "    kindd:"), &[":3", "`kindd`", "did you mean `kind`"]),
+        (
+            change("[TCS]", "[TCSS]"),
+            &[":4", "`cross`", "`TCSS`", "did you mean NSE:TCS?"],
+        ),
+        (
+            change("ema_cross", "ema_cros"),
+            &[":3", "`ema_cros`", "did you mean `ema_cross`", "rsi"],
+        ),
+        (
+            change("fast:", "fasst:"),
+            &[":5", "`fasst`", "did you mean `fast`"],
+        ),
+        (
+            change("    kind:", "    kindd:"),
+            &[":3", "`kindd`", "did you mean `kind`"],
+        ),
         (change("strategies:", "strategys:"), &[":1", "`strategys`"]),
-        (change("fast: 2", "fast: two"), &[":5", "`fast`", "`two`", "whole number"]),
+        (
+            change("fast: 2", "fast: two"),
+            &[":5", "`fast`", "`two`", "whole number"],
+        ),
         (change("fast: 2", "fast: 0"), &[":5", "`fast`", "`0`"]),
         (change("fast: 2", "fast: 9"), &["`fast` (9)", "`slow` (4)"]),
-        (change("quantity: 1", "quantity: -1"), &[":5", "`quantity`", "`-1`"]),
-        (change("quantity: 1", "quantity: 0.000000001"), &[":5", "`quantity`"]),
-        (change("timeframe: tick", "timeframe: 1x"), &[":5", "`timeframe`", "`1x`", "1m"]),
+        (
+            change("quantity: 1", "quantity: -1"),
+            &[":5", "`quantity`", "`-1`"],
+        ),
+        (
+            change("quantity: 1", "quantity: 0.000000001"),
+            &[":5", "`quantity`"],
+        ),
+        (
+            change("timeframe: tick", "timeframe: 1x"),
+            &[":5", "`timeframe`", "`1x`", "1m"],
+        ),
         (change("slow: 4,", "slow: [4"), &[":5", "bracket"]),
-        (change("instruments: [TCS]", "instruments: TCS"), &[":4", "instruments"]),
-        (change("id: cross", "id: Cross"), &[":2", "`Cross`", "lower-case"]),
-        (change("id: cross", "id: manual"), &[":2", "`manual`", "reserved"]),
+        (
+            change("instruments: [TCS]", "instruments: TCS"),
+            &[":4", "instruments"],
+        ),
+        (
+            change("id: cross", "id: Cross"),
+            &[":2", "`Cross`", "lower-case"],
+        ),
+        (
+            change("id: cross", "id: manual"),
+            &[":2", "`manual`", "reserved"],
+        ),
         (twice, &[":6", "`cross`", "strategies.yaml:2"]),
-        (more("brokers: [papr]"), &[":6", "`papr`", "did you mean `paper`", "known: paper"]),
-        (more("risk: { order_quantiy: 5 }"), &[":6", "`cross`", "`order_quantiy`"]),
+        (
+            more("brokers: [papr]"),
+            &[":6", "`papr`", "did you mean `paper`", "known: paper"],
+        ),
+        (
+            more("risk: { order_quantiy: 5 }"),
+            &[":6", "`cross`", "`order_quantiy`"],
+        ),
         (more("enabled: perhaps"), &[":6", "enabled", "`perhaps`"]),
         (more("product: margin"), &[":6", "product", "`margin`"]),
     ];
@@ -161,17 +259,30 @@ fn a_wrong_strategy_file_is_refused_with_its_line() {
     world.refuses(&args, &["--strategy"]);
     // `panda strategies --check` says the same.
     world.write("strategies.yaml", change("fast:", "fasst:"));
-    let check = ["strategies", "--check", "strategies.yaml", "--instruments", "instruments.csv"];
+    let check = [
+        "strategies",
+        "--check",
+        "strategies.yaml",
+        "--instruments",
+        "instruments.csv",
+    ];
     world.refuses(&check, &["strategies.yaml:5", "did you mean `fast`"]);
     world.write("strategies.yaml", STRATEGY);
-    assert!(world.ok(&check).contains("cross: ema_cross on 1 instrument"));
+    assert!(
+        world
+            .ok(&check)
+            .contains("cross: ema_cross on 1 instrument")
+    );
 }
 
 #[test]
 fn a_registered_broker_that_does_not_run_is_reported_and_skipped() {
     let world = world();
     world.write("panda.toml", "[trading_engine.second]\nkind = \"paper\"\n");
-    let both = STRATEGY.replace("    instruments", "    brokers: [second, paper]\n    instruments");
+    let both = STRATEGY.replace(
+        "    instruments",
+        "    brokers: [second, paper]\n    instruments",
+    );
     let only = "  - { id: alone, kind: rsi, instruments: [TCS], brokers: [second] }\n";
     world.write("strategies.yaml", format!("{both}{only}"));
     let mut args = base("data", "out");
@@ -180,7 +291,10 @@ fn a_registered_broker_that_does_not_run_is_reported_and_skipped() {
     assert!(ran.ok, "{}", ran.stderr);
     let warnings: Vec<&str> = ran.stderr.lines().collect();
     assert_eq!(warnings.len(), 2, "{}", ran.stderr);
-    for (warning, (line, id)) in warnings.iter().zip([("strategies.yaml:4", "cross"), ("strategies.yaml:7", "alone")]) {
+    for (warning, (line, id)) in warnings.iter().zip([
+        ("strategies.yaml:7", "alone"),
+        ("strategies.yaml:4", "cross"),
+    ]) {
         assert!(warning.starts_with("warning: "), "{warning}");
         for wanted in [line, id, "`second`", "not active", "skipped"] {
             assert!(warning.contains(wanted), "{warning} lacks {wanted}");
@@ -188,8 +302,17 @@ fn a_registered_broker_that_does_not_run_is_reported_and_skipped() {
     }
     let summary = check_result(&world, "out");
     assert!(count(&summary, "fills") > 5, "the other broker runs");
-    assert_eq!(summary["warnings"].as_array().unwrap().len(), 2, "the result says it too");
-    assert!(world.rows("out/signals.csv").iter().all(|s| s["broker"] == "paper"));
+    assert_eq!(
+        summary["warnings"].as_array().unwrap().len(),
+        2,
+        "the result says it too"
+    );
+    assert!(
+        world
+            .rows("out/signals.csv")
+            .iter()
+            .all(|s| s["broker"] == "paper")
+    );
 }
 
 #[test]
@@ -199,6 +322,7 @@ fn a_place_that_cannot_take_the_result_is_refused_and_kept() {
     refuses(&world, &["out", "summary.json", "another"]);
     world.write("file", "x");
     world.refuses(&base("data", "file"), &["file", "not a directory"]);
+    world.refuses(&base("data", "data/out"), &["--out", "data/out", "beside"]);
     world.refuses(&base("data", "file/out"), &["file/out"]);
     world.refuses(&base("data", "/proc/nowhere/out"), &["/proc"]);
     // A parent that is not there yet is made; a run that fails takes it away again.
@@ -212,7 +336,8 @@ fn a_place_that_cannot_take_the_result_is_refused_and_kept() {
     world.backtest("data", "new/deep/out", &[]);
     assert!(!world.path("new/deep/out/note.txt").exists());
     let left: Vec<_> = world.tree().into_iter().map(|(path, _)| path).collect();
-    let hidden = |p: &&std::path::PathBuf| p.file_name().unwrap().to_string_lossy().starts_with('.');
+    let hidden =
+        |p: &&std::path::PathBuf| p.file_name().unwrap().to_string_lossy().starts_with('.');
     assert_eq!(left.iter().find(hidden), None, "nothing temporary is left");
 }
 

@@ -87,7 +87,8 @@ pub fn csv(date: &str, ticks: &[Tick]) -> String {
 
 /// Instruments of `NSE` with a tick of 0.05.
 pub fn instruments(symbols: &[&str]) -> String {
-    let mut text = String::from("exchange,symbol,asset_class,currency,tick_size,lot_size,aliases\n");
+    let mut text =
+        String::from("exchange,symbol,asset_class,currency,tick_size,lot_size,aliases\n");
     for symbol in symbols {
         let alias = if symbol.contains('&') {
             symbol.replace('&', "")

@@ -73,6 +73,8 @@ struct Closing {
     reason: model::reason::Reason,
     /// Its number among the namespace's square-offs.
     ordinal: u32,
+    /// Closing orders sent so far: a late execution can make a further one necessary.
+    orders: u32,
 }
 
 /// What works for one position.
@@ -114,8 +116,8 @@ impl Book {
     pub const fn is_closing(&self) -> bool {
         self.closing.is_some()
     }
-    pub(crate) fn closing(&self) -> Option<(CorrelationId, model::reason::Reason, u32)> {
-        self.closing.map(|c| (c.correlation, c.reason, c.ordinal))
+    pub(crate) fn closing(&self) -> Option<(CorrelationId, model::reason::Reason, (u32, u32))> {
+        self.closing.map(|c| (c.correlation, c.reason, (c.ordinal, c.orders)))
     }
     /// The brackets.
     pub fn pairs(&self) -> &[Pair] {
@@ -257,7 +259,8 @@ impl Engine {
                 let ordinal = self.scheduled;
                 let (correlation, reason) = (event.correlation, *reason);
                 let book = self.book_mut(key);
-                book.closing = begins.then_some(Closing { correlation, reason, ordinal });
+                book.closing =
+                    begins.then_some(Closing { correlation, reason, ordinal, orders: 0 });
                 if *begins {
                     book.deferred = None;
                     self.scheduled = self.scheduled.wrapping_add(1);
@@ -309,6 +312,11 @@ impl Engine {
         let index = self.book_index(key);
         let book = &mut self.books[index];
         book.working.push(intent.id);
+        if intent.role == OrderRole::SquareOff
+            && let Some(closing) = &mut book.closing
+        {
+            closing.orders += 1;
+        }
         match (intent.role, intent.parent) {
             (OrderRole::StopLoss, Some(parent)) => {
                 if let Some(pair) = book.pairs.iter_mut().find(|p| p.parent == parent) {

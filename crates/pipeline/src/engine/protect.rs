@@ -34,12 +34,17 @@ impl Engine {
         // What another order is about to close needs no leg: both would execute.
         let covered = quantity.abs().raw() - self.closing_quantity(book, quantity).raw();
         let mut left = Quantity::from_raw(covered.max(0));
+        // Legs of all pairs that may still execute, whatever has been asked of them: a leg is placed
+        // or grows only as far as these leave the position uncovered.
+        let live: i64 = book.pairs.iter().map(|p| self.live_quantity(p)).fold(0, i64::saturating_add);
         // Newest first: an exit closes what was opened last, and older stops stay in place.
         for pair in book.pairs.iter().rev() {
             let covers = if quantity.signum() == pair.side.sign() { left } else { Quantity::ZERO };
             let held = pair.entered.raw().saturating_sub(pair.exited.raw()).max(0);
             let want = Quantity::from_raw(held.min(covers.raw()));
             left = Quantity::from_raw(left.raw() - want.raw());
+            let others = live - self.live_quantity(pair);
+            let allowed = Quantity::from_raw((covered - others).clamp(0, want.raw()));
             for id in [pair.stop_loss, pair.take_profit].into_iter().flatten() {
                 let Some(working) = self.orders.get(&id) else { continue };
                 let order = &working.order;
@@ -50,19 +55,31 @@ impl Engine {
                     return Some(Protection::Cancel(id));
                 }
                 let total = Quantity::from_raw(order.filled().raw() + want.raw());
-                if working.requested != total {
+                let possible = Quantity::from_raw(order.filled().raw() + allowed.raw());
+                if total < working.requested {
                     return Some(Protection::Resize(id, total));
                 }
+                if possible > working.requested {
+                    return Some(Protection::Resize(id, possible));
+                }
             }
-            if want > Quantity::ZERO && open {
+            if allowed > Quantity::ZERO && open {
                 let stop = pair.bracket.stop_loss.is_some() && self.is_missing(pair.stop_loss);
                 let limit = pair.bracket.take_profit.is_some() && self.is_missing(pair.take_profit);
                 if stop || limit {
-                    return Some(Protection::Place(*pair, want, stop, limit));
+                    return Some(Protection::Place(*pair, allowed, stop, limit));
                 }
             }
         }
         None
+    }
+
+    /// How much of a position a pair's legs may still close: they exclude each other.
+    fn live_quantity(&self, pair: &Pair) -> i64 {
+        let open = |leg: Option<OrderId>| {
+            leg.and_then(|id| self.orders.get(&id)).map_or(0, |w| w.order.open_quantity().raw())
+        };
+        open(pair.stop_loss).max(open(pair.take_profit))
     }
 
     /// Whether a leg was never placed, or has ended otherwise than by the broker's refusal: that

@@ -160,7 +160,7 @@ fn a_partial_exit_leaves_the_rest_protected() {
 fn closing_by_a_signal_cancels_the_legs_first_and_never_sells_twice() {
     // The price falls through the stop while the exit is on its way.
     for plan in [Plan::default(), latency(700), latency(2500)] {
-        for decision in [target(AXIS, 0), exit(AXIS, None), exit(AXIS, Some(10)), enter(AXIS, Sell, 10)] {
+        for decision in [target(AXIS, 0), exit(AXIS, None), exit(AXIS, Some(10))] {
             let mut desk = Desk::new(&plan);
             let (sl, tp) = protected(&mut desk);
             desk.signal(1, decision);
@@ -310,7 +310,7 @@ fn long_only(chance: &mut Chance, price: i64) -> Decision {
 
 #[test]
 fn whatever_is_asked_a_long_position_is_never_sold_twice() {
-    for seed in 0..60u64 {
+    for seed in 0..1500u64 {
         let settings = PaperSettings {
             simulation_latency_ms: [0, 700, 2500][(seed % 3) as usize],
             participation: if seed.is_multiple_of(2) { 0.0 } else { 0.004 },
@@ -328,7 +328,7 @@ fn whatever_is_asked_a_long_position_is_never_sold_twice() {
                 desk.signal(1, decision);
             }
             let position = desk.pipeline.portfolio().quantity(&key());
-            assert!(position >= Quantity::ZERO, "seed {seed}: short {position}");
+            assert!(position >= Quantity::ZERO, "seed {seed}: short {position}\n{}", desk.story());
         }
         desk.check();
     }
@@ -337,7 +337,7 @@ fn whatever_is_asked_a_long_position_is_never_sold_twice() {
 #[test]
 fn what_a_bracket_opened_stays_protected() {
     // Without latency, once all is quiet, stops cover the position, but for resting exits.
-    for seed in 0..60u64 {
+    for seed in 0..1500u64 {
         let settings = PaperSettings {
             participation: if seed.is_multiple_of(2) { 0.0 } else { 0.004 },
             seed,

@@ -317,6 +317,36 @@ impl Desk {
         self.pipeline.portfolio().quantity(&key).raw() / model::fixed::ONE
     }
 
+    /// What happened to orders and signals, for the message of a failure.
+    pub fn story(&self) -> String {
+        use std::fmt::Write;
+        let mut text = String::new();
+        for event in &self.events {
+            let at = event.ts.since(at(0)) as f64 / SECOND as f64;
+            let _ = match &event.body {
+                EventBody::OrderSubmitted(i) => writeln!(
+                    text,
+                    "{at} submitted {} {:?} {:?} {:?} {} (+{}) limit {:?} trigger {:?}",
+                    i.id, i.role, i.order_type, i.side, i.quantity, i.increase, i.limit_price, i.trigger_price
+                ),
+                EventBody::OrderChanged(s) => match s.change {
+                    OrderChange::Filled(x) => {
+                        writeln!(text, "{at} filled {} {} at {}", s.order, x.quantity, x.price)
+                    }
+                    change => writeln!(text, "{at} {} {change:?}", s.order),
+                },
+                EventBody::SignalRaw(s) => {
+                    let d = &s.decision;
+                    writeln!(text, "{at} signal {:?} {:?} {:?}", d.action, d.limit_price, d.bracket)
+                }
+                EventBody::SignalRejected(r) => writeln!(text, "{at} refused: {}", r.reason),
+                EventBody::Snapshot(_) => Ok(()),
+                body => writeln!(text, "{at} {} {body:?}", event.kind()).map(|()| text.truncate(100_000)),
+            };
+        }
+        text
+    }
+
     /// Everything adds up: called at the end of every test.
     pub fn check(&self) {
         self.audit.check(&self.pipeline);

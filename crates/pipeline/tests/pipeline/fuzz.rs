@@ -384,13 +384,13 @@ fn quiet<T>(run: impl FnOnce() -> T) -> T {
 #[test]
 fn a_day_with_the_paper_trader_folds_and_adds_up() {
     let (orders, fills) =
-        run(0..24, 150, |seed| Plan { paper: Some(paper(seed)), ..plan(seed) });
+        run(1000..1400, 200, |seed| Plan { paper: Some(paper(seed)), ..plan(seed) });
     assert!(orders > 500 && fills > 300, "{orders} orders, {fills} fills: too quiet a test");
 }
 
 #[test]
 fn a_day_with_a_broker_outside_folds_and_adds_up() {
-    let (orders, fills) = run(100..130, 180, |seed| Plan { paper: None, ..plan(seed) });
+    let (orders, fills) = run(2000..2500, 200, |seed| Plan { paper: None, ..plan(seed) });
     assert!(orders > 500 && fills > 300, "{orders} orders, {fills} fills: too quiet a test");
 }
 
@@ -398,7 +398,7 @@ fn a_day_with_a_broker_outside_folds_and_adds_up() {
 fn a_day_with_strategies_inside_the_namespace_folds_and_adds_up() {
     let own = |seed| vec![restless("a", seed), restless("b", seed + 50)];
     let (orders, fills) = quiet(|| {
-        run(200..224, 150, |seed| Plan { paper: Some(paper(seed)), own: own(seed), ..plan(seed) })
+        run(3000..3300, 200, |seed| Plan { paper: Some(paper(seed)), own: own(seed), ..plan(seed) })
     });
     assert!(orders > 500 && fills > 300, "{orders} orders, {fills} fills: too quiet a test");
 }

@@ -4,8 +4,14 @@
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
 mod audit;
+mod bars;
 mod brackets;
 mod desk;
 mod fuzz;
+mod namespaces;
+mod risk;
 mod scripted;
+mod square_off;
+mod system;
+mod targets;
 mod world;

@@ -211,12 +211,40 @@ impl Book {
     }
 }
 
+/// What matching needs of a tick.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Quote {
+    pub price: Price,
+    pub quantity: Quantity,
+    pub bid: Price,
+    pub ask: Price,
+}
+
+impl Quote {
+    #[inline]
+    pub fn of(tick: &Tick) -> Self {
+        Self {
+            price: tick.price,
+            quantity: tick.quantity,
+            bid: tick.bid,
+            ask: tick.ask,
+        }
+    }
+    /// The best price on the side that an order of this side meets; zero where unknown.
+    pub fn against(&self, side: Side) -> Price {
+        match side {
+            Side::Buy => self.ask,
+            Side::Sell => self.bid,
+        }
+    }
+}
+
 /// The latest market input of an instrument and what orders have taken from it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Market {
     /// Its number among all market inputs; zero before the first.
     pub input: u64,
-    pub tick: Tick,
+    pub quote: Quote,
     /// Whether the tick is, or may be, a trade.
     pub has_trade: bool,
     pub depth: Option<Depth>,
@@ -242,6 +270,6 @@ impl Market {
     }
     /// What traded on this input.
     pub fn traded(&self) -> Quantity {
-        self.bar.map_or(self.tick.quantity, |bar| bar.volume)
+        self.bar.map_or(self.quote.quantity, |bar| bar.volume)
     }
 }

@@ -120,7 +120,7 @@ impl Match<'_> {
             (Some(bar), Moment::Stops, Side::Buy) => bar.high,
             (Some(bar), Moment::Stops, Side::Sell) => bar.low,
             (Some(_), Moment::Limits, _) => return false,
-            _ => self.market.tick.price,
+            _ => self.market.quote.price,
         };
         // An order that wants all at once does not wait for what a bar does after its open.
         !(moment == Moment::Stops && self.order.is_immediate()) && self.order.reaches(price)
@@ -160,14 +160,9 @@ impl Match<'_> {
             (None, _) => match self.levels() {
                 Some(levels) => self.walk(levels),
                 None => {
-                    let tick = &self.market.tick;
-                    let quote = if self.order.side == Side::Buy {
-                        tick.ask
-                    } else {
-                        tick.bid
-                    };
+                    let quote = self.market.quote.against(self.order.side);
                     if quote.is_zero() {
-                        self.take(tick.price, false)
+                        self.take(self.market.quote.price, false)
                     } else {
                         self.take(quote, true)
                     }
@@ -227,18 +222,14 @@ impl Match<'_> {
 
     /// An order that has been in the book: whoever trades through it gives it its own price.
     fn wait(&self) -> Option<Offer> {
-        let (order, tick) = (self.order, &self.market.tick);
+        let (order, market) = (self.order, self.market);
         let through = self.settings.through;
         let limit = order.limit?;
-        if self.market.has_trade && order.accepts_trade(tick.price, through) {
+        if market.has_trade && order.accepts_trade(market.quote.price, through) {
             return Some(Offer::unlimited(limit));
         }
         let Some(levels) = self.levels() else {
-            let quote = if order.side == Side::Buy {
-                tick.ask
-            } else {
-                tick.bid
-            };
+            let quote = market.quote.against(order.side);
             let crosses = !quote.is_zero() && order.accepts_trade(quote, through);
             return crosses.then(|| Offer::unlimited(limit));
         };

@@ -152,6 +152,13 @@ impl PaperSettings {
                 known.join(", ")
             ));
         }
+        // One key at a time, so that an error names its key.
+        for (key, value) in table {
+            let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
+            if let Err(error) = alone.try_into::<Self>() {
+                return Err(format!("`{key}` = {value}: {}", error.message()));
+            }
+        }
         let settings: Self = table
             .clone()
             .try_into()

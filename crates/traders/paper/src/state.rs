@@ -1,17 +1,18 @@
 //! What a paper trader knows, and how it changes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use model::market::MarketData;
 use model::order::OrderIntent;
 use model::reason::Reason;
 use model::{InstrumentIdx, OrderId, Price, Quantity, Timestamp};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::book::{Announcement, Book, Market, Resting};
+use crate::book::{Announcement, Book, Market, Quote, Resting};
 
 /// Where an order is that has been presented.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
     /// In this instrument's book.
     Working(InstrumentIdx),
@@ -23,15 +24,16 @@ enum Place {
 /// the bound the oldest is forgotten.
 const FINISHED_MAX: usize = 65_536;
 
-/// What changes, and what a snapshot holds. Ordered collections throughout: equal states give equal
-/// bytes.
+/// What changes, and what a snapshot holds. What is saved is ordered: equal states give equal bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     look_ahead: bool,
     books: Vec<Book>,
     /// The market by instrument where orders look ahead, else only the one that is being matched.
     markets: Vec<Market>,
-    places: BTreeMap<OrderId, Place>,
+    /// Every order that is known, to be looked up, never walked; made anew from the rest.
+    #[serde(skip)]
+    places: FxHashMap<OrderId, Place>,
     /// Finished orders with the time until which they may be presented again.
     finished: VecDeque<(Timestamp, OrderId)>,
     /// Market inputs so far.
@@ -58,18 +60,26 @@ impl State {
         }
     }
 
-    /// Whether it fits a trader of so many instruments.
-    pub fn fits(&self, instruments: usize, look_ahead: bool) -> bool {
-        let fits = Self::new(instruments, look_ahead);
-        let known = |i: &InstrumentIdx| i.index() < instruments;
-        self.look_ahead == look_ahead
-            && self.books.len() == fits.books.len()
-            && self.markets.len() == fits.markets.len()
-            && self.current.iter().all(known)
-            && self.places.values().all(|p| match p {
-                Place::Working(instrument) => known(instrument),
-                Place::Finished => true,
-            })
+    /// A saved state, if it fits a trader of so many instruments.
+    pub fn restored(mut self, instruments: usize, look_ahead: bool) -> Option<Self> {
+        let wanted = Self::new(instruments, look_ahead);
+        let fits = self.look_ahead == look_ahead
+            && self.books.len() == wanted.books.len()
+            && self.markets.len() == wanted.markets.len()
+            && self.current.is_none_or(|i| i.index() < instruments)
+            && (self.books.iter().enumerate())
+                .all(|(at, book)| book.orders.iter().all(|o| o.instrument.index() == at));
+        if !fits {
+            return None;
+        }
+        for order in self.books.iter().flat_map(|book| &book.orders) {
+            self.places
+                .insert(order.id, Place::Working(order.instrument));
+        }
+        for (_, id) in &self.finished {
+            self.places.insert(*id, Place::Finished);
+        }
+        Some(self)
     }
 
     pub fn next_due(&self) -> Timestamp {
@@ -168,7 +178,7 @@ impl State {
         // A bar that began before the order was there holds prices from before it: no look-ahead.
         let from = match data {
             MarketData::Tick(tick, depth) => {
-                market.tick = **tick;
+                market.quote = Quote::of(tick);
                 // A feed that counts volume also sends what is no trade: new quotes, say.
                 market.has_trade =
                     tick.quantity > Quantity::ZERO || tick.volume.is_zero() || tick.price != before;
@@ -180,7 +190,10 @@ impl State {
             }
             MarketData::Bar(bar) => {
                 market.bar = Some(**bar);
-                market.tick.price = bar.close;
+                market.quote = Quote {
+                    price: bar.close,
+                    ..Quote::default()
+                };
                 market.depth = None;
                 bar.open_ts
             }
@@ -198,14 +211,34 @@ impl State {
         self.pass_time(now);
     }
 
+    #[inline]
     fn pass_time(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
+        if now > self.now {
+            self.now = now;
+        }
+        if self.due.first().is_some_and(|(due, _)| *due <= self.now) {
+            self.wake_due();
+        }
+        if self
+            .finished
+            .front()
+            .is_some_and(|(send_by, _)| *send_by < self.now)
+        {
+            self.forget_finished();
+        }
+    }
+
+    #[cold]
+    fn wake_due(&mut self) {
         while let Some((due, id)) = self.due.first().copied()
             && due <= self.now
         {
             self.due.pop_first();
             self.wake(id, due);
         }
+    }
+
+    fn forget_finished(&mut self) {
         while let Some((send_by, id)) = self.finished.front().copied()
             && send_by < self.now
         {

@@ -277,11 +277,11 @@ impl InPipelineTrader for PaperTrader {
             return Err(TraderStateError(format!("{} bytes too many", rest.len())));
         }
         let count = self.instruments.len();
-        if !state.fits(count, self.settings.look_ahead) {
+        let Some(state) = state.restored(count, self.settings.look_ahead) else {
             return Err(TraderStateError(format!(
                 "saved with other instruments or another `fill`; it must be of these {count}"
             )));
-        }
+        };
         self.state = state;
         Ok(())
     }

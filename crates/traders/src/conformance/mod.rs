@@ -111,7 +111,7 @@ pub fn run(
 }
 
 /// Where a case plays.
-pub struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     make: &'a mut dyn FnMut(Fixture) -> Box<dyn Subject>,
     fixture: &'a Fixture,
     profile: &'a Profile,

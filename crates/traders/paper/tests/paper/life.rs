@@ -169,7 +169,7 @@ fn a_state_that_does_not_fit_is_refused() {
     assert!(trader(&defaults).restore(&state).is_ok());
     let ahead = PaperSettings {
         fill: FillOn::SignalTick,
-        ..defaults.clone()
+        ..defaults
     };
     for (settings, bytes) in [
         (&defaults, &state[..state.len() - 1]),

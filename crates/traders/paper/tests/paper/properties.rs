@@ -48,7 +48,8 @@ proptest! {
         let loss = i128::from(side.sign()) * i128::from(paid.raw() - raw);
         prop_assert!(loss >= 0);
         if let Some(limit) = limit {
-            prop_assert!(if side == Side::Buy { paid <= limit } else { paid >= limit });
+            let holds = if side == Side::Buy { paid <= limit } else { paid >= limit };
+            prop_assert!(holds);
         }
         let most = exact / 10_000_000 + 1 + tick * i128::from(ticks) + tick;
         prop_assert!(loss <= most, "{loss} > {most}");

@@ -11,7 +11,7 @@ fn build(text: &str) -> Result<Vec<String>, String> {
     registry.register(paper::kind());
     let fixture = Fixture::new();
     let context = BuildContext {
-        namespace: &"paper".parse().unwrap(),
+        namespace: &model::topic::Namespace::new("paper").unwrap(),
         settings: &text.parse().unwrap(),
         instruments: fixture.instruments,
         sessions: Arc::clone(&fixture.sessions),
