@@ -46,7 +46,10 @@ pub struct Event {
 /// What can happen in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(clippy::large_enum_variant, reason = "events are plain values in a reused buffer; a box would allocate per event")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "events are plain values in a reused buffer; a box would allocate per event"
+)]
 pub enum EventBody {
     /// A strategy's signal, as it reached the namespace.
     SignalRaw(Signal),

@@ -61,9 +61,11 @@ pub fn parse_decimal(text: &str, decimals: u32) -> Result<i128, NumberError> {
             }
             b'.' if !seen_point => seen_point = true,
             b'e' | b'E' if digits > 0 => {
-                let tail = std::str::from_utf8(&rest[i + 1..]).map_err(|_| NumberError::Malformed)?;
+                let tail =
+                    std::str::from_utf8(&rest[i + 1..]).map_err(|_| NumberError::Malformed)?;
                 let plain = tail.strip_prefix(['+', '-']).unwrap_or(tail);
-                if plain.is_empty() || plain.len() > 4 || !plain.bytes().all(|b| b.is_ascii_digit()) {
+                if plain.is_empty() || plain.len() > 4 || !plain.bytes().all(|b| b.is_ascii_digit())
+                {
                     return Err(NumberError::Malformed);
                 }
                 exponent = tail.parse().map_err(|_| NumberError::Malformed)?;
@@ -163,11 +165,17 @@ macro_rules! fixed {
             }
             /// The sum.
             pub fn checked_add(self, other: Self) -> Result<Self, NumberError> {
-                self.0.checked_add(other.0).map(Self).ok_or(NumberError::Overflow)
+                self.0
+                    .checked_add(other.0)
+                    .map(Self)
+                    .ok_or(NumberError::Overflow)
             }
             /// The difference.
             pub fn checked_sub(self, other: Self) -> Result<Self, NumberError> {
-                self.0.checked_sub(other.0).map(Self).ok_or(NumberError::Overflow)
+                self.0
+                    .checked_sub(other.0)
+                    .map(Self)
+                    .ok_or(NumberError::Overflow)
             }
             /// For indicators and pictures only: money never passes through a float.
             #[inline]
@@ -180,7 +188,9 @@ macro_rules! fixed {
             type Err = NumberError;
             fn from_str(text: &str) -> Result<Self, NumberError> {
                 let raw = parse_decimal(text, DECIMALS)?;
-                i64::try_from(raw).map(Self).map_err(|_| NumberError::Overflow)
+                i64::try_from(raw)
+                    .map(Self)
+                    .map_err(|_| NumberError::Overflow)
             }
         }
 
@@ -209,12 +219,20 @@ impl Price {
 
     /// The price itself when it lies in the accepted window.
     pub fn in_window(self) -> Result<Self, NumberError> {
-        if (Self::MIN..=Self::MAX).contains(&self) { Ok(self) } else { Err(NumberError::OutOfRange) }
+        if (Self::MIN..=Self::MAX).contains(&self) {
+            Ok(self)
+        } else {
+            Err(NumberError::OutOfRange)
+        }
     }
 
     /// The greatest multiple of `step` that is not above this price.
     pub fn floor_to(self, step: Self) -> Self {
-        if step.0 <= 0 { self } else { Self(self.0 - self.0.rem_euclid(step.0)) }
+        if step.0 <= 0 {
+            self
+        } else {
+            Self(self.0 - self.0.rem_euclid(step.0))
+        }
     }
 
     /// The least multiple of `step` that is not below this price.
@@ -223,7 +241,11 @@ impl Price {
             return Ok(self);
         }
         let rest = self.0.rem_euclid(step.0);
-        if rest == 0 { Ok(self) } else { self.checked_add(Self(step.0 - rest)) }
+        if rest == 0 {
+            Ok(self)
+        } else {
+            self.checked_add(Self(step.0 - rest))
+        }
     }
 
     /// True when the price is a multiple of `step`.
@@ -240,7 +262,11 @@ impl Quantity {
 
     /// The quantity itself when it is positive and lies in the accepted window.
     pub fn in_window(self) -> Result<Self, NumberError> {
-        if (Self::MIN..=Self::MAX).contains(&self) { Ok(self) } else { Err(NumberError::OutOfRange) }
+        if (Self::MIN..=Self::MAX).contains(&self) {
+            Ok(self)
+        } else {
+            Err(NumberError::OutOfRange)
+        }
     }
 
     /// Without its sign. A valid quantity is far from the limit at which this would overflow.
@@ -260,7 +286,11 @@ impl Quantity {
 
     /// The greatest multiple of `step` that is not above this quantity.
     pub fn floor_to(self, step: Self) -> Self {
-        if step.0 <= 0 { self } else { Self(self.0 - self.0.rem_euclid(step.0)) }
+        if step.0 <= 0 {
+            self
+        } else {
+            Self(self.0 - self.0.rem_euclid(step.0))
+        }
     }
 
     /// True when the quantity is a multiple of `step`.

@@ -10,12 +10,16 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// The position of an input in its source's session: the row of a merged file, the number of a tick.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct InputId(pub u64);
 
 /// A strategy's dense index in one start of the system; 0 is the reserved owner `manual`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct StrategyIdx(pub u32);
 
@@ -132,8 +136,19 @@ fn hash(domain: Domain, a: u128, b: u128, c: u64, d: u32) -> u128 {
 
 impl SignalId {
     /// The `ordinal`-th signal of a strategy on one input.
-    pub fn derive(strategy: NameHash, session: SourceSession, input: InputId, ordinal: u32) -> Self {
-        Self(hash(Domain::Signal, u128::from(strategy.0), session.0, input.0, ordinal))
+    pub fn derive(
+        strategy: NameHash,
+        session: SourceSession,
+        input: InputId,
+        ordinal: u32,
+    ) -> Self {
+        Self(hash(
+            Domain::Signal,
+            u128::from(strategy.0),
+            session.0,
+            input.0,
+            ordinal,
+        ))
     }
 }
 
@@ -141,12 +156,24 @@ impl CorrelationId {
     /// What a signal that opens or reverses starts: a hash of the strategy and the causing input,
     /// without the namespace.
     pub fn of_decision(strategy: NameHash, session: SourceSession, input: InputId) -> Self {
-        Self(hash(Domain::Correlation, u128::from(strategy.0), session.0, input.0, 0))
+        Self(hash(
+            Domain::Correlation,
+            u128::from(strategy.0),
+            session.0,
+            input.0,
+            0,
+        ))
     }
 
     /// What a decision on a strategy's own timer or on a bar's close starts.
     pub fn of_timed_decision(strategy: NameHash, session: SourceSession, due: i64) -> Self {
-        Self(hash(Domain::Timed, u128::from(strategy.0), session.0, due as u64, 0))
+        Self(hash(
+            Domain::Timed,
+            u128::from(strategy.0),
+            session.0,
+            due as u64,
+            0,
+        ))
     }
 
     /// What an operator's command starts.
@@ -156,14 +183,26 @@ impl CorrelationId {
 
     /// What a scheduled or automatic action of a namespace starts: its `ordinal`-th at `due`.
     pub fn of_schedule(namespace: NameHash, due: i64, ordinal: u32) -> Self {
-        Self(hash(Domain::Scheduled, u128::from(namespace.0), 0, due as u64, ordinal))
+        Self(hash(
+            Domain::Scheduled,
+            u128::from(namespace.0),
+            0,
+            due as u64,
+            ordinal,
+        ))
     }
 }
 
 impl CommandId {
     /// Of the command by which a host disables a strategy that failed at an instant.
-    pub fn of_failure(strategy: StrategyIdx, at: i64) -> Self {
-        Self(hash(Domain::Failure, u128::from(strategy.0), 0, at as u64, 0))
+    pub fn of_failure(strategy: NameHash, at: i64) -> Self {
+        Self(hash(
+            Domain::Failure,
+            u128::from(strategy.0),
+            0,
+            at as u64,
+            0,
+        ))
     }
 }
 

@@ -11,7 +11,9 @@ use crate::money::{Currency, CurrencyIdx, Multiplier};
 use crate::time::Date;
 
 /// An instrument's dense index: its rank among the registry's canonical ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct InstrumentIdx(pub u32);
 
@@ -73,10 +75,13 @@ impl fmt::Display for AssetClass {
 impl FromStr for AssetClass {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|class| class.name() == text).ok_or_else(|| {
-            let known: Vec<_> = Self::ALL.iter().map(|c| c.name()).collect();
-            format!("unknown asset class `{text}`; known: {}", known.join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|class| class.name() == text)
+            .ok_or_else(|| {
+                let known: Vec<_> = Self::ALL.iter().map(|c| c.name()).collect();
+                format!("unknown asset class `{text}`; known: {}", known.join(", "))
+            })
     }
 }
 
@@ -248,7 +253,12 @@ impl Instruments {
             if id.split_once(':') != Some(parts) || parts.0.is_empty() || parts.1.is_empty() {
                 return Err(RegistryError::BadId(id.clone()));
             }
-            let not_positive = |what| Err(RegistryError::NotPositive { id: id.clone(), what });
+            let not_positive = |what| {
+                Err(RegistryError::NotPositive {
+                    id: id.clone(),
+                    what,
+                })
+            };
             if instrument.tick_size <= Price::ZERO {
                 return not_positive("tick_size");
             }
@@ -259,8 +269,14 @@ impl Instruments {
                 return Err(RegistryError::Duplicate(id.clone()));
             }
             let position = registry.currencies.binary_search(&instrument.currency);
-            registry.currency_of.push(CurrencyIdx(position.unwrap_or_default() as u16));
-            registry.by_name.entry(instrument.symbol.clone()).or_default().push(index);
+            registry
+                .currency_of
+                .push(CurrencyIdx(position.unwrap_or_default() as u16));
+            registry
+                .by_name
+                .entry(instrument.symbol.clone())
+                .or_default()
+                .push(index);
             for alias in &instrument.aliases {
                 if let Some(first) = alias_owner.insert(alias, id)
                     && first != id
@@ -305,7 +321,10 @@ impl Instruments {
     }
     /// All, with their indices, in the order of their canonical ids.
     pub fn iter(&self) -> impl Iterator<Item = (InstrumentIdx, &Instrument)> {
-        self.all.iter().enumerate().map(|(i, instrument)| (InstrumentIdx(i as u32), instrument))
+        self.all
+            .iter()
+            .enumerate()
+            .map(|(i, instrument)| (InstrumentIdx(i as u32), instrument))
     }
 
     /// By canonical id, else by symbol or alias where that is unambiguous.
@@ -335,7 +354,10 @@ impl Instruments {
             .filter(|(distance, _)| *distance <= 2)
             .collect();
         near.sort_unstable();
-        near.into_iter().take(3).map(|(_, id)| id.to_owned()).collect()
+        near.into_iter()
+            .take(3)
+            .map(|(_, id)| id.to_owned())
+            .collect()
     }
 }
 
@@ -376,7 +398,10 @@ mod tests {
         for registry in [&forward, &backward] {
             assert_eq!(registry.get(registry.find("MM").unwrap()).id, "NSE:M&M");
             assert_eq!(registry.find("NSE:RELIANCE").unwrap(), InstrumentIdx(2));
-            assert!(matches!(registry.find("RELIANCE"), Err(LookupError::Ambiguous { .. })));
+            assert!(matches!(
+                registry.find("RELIANCE"),
+                Err(LookupError::Ambiguous { .. })
+            ));
             let message = registry.find("NSE:RELIANC").unwrap_err().to_string();
             assert!(message.contains("did you mean"), "{message}");
         }
@@ -384,12 +409,21 @@ mod tests {
 
     #[test]
     fn a_registry_refuses_conflicts() {
-        let twice = vec![Instrument::share("NSE", "A", inr()), Instrument::share("NSE", "A", inr())];
-        assert_eq!(Instruments::new(twice).unwrap_err(), RegistryError::Duplicate("NSE:A".into()));
+        let twice = vec![
+            Instrument::share("NSE", "A", inr()),
+            Instrument::share("NSE", "A", inr()),
+        ];
+        assert_eq!(
+            Instruments::new(twice).unwrap_err(),
+            RegistryError::Duplicate("NSE:A".into())
+        );
         let mut a = Instrument::share("NSE", "A", inr());
         a.aliases = vec!["X".into()];
         let mut b = Instrument::share("NSE", "B", inr());
         b.aliases = vec!["X".into()];
-        assert!(matches!(Instruments::new(vec![a, b]), Err(RegistryError::AliasConflict { .. })));
+        assert!(matches!(
+            Instruments::new(vec![a, b]),
+            Err(RegistryError::AliasConflict { .. })
+        ));
     }
 }

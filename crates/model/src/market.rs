@@ -73,7 +73,11 @@ impl Timeframe {
     /// From `30s`, `1m`, `15m`, `1h`, `1d`.
     pub fn parse(text: &str) -> Option<Self> {
         let (digits, unit) = text.split_at(text.len().checked_sub(1)?);
-        let count: i64 = if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok()? } else { return None };
+        let count: i64 = if digits.bytes().all(|b| b.is_ascii_digit()) {
+            digits.parse().ok()?
+        } else {
+            return None;
+        };
         let unit = match unit {
             "s" => SECOND,
             "m" => MINUTE,

@@ -34,9 +34,15 @@ impl FromStr for Currency {
     type Err = NumberError;
     fn from_str(code: &str) -> Result<Self, NumberError> {
         let valid = (2..=8).contains(&code.len())
-            && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            && code
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         let text = ArrayString::from(code).map_err(|_| NumberError::Malformed)?;
-        if valid { Ok(Self(text)) } else { Err(NumberError::Malformed) }
+        if valid {
+            Ok(Self(text))
+        } else {
+            Err(NumberError::Malformed)
+        }
     }
 }
 
@@ -47,7 +53,9 @@ impl fmt::Display for Currency {
 }
 
 /// A currency's dense index in the registry of instruments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct CurrencyIdx(pub u16);
 
@@ -69,7 +77,11 @@ impl Multiplier {
 
     /// From hundredths; must be positive and at most 10 million.
     pub const fn from_hundredths(raw: i64) -> Result<Self, NumberError> {
-        if raw >= 1 && raw <= 1_000_000_000 { Ok(Self(raw)) } else { Err(NumberError::OutOfRange) }
+        if raw >= 1 && raw <= 1_000_000_000 {
+            Ok(Self(raw))
+        } else {
+            Err(NumberError::OutOfRange)
+        }
     }
     /// In hundredths.
     pub const fn hundredths(self) -> i64 {
@@ -81,7 +93,9 @@ impl FromStr for Multiplier {
     type Err = NumberError;
     fn from_str(text: &str) -> Result<Self, NumberError> {
         let raw = parse_decimal(text, MULTIPLIER_DECIMALS)?;
-        i64::try_from(raw).map_err(|_| NumberError::OutOfRange).and_then(Self::from_hundredths)
+        i64::try_from(raw)
+            .map_err(|_| NumberError::OutOfRange)
+            .and_then(Self::from_hundredths)
     }
 }
 
@@ -138,13 +152,19 @@ impl Amount {
     /// The sum.
     #[inline]
     pub fn checked_add(self, other: Self) -> Result<Self, NumberError> {
-        self.0.checked_add(other.0).map(Self).ok_or(NumberError::Overflow)
+        self.0
+            .checked_add(other.0)
+            .map(Self)
+            .ok_or(NumberError::Overflow)
     }
 
     /// The difference.
     #[inline]
     pub fn checked_sub(self, other: Self) -> Result<Self, NumberError> {
-        self.0.checked_sub(other.0).map(Self).ok_or(NumberError::Overflow)
+        self.0
+            .checked_sub(other.0)
+            .map(Self)
+            .ok_or(NumberError::Overflow)
     }
 
     /// With the opposite sign.
@@ -179,7 +199,11 @@ impl Amount {
         let magnitude = mul_div_half_up(self.0.unsigned_abs(), rate.unsigned_abs(), ONE as u64)
             .ok_or(NumberError::Overflow)?;
         let magnitude = i128::try_from(magnitude).map_err(|_| NumberError::Overflow)?;
-        Ok(Self(if (self.0 < 0) != (rate < 0) { -magnitude } else { magnitude }))
+        Ok(Self(if (self.0 < 0) != (rate < 0) {
+            -magnitude
+        } else {
+            magnitude
+        }))
     }
 
     /// For statistics and pictures only.
@@ -191,14 +215,17 @@ impl Amount {
     /// For display: this amount per unit of quantity and multiplier, rounded half away from zero
     /// to the eight decimals of a price.
     pub fn per_unit(self, quantity: Quantity, multiplier: Multiplier) -> Option<Price> {
-        let divisor = i128::from(quantity.raw()).checked_mul(i128::from(multiplier.hundredths()))?;
+        let divisor =
+            i128::from(quantity.raw()).checked_mul(i128::from(multiplier.hundredths()))?;
         if divisor == 0 {
             return None;
         }
         let (quotient, rest) = (self.0.checked_div(divisor)?, self.0.checked_rem(divisor)?);
         let up = rest.unsigned_abs() >= divisor.unsigned_abs().div_ceil(2);
         let sign = if (self.0 < 0) == (divisor < 0) { 1 } else { -1 };
-        i64::try_from(quotient.checked_add(if up { sign } else { 0 })?).ok().map(Price::from_raw)
+        i64::try_from(quotient.checked_add(if up { sign } else { 0 })?)
+            .ok()
+            .map(Price::from_raw)
     }
 }
 
@@ -208,16 +235,27 @@ fn mul_div_half_up(value: u128, mul: u64, div: u64) -> Option<u128> {
     // value × mul as three 64-bit limbs, then schoolbook division by one limb.
     let low = (value & u128::from(u64::MAX)) * mul;
     let high = (value >> 64) * mul + (low >> 64);
-    let limbs = [high >> 64, high & u128::from(u64::MAX), low & u128::from(u64::MAX)];
+    let limbs = [
+        high >> 64,
+        high & u128::from(u64::MAX),
+        low & u128::from(u64::MAX),
+    ];
     let mut rest: u128 = 0;
     let mut quotient: u128 = 0;
     for limb in limbs {
         let part = (rest << 64) | limb;
         let digit = part / div;
         rest = part % div;
-        quotient = quotient.checked_shl(64).filter(|q| q >> 64 == quotient)?.checked_add(digit)?;
+        quotient = quotient
+            .checked_shl(64)
+            .filter(|q| q >> 64 == quotient)?
+            .checked_add(digit)?;
     }
-    if rest * 2 >= div { quotient.checked_add(1) } else { Some(quotient) }
+    if rest * 2 >= div {
+        quotient.checked_add(1)
+    } else {
+        Some(quotient)
+    }
 }
 
 impl FromStr for Amount {
@@ -265,7 +303,10 @@ impl Money {
         if self.currency != other.currency {
             return Err(MoneyError::CurrencyMismatch(self.currency, other.currency));
         }
-        Ok(Self { amount: self.amount.checked_add(other.amount)?, currency: self.currency })
+        Ok(Self {
+            amount: self.amount.checked_add(other.amount)?,
+            currency: self.currency,
+        })
     }
 }
 

@@ -292,7 +292,9 @@ impl Order {
         if self.filled.is_zero() {
             return None;
         }
-        i64::try_from(self.value / i128::from(self.filled.raw())).ok().map(Price::from_raw)
+        i64::try_from(self.value / i128::from(self.filled.raw()))
+            .ok()
+            .map(Price::from_raw)
     }
     /// True once its cancellation has been asked for and not refused.
     pub const fn cancel_requested(&self) -> bool {
@@ -310,7 +312,12 @@ impl Order {
     /// The status after `change`, or why it cannot be: the whole transition table.
     fn successor(&self, change: &OrderChange) -> Result<OrderStatus, OrderError> {
         use OrderStatus as S;
-        let illegal = |to| Err(OrderError::IllegalMove { from: self.status, to });
+        let illegal = |to| {
+            Err(OrderError::IllegalMove {
+                from: self.status,
+                to,
+            })
+        };
         let live = !self.status.is_terminal();
         match change {
             OrderChange::Acknowledged => match self.status {
@@ -330,10 +337,17 @@ impl Order {
                     return illegal("modified");
                 }
                 if *quantity < self.filled || *quantity <= Quantity::ZERO {
-                    return Err(OrderError::Overfill { executed: self.filled, open: *quantity });
+                    return Err(OrderError::Overfill {
+                        executed: self.filled,
+                        open: *quantity,
+                    });
                 }
                 quantity.in_window()?;
-                if *quantity == self.filled { Ok(S::Filled) } else { Ok(self.status) }
+                if *quantity == self.filled {
+                    Ok(S::Filled)
+                } else {
+                    Ok(self.status)
+                }
             }
             OrderChange::CancelRequested(_) if live => Ok(self.status),
             OrderChange::CancelRequested(_) => illegal("cancel_requested"),
@@ -354,7 +368,10 @@ impl Order {
                 }
                 let open = self.quantity.checked_sub(self.filled)?;
                 if execution.quantity > open {
-                    return Err(OrderError::Overfill { executed: execution.quantity, open });
+                    return Err(OrderError::Overfill {
+                        executed: execution.quantity,
+                        open,
+                    });
                 }
                 Ok(if !live {
                     self.status
@@ -393,14 +410,19 @@ impl Order {
         let status = self.successor(change)?;
         match change {
             OrderChange::Filled(execution) => {
-                let value = i128::from(execution.price.raw()) * i128::from(execution.quantity.raw());
+                let value =
+                    i128::from(execution.price.raw()) * i128::from(execution.quantity.raw());
                 let value = self.value.checked_add(value).ok_or(NumberError::Overflow)?;
                 let charges = self.charges.checked_add(execution.charges)?;
                 self.filled = self.filled.checked_add(execution.quantity)?;
                 (self.value, self.charges) = (value, charges);
                 self.trades.push(execution.trade);
             }
-            OrderChange::Modified { quantity, limit_price, trigger_price } => {
+            OrderChange::Modified {
+                quantity,
+                limit_price,
+                trigger_price,
+            } => {
                 self.quantity = *quantity;
                 self.limit_price = *limit_price;
                 self.trigger_price = *trigger_price;

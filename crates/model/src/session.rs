@@ -70,11 +70,18 @@ impl Sessions for AlwaysOpen {
         SessionGroup(0)
     }
     fn status(&self, _: SessionGroup, _: Timestamp) -> SessionStatus {
-        SessionStatus::Open(SessionWindow { open: Timestamp(0), close: Timestamp::MAX })
+        SessionStatus::Open(SessionWindow {
+            open: Timestamp(0),
+            close: Timestamp::MAX,
+        })
     }
     fn trading_day(&self, at: Timestamp) -> TradingDay {
         let (date, ..) = at.utc();
         let start = Timestamp(i64::from(date.days()).saturating_mul(crate::time::DAY));
-        TradingDay { date, start, end: start.plus(crate::time::DAY) }
+        TradingDay {
+            date,
+            start,
+            end: start.plus(crate::time::DAY),
+        }
     }
 }

@@ -35,7 +35,11 @@ impl Side {
     }
     /// The side of a signed quantity; a zero counts as a buy.
     pub const fn of(quantity: Quantity) -> Self {
-        if quantity.raw() < 0 { Self::Sell } else { Self::Buy }
+        if quantity.raw() < 0 {
+            Self::Sell
+        } else {
+            Self::Buy
+        }
     }
     /// `quantity` with this side's sign.
     pub const fn signed(self, quantity: Quantity) -> Quantity {
@@ -150,7 +154,9 @@ impl Validity {
 }
 
 /// What a position is held as. One strategy can hold both of one instrument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Product {
     /// Closed within the day; may be short.

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// An instant: nanoseconds since 1970-01-01 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
@@ -65,7 +67,9 @@ impl fmt::Display for Timestamp {
 }
 
 /// A civil date of the proleptic Gregorian calendar, as days since 1970-01-01.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Date(i32);
 
@@ -112,10 +116,16 @@ impl Date {
             return None;
         }
         let number = |part: &str| {
-            part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<i32>().ok()).flatten()
+            part.bytes()
+                .all(|b| b.is_ascii_digit())
+                .then(|| part.parse::<i32>().ok())
+                .flatten()
         };
-        let (year, month, day) =
-            (number(text.get(..4)?)?, number(text.get(5..7)?)?, number(text.get(8..)?)?);
+        let (year, month, day) = (
+            number(text.get(..4)?)?,
+            number(text.get(5..7)?)?,
+            number(text.get(8..)?)?,
+        );
         Self::new(year, month as u8, day as u8)
     }
     /// The next day.
@@ -157,7 +167,10 @@ mod tests {
     #[test]
     fn timestamps_print_as_rfc_3339() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00Z");
-        assert_eq!(Timestamp(1_500_000).to_string(), "1970-01-01T00:00:00.001500Z");
+        assert_eq!(
+            Timestamp(1_500_000).to_string(),
+            "1970-01-01T00:00:00.001500Z"
+        );
         assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999999999Z");
     }
 }

@@ -70,7 +70,8 @@ impl Namespace {
     pub fn new(name: &str) -> Result<Self, TopicError> {
         let mut bytes = name.bytes();
         let valid = bytes.next().is_some_and(|b| b.is_ascii_lowercase())
-            && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
+            && bytes
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
         if !valid {
             return Err(TopicError::BadNamespace(name.to_owned()));
         }
@@ -95,7 +96,9 @@ impl fmt::Display for Namespace {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// The namespace does not match the pattern.
-    #[error("`{0}` is not a broker's name: use lower-case letters, digits, `_` and `-`, starting with a letter")]
+    #[error(
+        "`{0}` is not a broker's name: use lower-case letters, digits, `_` and `-`, starting with a letter"
+    )]
     BadNamespace(String),
     /// The namespace is reserved.
     #[error("`{0}` is reserved and cannot name a broker")]
@@ -145,7 +148,10 @@ impl Topic {
             return class.parse().map(Self::Market).map_err(|_| unknown());
         }
         let namespace = Namespace::new(first)?;
-        let channel = Channel::ALL.into_iter().find(|c| c.suffix() == rest).ok_or_else(unknown)?;
+        let channel = Channel::ALL
+            .into_iter()
+            .find(|c| c.suffix() == rest)
+            .ok_or_else(unknown)?;
         Ok(Self::Broker(namespace, channel))
     }
 }
@@ -168,8 +174,10 @@ mod tests {
     #[test]
     fn every_topic_parses_back() {
         let broker = Namespace::new("paper").unwrap();
-        let mut topics: Vec<Topic> =
-            Channel::ALL.into_iter().map(|c| Topic::Broker(broker.clone(), c)).collect();
+        let mut topics: Vec<Topic> = Channel::ALL
+            .into_iter()
+            .map(|c| Topic::Broker(broker.clone(), c))
+            .collect();
         topics.extend(AssetClass::ALL.into_iter().map(Topic::Market));
         topics.push(Topic::Strategies);
         let dead: Vec<_> = topics.iter().cloned().map(Topic::dead_letters).collect();
@@ -180,8 +188,17 @@ mod tests {
 
     #[test]
     fn names_that_are_no_topics_are_refused() {
-        for name in ["", "paper", "market.ticks", "market.bonds.ticks", "Paper.control", "paper.x",
-            "strategies.control", "paper.control.dlq.dlq", "9a.control"] {
+        for name in [
+            "",
+            "paper",
+            "market.ticks",
+            "market.bonds.ticks",
+            "Paper.control",
+            "paper.x",
+            "strategies.control",
+            "paper.control.dlq.dlq",
+            "9a.control",
+        ] {
             assert!(Topic::parse(name).is_err(), "{name}");
         }
     }

@@ -27,7 +27,9 @@ const TICKS: usize = 200_000;
 fn workload(c: &mut Criterion) {
     let workload = Workload::generated(TICKS, 10).expect("generated data is valid");
     let mut group = c.benchmark_group("pipeline");
-    group.throughput(Throughput::Elements(TICKS as u64)).sample_size(20);
+    group
+        .throughput(Throughput::Elements(TICKS as u64))
+        .sample_size(20);
     for (name, orders) in [("without orders", false), ("one order per 21 ticks", true)] {
         group.bench_function(name, |b| {
             b.iter_batched_ref(
@@ -68,7 +70,10 @@ fn pieces(c: &mut Criterion) {
         black_box(portfolio.last(InstrumentIdx(0)));
     });
     group.bench_function("exact notional", |b| {
-        let (price, quantity) = (Price::from_raw(123_456_789_012), Quantity::from_raw(75 * 100_000_000));
+        let (price, quantity) = (
+            Price::from_raw(123_456_789_012),
+            Quantity::from_raw(75 * 100_000_000),
+        );
         b.iter(|| Amount::notional(black_box(price), black_box(quantity), Multiplier::ONE));
     });
     group.bench_function("signal and correlation id", |b| {
@@ -77,7 +82,10 @@ fn pieces(c: &mut Criterion) {
         b.iter(|| {
             n += 1;
             let signal = SignalId::derive(name, session, InputId(n), 0);
-            (signal, CorrelationId::of_decision(name, session, InputId(n)))
+            (
+                signal,
+                CorrelationId::of_decision(name, session, InputId(n)),
+            )
         });
     });
     group.finish();

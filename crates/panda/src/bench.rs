@@ -11,7 +11,10 @@ use model::ids::SourceSession;
 use model::market::MarketData;
 use model::order::OrderChange;
 use model::session::{AlwaysOpen, Sessions};
-use model::{Amount, Currency, InputId, Instrument, InstrumentIdx, Instruments, Price, Quantity, Tick, Timestamp};
+use model::{
+    Amount, Currency, InputId, Instrument, InstrumentIdx, Instruments, Price, Quantity, Tick,
+    Timestamp,
+};
 use pipeline::{EventSink, Kernel};
 use research::log_hash::{LogHasher, Names};
 use serde::Serialize;
@@ -59,7 +62,10 @@ impl Workload {
     /// The first `ticks` of it.
     pub fn head(&self, ticks: usize) -> Self {
         let ticks = &self.ticks[..ticks.min(self.ticks.len())];
-        Self { instruments: Arc::clone(&self.instruments), ticks: ticks.to_vec() }
+        Self {
+            instruments: Arc::clone(&self.instruments),
+            ticks: ticks.to_vec(),
+        }
     }
 
     /// Generated: a tick every millisecond.
@@ -78,27 +84,40 @@ impl Workload {
     /// From a CSV file with the columns `ts_ns,symbol,price,size`: every row as given, in file order.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        let file =
-            std::fs::File::open(path).with_context(|| format!("cannot open {shown}"))?;
+        let file = std::fs::File::open(path).with_context(|| format!("cannot open {shown}"))?;
         let mut reader = csv::ReaderBuilder::new().from_reader(std::io::BufReader::new(file));
-        let header = reader.headers().with_context(|| format!("{shown}"))?.clone();
+        let header = reader
+            .headers()
+            .with_context(|| format!("{shown}"))?
+            .clone();
         let column = |name: &str| {
             header.iter().position(|h| h == name).with_context(|| {
-                format!("{shown}:1: column `{name}` is missing; the columns are ts_ns,symbol,price,size")
+                format!(
+                    "{shown}:1: column `{name}` is missing; the columns are ts_ns,symbol,price,size"
+                )
             })
         };
-        let (ts, symbol, price, size) =
-            (column("ts_ns")?, column("symbol")?, column("price")?, column("size")?);
+        let (ts, symbol, price, size) = (
+            column("ts_ns")?,
+            column("symbol")?,
+            column("price")?,
+            column("size")?,
+        );
         let mut order: BTreeMap<String, u32> = BTreeMap::new();
         let mut ticks: Vec<Tick> = Vec::new();
         let mut record = csv::StringRecord::new();
         loop {
-            let more = reader.read_record(&mut record).with_context(|| format!("{shown}"))?;
+            let more = reader
+                .read_record(&mut record)
+                .with_context(|| format!("{shown}"))?;
             if !more {
                 break;
             }
             let line = record.position().map_or(0, |p| p.line());
             let field = |at: usize| record.get(at).unwrap_or("").trim();
+            if field(symbol).is_empty() {
+                bail!("{shown}:{line}: the symbol is empty");
+            }
             let bad = |what: &str, at: usize| format!("{shown}:{line}: {what} `{}`", field(at));
             let next = order.len() as u32;
             let instrument = match order.get(field(symbol)) {
@@ -109,8 +128,17 @@ impl Workload {
                 }
             };
             let ts_ns: i64 = field(ts).parse().with_context(|| bad("ts_ns", ts))?;
+            if ts_ns == i64::MAX {
+                bail!(
+                    "{}: beyond the last instant that time can have",
+                    bad("ts_ns", ts)
+                );
+            }
             let traded: Price = field(price).parse().with_context(|| bad("price", price))?;
             let quantity: Quantity = field(size).parse().with_context(|| bad("size", size))?;
+            if !(Quantity::ZERO..=Quantity::MAX).contains(&quantity) {
+                bail!("{}: must lie between 0 and 10 billion", bad("size", size));
+            }
             ticks.push(Tick {
                 ts: Timestamp(ts_ns),
                 exchange_ts: Timestamp(ts_ns),
@@ -126,7 +154,13 @@ impl Workload {
         // The registry's indices follow the canonical ids.
         let all = order
             .keys()
-            .map(|symbol| share(&if symbol.contains(':') { symbol.clone() } else { format!("DATA:{symbol}") }))
+            .map(|symbol| {
+                share(&if symbol.contains(':') {
+                    symbol.clone()
+                } else {
+                    format!("DATA:{symbol}")
+                })
+            })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let ids: Vec<String> = all.iter().map(|i| i.id.clone()).collect();
         let instruments = Instruments::new(all)?;
@@ -137,15 +171,23 @@ impl Workload {
         for tick in &mut ticks {
             tick.instrument = index[tick.instrument.index()];
         }
-        Ok(Self { instruments: Arc::new(instruments), ticks })
+        Ok(Self {
+            instruments: Arc::new(instruments),
+            ticks,
+        })
     }
 }
 
 fn share(id: &str) -> anyhow::Result<Instrument> {
-    let (exchange, symbol) = id.split_once(':').context("an id has an exchange and a symbol")?;
+    let (exchange, symbol) = id
+        .split_once(':')
+        .context("an id has an exchange and a symbol")?;
     let currency: Currency = "INR".parse()?;
     // Prices as given are not held to any tick.
-    Ok(Instrument { tick_size: Price::from_raw(1), ..Instrument::share(exchange, symbol, currency) })
+    Ok(Instrument {
+        tick_size: Price::from_raw(1),
+        ..Instrument::share(exchange, symbol, currency)
+    })
 }
 
 /// What one pass came to.
@@ -221,9 +263,16 @@ pub fn pass(
     hash: bool,
 ) -> anyhow::Result<(Totals, f64, Option<String>)> {
     let (mut kernel, strategies) = kernel(workload, orders)?;
-    let names = Names { instruments: &workload.instruments, strategies: &strategies };
+    let names = Names {
+        instruments: &workload.instruments,
+        strategies: &strategies,
+    };
     let hasher = hash.then(|| (LogHasher::new(), names));
-    let mut sink = Counter { orders: 0, fills: 0, hash: hasher };
+    let mut sink = Counter {
+        orders: 0,
+        fills: 0,
+        hash: hasher,
+    };
     let start = cpu_seconds();
     for (n, tick) in workload.ticks.iter().enumerate() {
         kernel.market(InputId(n as u64), &MarketData::Tick(tick, None), &mut sink);
@@ -232,18 +281,26 @@ pub fn pass(
     let portfolio = kernel.pipelines()[0].portfolio();
     let account = portfolio.accounts().first().copied().unwrap_or_default();
     let equity: Amount = account.equity();
-    let traded = portfolio.positions().iter().try_fold(0i128, |sum, p| {
-        sum.checked_add(i128::from(p.traded.raw()))
-    });
+    let traded = portfolio
+        .positions()
+        .iter()
+        .try_fold(0i128, |sum, p| sum.checked_add(p.traded));
     let totals = Totals {
         ticks: workload.ticks.len() as u64,
         orders: sink.orders,
         fills: sink.fills,
-        traded_quantity: research::exact::QuantitySum(traded.context("the traded quantity does not fit")?).to_string(),
+        traded_quantity: research::exact::QuantitySum(
+            traded.context("the traded quantity does not fit")?,
+        )
+        .to_string(),
         cash_flow: account.cash_flow.to_string(),
         equity: equity.to_string(),
     };
-    Ok((totals, seconds, sink.hash.map(|(hasher, _)| hasher.finish())))
+    Ok((
+        totals,
+        seconds,
+        sink.hash.map(|(hasher, _)| hasher.finish()),
+    ))
 }
 
 /// CPU time of this thread, in seconds.
@@ -256,6 +313,8 @@ pub fn cpu_seconds() -> f64 {
 pub fn peak_rss_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse::<u64>().ok());
+    let kib = line
+        .and_then(|l| l.split_whitespace().next())
+        .and_then(|n| n.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

@@ -6,8 +6,15 @@ use crate::commands::{backtest, bench, data, demo, strategies};
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]
-#[command(name = "panda", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "First steps:\n  panda demo                      backtest generated data and write a report\n  panda strategies                the kinds of strategies and their parameters\n  panda backtest --help           backtest your own data")]
+#[command(
+    name = "panda",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "First steps:\n  panda demo                      backtest generated data and write a report\n  panda strategies                the kinds of strategies and their parameters\n  panda backtest --help           backtest your own data"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

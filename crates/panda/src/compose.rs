@@ -44,7 +44,9 @@ pub fn load_strategies(
         definitions.extend(strategies::parse(&file.display().to_string(), &text)?);
     }
     if definitions.is_empty() {
-        bail!("no strategy is defined: give a YAML file with at least one definition (--strategy FILE)");
+        bail!(
+            "no strategy is defined: give a YAML file with at least one definition (--strategy FILE)"
+        );
     }
     Ok(strategies::resolve(definitions, instruments, kinds)?)
 }
@@ -91,13 +93,23 @@ pub struct Parts<'a> {
 
 /// Builds the stages.
 pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
-    let Parts { settings, registry, instruments, sessions, .. } = *parts;
+    let Parts {
+        settings,
+        registry,
+        instruments,
+        sessions,
+        ..
+    } = *parts;
     let mut warnings = Vec::new();
     let mut names: Vec<&str> = parts.brokers.iter().map(String::as_str).collect();
     names.sort_unstable();
     names.dedup();
     if names.len() > pipeline::kernel::BROKERS_MAX {
-        bail!("{} brokers are more than the {} of one system", names.len(), pipeline::kernel::BROKERS_MAX);
+        bail!(
+            "{} brokers are more than the {} of one system",
+            names.len(),
+            pipeline::kernel::BROKERS_MAX
+        );
     }
     let known: Vec<&str> = settings.brokers.keys().map(String::as_str).collect();
     if let Some(unknown) = names.iter().find(|n| !known.contains(*n)) {
@@ -128,26 +140,36 @@ pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
         .map(|(i, s)| (StrategyIdx(i as u32 + 1), s))
         .collect();
     let mask = |strategy: &ResolvedStrategy| {
-        names.iter().enumerate().fold(BrokerMask::default(), |mask, (index, name)| {
-            if strategy.definition.runs_on(name) { mask.with(index) } else { mask }
-        })
+        names
+            .iter()
+            .enumerate()
+            .fold(BrokerMask::default(), |mask, (index, name)| {
+                if strategy.definition.runs_on(name) {
+                    mask.with(index)
+                } else {
+                    mask
+                }
+            })
     };
-    let setup = |index: StrategyIdx, strategy: &ResolvedStrategy| -> anyhow::Result<StrategySetup> {
-        Ok(StrategySetup {
-            index,
-            name: strategy.id().to_owned(),
-            instruments: strategy.instruments.clone(),
-            product: strategy.product(),
-            warm_up: strategy.definition.warm_up.unwrap_or(0),
-            enabled: true,
-            brokers: mask(strategy),
-            strategy: strategy
-                .build()
-                .with_context(|| format!("strategy `{}`", strategy.id()))?,
-        })
-    };
+    let setup =
+        |index: StrategyIdx, strategy: &ResolvedStrategy| -> anyhow::Result<StrategySetup> {
+            Ok(StrategySetup {
+                index,
+                name: strategy.id().to_owned(),
+                instruments: strategy.instruments.clone(),
+                product: strategy.product(),
+                warm_up: strategy.definition.warm_up.unwrap_or(0),
+                enabled: true,
+                brokers: mask(strategy),
+                strategy: strategy
+                    .build()
+                    .with_context(|| format!("strategy `{}`", strategy.id()))?,
+            })
+        };
     let of_scope = |scope: Scope| {
-        indices.iter().filter(move |(_, s)| s.enabled() && s.scope() == scope)
+        indices
+            .iter()
+            .filter(move |(_, s)| s.enabled() && s.scope() == scope)
     };
     let shared = of_scope(Scope::Shared)
         .filter(|(_, s)| mask(s) != BrokerMask::default())
@@ -155,28 +177,42 @@ pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     for (_, strategy) in &indices {
         if !strategy.enabled() {
-            warnings.push(format!("strategy `{}` is disabled and does not run", strategy.id()));
+            warnings.push(format!(
+                "strategy `{}` is disabled and does not run",
+                strategy.id()
+            ));
         }
     }
     let mut brokers = Vec::new();
     let mut pipelines = Vec::new();
     for name in &names {
-        let Some(table) = settings.brokers.get(*name) else { continue };
+        let Some(table) = settings.brokers.get(*name) else {
+            continue;
+        };
         let context = BuildContext {
             namespace: &table.namespace,
             settings: &table.trader,
             instruments: Arc::clone(instruments),
             sessions: Arc::clone(sessions),
         };
-        let Some(kind) = registry.get(&table.kind) else { continue };
-        let Built::InPipeline { trader, warnings: said, effective } = (kind.build)(&context)?;
+        let Some(kind) = registry.get(&table.kind) else {
+            continue;
+        };
+        let Built::InPipeline {
+            trader,
+            warnings: said,
+            effective,
+        } = (kind.build)(&context)?;
         warnings.extend(said);
         let own = of_scope(Scope::PerBroker)
             .filter(|(_, s)| s.definition.runs_on(name))
             .map(|(i, s)| setup(*i, s))
             .collect::<anyhow::Result<Vec<_>>>()?;
         pipelines.push(pipeline_of(parts, table, &indices, own, trader)?);
-        let base = instruments.currencies().iter().position(|c| *c == table.base_currency);
+        let base = instruments
+            .currencies()
+            .iter()
+            .position(|c| *c == table.base_currency);
         brokers.push(ActiveBroker {
             base: CurrencyIdx(base.unwrap_or_default() as u16),
             table: table.clone(),
@@ -248,11 +284,15 @@ fn own_limits(
     instruments: &Instruments,
     base: &str,
 ) -> anyhow::Result<Option<Limits>> {
-    let Some(risk) = &strategy.definition.risk else { return Ok(None) };
+    let Some(risk) = &strategy.definition.risk else {
+        return Ok(None);
+    };
     let place = || format!("{}: strategy `{}`: risk", risk.at, strategy.id());
-    let settings: LimitSettings =
-        serde_json::from_value(risk.value.clone()).with_context(place)?;
-    settings.resolve(instruments, base).map(Some).with_context(place)
+    let settings: LimitSettings = serde_json::from_value(risk.value.clone()).with_context(place)?;
+    settings
+        .resolve(instruments, base)
+        .map(Some)
+        .with_context(place)
 }
 
 /// The strategy files and settings of a run, for its digest: (name, content).

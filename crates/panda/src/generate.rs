@@ -13,7 +13,7 @@ impl Random {
         Self(seed)
     }
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -22,7 +22,7 @@ impl Random {
     }
     /// A number below `bound`, which is positive.
     pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 }
 
@@ -55,10 +55,21 @@ impl Generator {
         let walks = (0..instruments)
             .map(|_| {
                 let start = (2_000 + random.below(98_000) as i64) * tick;
-                Walk { tick, start, at: start, haste: 4, volume: 0 }
+                Walk {
+                    tick,
+                    start,
+                    at: start,
+                    haste: 4,
+                    volume: 0,
+                }
             })
             .collect();
-        Self { random, walks, now: start.nanos(), step }
+        Self {
+            random,
+            walks,
+            now: start.nanos(),
+            step,
+        }
     }
 
     /// Starts a new session at `start`: volumes count from zero, prices go on.
@@ -82,7 +93,11 @@ impl Iterator for Generator {
         }
         let size = 1 + random.below(walk.haste) as i64;
         // One step in sixteen goes back towards the start, so that prices stay plausible for days.
-        let up = if random.below(16) == 0 { walk.at < walk.start } else { random.below(2) == 0 };
+        let up = if random.below(16) == 0 {
+            walk.at < walk.start
+        } else {
+            random.below(2) == 0
+        };
         let moved = walk.at + if up { size } else { -size } * walk.tick;
         walk.at = moved.clamp(walk.start / 2, walk.start * 2);
         let quantity = (1 + random.below(50) * random.below(20)) as i64;

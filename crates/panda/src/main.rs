@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // A strategy that panics is caught, disabled and reported; one line says where it happened.
-    std::panic::set_hook(Box::new(|info| eprintln!("error: a component failed: {info}")));
+    std::panic::set_hook(Box::new(|info| {
+        eprintln!("error: a component failed: {info}")
+    }));
     match panda::cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

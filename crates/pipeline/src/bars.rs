@@ -46,9 +46,17 @@ impl BarBuilders {
         let due = BinaryHeap::with_capacity(wanted.len());
         let builders = wanted
             .into_iter()
-            .map(|(instrument, timeframe)| Builder { timeframe, instrument, current: None })
+            .map(|(instrument, timeframe)| Builder {
+                timeframe,
+                instrument,
+                current: None,
+            })
             .collect();
-        Self { builders, ranges, due }
+        Self {
+            builders,
+            ranges,
+            due,
+        }
     }
 
     /// The number of (instrument, length) pairs.
@@ -61,7 +69,10 @@ impl BarBuilders {
     }
     /// Instrument and length of a builder.
     pub fn pair(&self, builder: usize) -> (InstrumentIdx, Timeframe) {
-        (self.builders[builder].instrument, self.builders[builder].timeframe)
+        (
+            self.builders[builder].instrument,
+            self.builders[builder].timeframe,
+        )
     }
     /// The builders of an instrument.
     #[inline]
@@ -71,7 +82,9 @@ impl BarBuilders {
     }
     /// When the next bar ends.
     pub fn next_due(&self) -> Timestamp {
-        self.due.peek().map_or(Timestamp::MAX, |Reverse((due, _))| *due)
+        self.due
+            .peek()
+            .map_or(Timestamp::MAX, |Reverse((due, _))| *due)
     }
 
     /// The next bar that is due at or before `at`, in the order of (due, instrument, length).
@@ -90,10 +103,18 @@ impl BarBuilders {
         }
     }
 
-    fn open(&mut self, index: usize, at: Timestamp, window: SessionWindow, price: Price) -> &mut Bar {
+    fn open(
+        &mut self,
+        index: usize,
+        at: Timestamp,
+        window: SessionWindow,
+        price: Price,
+    ) -> &mut Bar {
         let builder = &mut self.builders[index];
         let length = builder.timeframe.nanos();
-        let open_ts = window.open.plus(at.since(window.open).div_euclid(length) * length);
+        let open_ts = window
+            .open
+            .plus(at.since(window.open).div_euclid(length) * length);
         let close_ts = open_ts.plus(length).min(window.close);
         let bar = Bar {
             open_ts,
@@ -122,7 +143,10 @@ impl BarBuilders {
             bar.close = tick.price;
             bar.open_interest = tick.open_interest;
             // A day's volume is far from the limit; at it, the bar shows the limit.
-            bar.volume = bar.volume.checked_add(tick.quantity).unwrap_or(Quantity::MAX);
+            bar.volume = bar
+                .volume
+                .checked_add(tick.quantity)
+                .unwrap_or(Quantity::MAX);
         }
     }
 

@@ -52,7 +52,12 @@ impl Kernel {
     /// Composes a runner and pipelines; the masks of the runner's strategies mean positions in
     /// `pipelines`.
     pub fn new(runner: Runner, pipelines: Vec<BrokerPipeline>) -> Self {
-        Self { runner, pipelines, signals: Vec::new(), out: Vec::new() }
+        Self {
+            runner,
+            pipelines,
+            signals: Vec::new(),
+            out: Vec::new(),
+        }
     }
 
     /// The pipelines.
@@ -76,7 +81,8 @@ impl Kernel {
                 self.out.clear();
             }
         }
-        self.runner.step(&RunnerInput::Market(id, data), &mut self.signals);
+        self.runner
+            .step(&RunnerInput::Market(id, data), &mut self.signals);
         if !self.signals.is_empty() {
             self.deliver(id, data.ts(), sink);
         }
@@ -105,7 +111,8 @@ impl Kernel {
             }
             // Before the first input nothing has a time yet: what is due is due now.
             let due = if due == Timestamp::MIN { ts } else { due };
-            self.runner.step(&RunnerInput::Clock(id, due), &mut self.signals);
+            self.runner
+                .step(&RunnerInput::Clock(id, due), &mut self.signals);
             self.deliver(id, due, sink);
         }
     }
@@ -151,10 +158,13 @@ impl Kernel {
                         self.out.clear();
                     }
                 }
-                RunnerOutput::StrategyDisabled(strategy, reason, brokers) => {
+                RunnerOutput::StrategyDisabled(strategy, reason, brokers, name) => {
                     // Its namespaces are told by a command, which their logs then hold.
                     let action = CommandAction::DisableStrategy(strategy, reason);
-                    let command = Command { id: CommandId::of_failure(strategy, ts.nanos()), action };
+                    let command = Command {
+                        id: CommandId::of_failure(name, ts.nanos()),
+                        action,
+                    };
                     for index in (0..self.pipelines.len()).filter(|i| brokers.contains(*i)) {
                         self.input(index, &Input::Command(ts, &command), sink);
                     }

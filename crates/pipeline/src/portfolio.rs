@@ -57,8 +57,8 @@ pub struct Position {
     pub charges: Amount,
     /// Σ of sales minus Σ of purchases.
     pub cash_flow: Amount,
-    /// Σ of the executions' quantities.
-    pub traded: Quantity,
+    /// Σ of the executions' quantities, in units of 10⁻⁸: more than one quantity can hold.
+    pub traded: i128,
 }
 
 impl Position {
@@ -70,7 +70,7 @@ impl Position {
             realised: Amount::ZERO,
             charges: Amount::ZERO,
             cash_flow: Amount::ZERO,
-            traded: Quantity::ZERO,
+            traded: 0,
         }
     }
 
@@ -87,7 +87,10 @@ impl Position {
         next.quantity = self.quantity.checked_add(signed)?;
         next.cash_flow = self.cash_flow.checked_sub(notional)?;
         next.charges = self.charges.checked_add(charges)?;
-        next.traded = self.traded.checked_add(signed.abs())?;
+        next.traded = self
+            .traded
+            .checked_add(i128::from(signed.abs().raw()))
+            .ok_or(NumberError::Overflow)?;
         if self.quantity.signum() * signed.signum() >= 0 {
             next.cost = self.cost.checked_add(notional)?;
             return Ok(next);
@@ -126,7 +129,9 @@ impl Net {
     #[inline]
     fn value_at(&self, price: Price) -> Result<Amount, NumberError> {
         match self.factor {
-            Some(factor) => Ok(Amount::from_raw(i128::from(price.raw()) * i128::from(factor))),
+            Some(factor) => Ok(Amount::from_raw(
+                i128::from(price.raw()) * i128::from(factor),
+            )),
             None => Amount::notional(price, self.quantity, self.multiplier),
         }
     }
@@ -240,11 +245,7 @@ pub struct Portfolio {
 impl Portfolio {
     /// Flat, with `starting_cash` by currency index. `strategies` is the number of strategy
     /// indices to be marked one by one, zero where no rule needs that.
-    pub fn new(
-        instruments: Arc<Instruments>,
-        starting_cash: &[Amount],
-        strategies: usize,
-    ) -> Self {
+    pub fn new(instruments: Arc<Instruments>, starting_cash: &[Amount], strategies: usize) -> Self {
         let count = instruments.len();
         let currencies = instruments.currencies().len();
         let accounts = (0..currencies)
@@ -332,8 +333,7 @@ impl Portfolio {
             let position = &self.positions[*index as usize];
             let value = Amount::notional(price, position.quantity, multiplier)?;
             let marked = &mut self.marked[*index as usize];
-            let mark =
-                &mut self.strategies[position.key.strategy.index()][currency.index()];
+            let mark = &mut self.strategies[position.key.strategy.index()][currency.index()];
             mark.value = mark.value.checked_add(value)?.checked_sub(*marked)?;
             *marked = value;
             mark.peak = mark.peak.max(mark.profit()?);
@@ -364,7 +364,9 @@ impl Portfolio {
         let key = PositionKey::of(intent);
         let position = self.position(&key).copied().unwrap_or(Position::new(key));
         position.after(signed, price, Amount::ZERO, multiplier)?;
-        let net = self.net[intent.instrument.index()].quantity.checked_add(signed)?;
+        let net = self.net[intent.instrument.index()]
+            .quantity
+            .checked_add(signed)?;
         Amount::notional(price, net, multiplier)?;
         Ok(())
     }
@@ -403,20 +405,34 @@ impl Portfolio {
         let account = &mut self.accounts[currency.index()];
         let flow = after.cash_flow.checked_sub(before.cash_flow)?;
         account.cash_flow = account.cash_flow.checked_add(flow)?;
-        account.realised =
-            account.realised.checked_add(after.realised)?.checked_sub(before.realised)?;
-        account.cost = account.cost.checked_add(after.cost)?.checked_sub(before.cost)?;
+        account.realised = account
+            .realised
+            .checked_add(after.realised)?
+            .checked_sub(before.realised)?;
+        account.cost = account
+            .cost
+            .checked_add(after.cost)?
+            .checked_sub(before.cost)?;
         account.charges = account.charges.checked_add(execution.charges)?;
-        account.equity = account.equity.checked_add(flow)?.checked_sub(execution.charges)?;
+        account.equity = account
+            .equity
+            .checked_add(flow)?
+            .checked_sub(execution.charges)?;
         self.positions[index] = after;
         if !self.strategies.is_empty() {
             let mark = &mut self.strategies[key.strategy.index()][currency.index()];
-            mark.cash = mark.cash.checked_add(flow)?.checked_sub(execution.charges)?;
+            mark.cash = mark
+                .cash
+                .checked_add(flow)?
+                .checked_sub(execution.charges)?;
         }
         let net = &mut self.net[instrument.index()];
         net.set(net.quantity.checked_add(signed)?);
         if net.last.price.is_zero() {
-            net.last = LastTrade { price: execution.price, ts };
+            net.last = LastTrade {
+                price: execution.price,
+                ts,
+            };
         }
         let price = net.last.price;
         self.try_remark(instrument, price)
@@ -425,7 +441,11 @@ impl Portfolio {
     /// A fact has been recorded. Executions come through [`apply_fill`](Self::apply_fill), which
     /// needs the order.
     pub fn apply(&mut self, event: &Event) {
-        if let EventBody::StateChanged { to: TradingState::Active, .. } = &event.body {
+        if let EventBody::StateChanged {
+            to: TradingState::Active,
+            ..
+        } = &event.body
+        {
             // Whoever resumes knows of the loss so far: the rules count from here.
             for account in &mut self.accounts {
                 account.loss_base = account.equity;
@@ -513,10 +533,20 @@ impl Portfolio {
         self.net[instrument.index()].last
     }
     /// Profit of the trading day and fall from the peak of one strategy, where it is marked.
-    pub fn strategy_loss(&self, strategy: StrategyIdx, currency: CurrencyIdx) -> Option<(Amount, Amount)> {
-        let mark = self.strategies.get(strategy.index())?.get(currency.index())?;
+    pub fn strategy_loss(
+        &self,
+        strategy: StrategyIdx,
+        currency: CurrencyIdx,
+    ) -> Option<(Amount, Amount)> {
+        let mark = self
+            .strategies
+            .get(strategy.index())?
+            .get(currency.index())?;
         let profit = mark.profit().ok()?;
-        Some((profit.checked_sub(mark.day_start).ok()?, mark.peak.checked_sub(profit).ok()?))
+        Some((
+            profit.checked_sub(mark.day_start).ok()?,
+            mark.peak.checked_sub(profit).ok()?,
+        ))
     }
     /// Whether strategies are marked one by one.
     #[inline]
@@ -533,7 +563,11 @@ impl Portfolio {
     pub fn unrealised(&self, position: &Position) -> Result<Amount, NumberError> {
         let instrument = position.key.instrument;
         let price = self.last(instrument).price;
-        Amount::notional(price, position.quantity, self.instruments.get(instrument).multiplier)?
-            .checked_sub(position.cost)
+        Amount::notional(
+            price,
+            position.quantity,
+            self.instruments.get(instrument).multiplier,
+        )?
+        .checked_sub(position.cost)
     }
 }

@@ -1,6 +1,6 @@
 //! The strategy runner: hosts the shared strategies and fans their signals out to the namespaces.
 
-use model::ids::{InputId, StrategyIdx};
+use model::ids::{InputId, NameHash, StrategyIdx};
 use model::market::MarketData;
 use model::reason::Reason;
 use model::signal::Signal;
@@ -22,11 +22,15 @@ pub enum RunnerInput<'a> {
 
 /// What the runner produces.
 #[derive(Debug, Clone, Copy)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "plain values in a reused buffer; a box would allocate per signal"
+)]
 pub enum RunnerOutput {
     /// A signal for these namespaces.
     Signal(Signal, BrokerMask),
     /// A strategy has failed and is disabled; these namespaces are to be told.
-    StrategyDisabled(StrategyIdx, Reason, BrokerMask),
+    StrategyDisabled(StrategyIdx, Reason, BrokerMask, NameHash),
 }
 
 /// The stage. Strategy state is rebuilt by running its inputs again, so [`observe`](Self::observe)
@@ -79,8 +83,8 @@ impl Runner {
         if !self.host.made().is_empty() {
             out.extend(self.host.made().iter().map(|made| match made {
                 Made::Signal(signal, brokers) => RunnerOutput::Signal(*signal, *brokers),
-                Made::Failed(strategy, reason, brokers) => {
-                    RunnerOutput::StrategyDisabled(*strategy, *reason, *brokers)
+                Made::Failed(strategy, reason, brokers, name) => {
+                    RunnerOutput::StrategyDisabled(*strategy, *reason, *brokers, *name)
                 }
             }));
             self.host.clear_made();

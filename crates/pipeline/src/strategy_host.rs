@@ -49,11 +49,15 @@ pub struct StrategySetup {
 
 /// What the host produced, in order.
 #[derive(Debug, Clone, Copy)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "plain values in a reused buffer; a box would allocate per signal"
+)]
 pub enum Made {
     /// A signal, and where it goes.
     Signal(Signal, BrokerMask),
     /// A strategy failed and is disabled, and where it sent its signals.
-    Failed(StrategyIdx, Reason, BrokerMask),
+    Failed(StrategyIdx, Reason, BrokerMask, NameHash),
 }
 
 /// What tells one target from the next: a new limit price is a new target.
@@ -152,7 +156,10 @@ impl StrategyHost {
             let subscription = setup.strategy.subscription();
             let slots = setup.instruments.len();
             for (slot, instrument) in setup.instruments.iter().enumerate() {
-                let subscriber = Subscriber { host: host as u32, slot: Slot(slot as u32) };
+                let subscriber = Subscriber {
+                    host: host as u32,
+                    slot: Slot(slot as u32),
+                };
                 if subscription.ticks {
                     by_instrument[instrument.index()].push(subscriber);
                 }
@@ -191,7 +198,13 @@ impl StrategyHost {
         }
         let bars = BarBuilders::new(wanted_bars, count);
         let bar_subscribers = (0..bars.len())
-            .map(|b| bar_wishes.iter().filter(|w| w.0 == bars.pair(b)).map(|w| w.1).collect())
+            .map(|b| {
+                bar_wishes
+                    .iter()
+                    .filter(|w| w.0 == bars.pair(b))
+                    .map(|w| w.1)
+                    .collect()
+            })
             .collect();
         let mut tick_subscribers = Vec::new();
         let tick_ranges = by_instrument
@@ -207,14 +220,27 @@ impl StrategyHost {
         let group_of = instruments
             .iter()
             .map(|(_, i)| {
-                used_groups.binary_search(&sessions.group(i)).map_or(u32::MAX, |g| g as u32)
+                used_groups
+                    .binary_search(&sessions.group(i))
+                    .map_or(u32::MAX, |g| g as u32)
             })
             .collect();
-        let never = SessionStatus::Closed { next_open: Timestamp::MIN };
-        let groups: Vec<_> =
-            used_groups.into_iter().map(|group| GroupClock { group, status: never }).collect();
+        let never = SessionStatus::Closed {
+            next_open: Timestamp::MIN,
+        };
+        let groups: Vec<_> = used_groups
+            .into_iter()
+            .map(|group| GroupClock {
+                group,
+                status: never,
+            })
+            .collect();
         // The first input, whenever it comes, finds the sessions' state due for a look.
-        let next_due = if groups.is_empty() { Timestamp::MAX } else { Timestamp::MIN };
+        let next_due = if groups.is_empty() {
+            Timestamp::MAX
+        } else {
+            Timestamp::MIN
+        };
         Self {
             instruments,
             sessions,
@@ -261,12 +287,18 @@ impl StrategyHost {
 
     /// The names of the hosted strategies that may not trade.
     pub fn disabled(&self) -> impl Iterator<Item = &str> {
-        self.hosted.iter().filter(|h| !h.enabled).map(|h| h.name.as_str())
+        self.hosted
+            .iter()
+            .filter(|h| !h.enabled)
+            .map(|h| h.name.as_str())
     }
 
     /// The saved states of the strategies, by name.
     pub fn save(&self) -> Result<Vec<(String, Vec<u8>)>, strategies::StateError> {
-        self.hosted.iter().map(|h| Ok((h.name.clone(), h.strategy.save()?))).collect()
+        self.hosted
+            .iter()
+            .map(|h| Ok((h.name.clone(), h.strategy.save()?)))
+            .collect()
     }
 
     /// Lets a strategy trade, or keeps it from it.
@@ -308,7 +340,9 @@ impl StrategyHost {
     }
 
     fn window_of(&self, instrument: InstrumentIdx) -> Option<SessionWindow> {
-        self.groups.get(self.group_of[instrument.index()] as usize).and_then(GroupClock::window)
+        self.groups
+            .get(self.group_of[instrument.index()] as usize)
+            .and_then(GroupClock::window)
     }
 
     fn bar(&mut self, bar: &Bar) {
@@ -324,7 +358,9 @@ impl StrategyHost {
         };
         self.deliver_tick(&tick, None);
         // A bar that ends with its session arrives at the instant of the close.
-        let group = self.groups.get(self.group_of[bar.instrument.index()] as usize);
+        let group = self
+            .groups
+            .get(self.group_of[bar.instrument.index()] as usize);
         let window = group.and_then(|g| match self.sessions.status(g.group, bar.open_ts) {
             SessionStatus::Open(window) => Some(window),
             SessionStatus::Closed { .. } => None,
@@ -362,7 +398,10 @@ impl StrategyHost {
                 }
             }));
             if run.is_err() {
-                self.fail(self.tick_subscribers[at as usize].host as usize, Reason::StrategyPanic);
+                self.fail(
+                    self.tick_subscribers[at as usize].host as usize,
+                    Reason::StrategyPanic,
+                );
                 at += 1;
             }
         }
@@ -371,7 +410,9 @@ impl StrategyHost {
     fn deliver_bar(&mut self, builder: usize, bar: &Bar, due: Option<Timestamp>) {
         for i in 0..self.bar_subscribers[builder].len() {
             let Subscriber { host, slot } = self.bar_subscribers[builder][i];
-            self.guarded(host as usize, due, |strategy, ctx| strategy.on_bar(slot, bar, ctx));
+            self.guarded(host as usize, due, |strategy, ctx| {
+                strategy.on_bar(slot, bar, ctx)
+            });
             let hosted = &mut self.hosted[host as usize];
             if !hosted.ticks {
                 let left = &mut hosted.warm_left[slot.index()];
@@ -382,17 +423,27 @@ impl StrategyHost {
 
     /// An execution of one of the strategies' own orders.
     pub fn fill(&mut self, strategy: StrategyIdx, instrument: InstrumentIdx, fill: &OwnFill) {
-        let Some(host) = self.hosted.iter().position(|h| h.index == strategy) else { return };
+        let Some(host) = self.hosted.iter().position(|h| h.index == strategy) else {
+            return;
+        };
         let hosted = &mut self.hosted[host];
-        let Some(slot) = hosted.slots.get(&instrument).copied() else { return };
+        let Some(slot) = hosted.slots.get(&instrument).copied() else {
+            return;
+        };
         if fill.product != hosted.product {
             return;
         }
         if let Some(positions) = &mut hosted.positions {
             positions[slot.index()] = fill.position;
-            // What the strategy holds is what it knows, not what it asked for.
-            hosted.believed[slot.index()] = fill.position;
-            self.guarded(host, None, |strategy, ctx| strategy.on_fill(slot, fill, ctx));
+            // What is flat again may have been closed by others: a target is news then, even the
+            // one that was asked for last. Short of that, decisions on their way count as done.
+            if fill.position.is_zero() {
+                hosted.believed[slot.index()] = Quantity::ZERO;
+                hosted.last_target[slot.index()] = None;
+            }
+            self.guarded(host, None, |strategy, ctx| {
+                strategy.on_fill(slot, fill, ctx)
+            });
         }
     }
 
@@ -410,7 +461,9 @@ impl StrategyHost {
                 self.groups[g].status = status;
                 // A calendar whose answer is over already would be asked for ever.
                 if self.groups[g].next_due() <= due {
-                    self.groups[g].status = SessionStatus::Closed { next_open: Timestamp::MAX };
+                    self.groups[g].status = SessionStatus::Closed {
+                        next_open: Timestamp::MAX,
+                    };
                 }
                 self.deliver_session(g, due);
             }
@@ -427,7 +480,9 @@ impl StrategyHost {
             });
             fired.sort_unstable_by_key(|t| (t.due, t.id));
             for timer in fired {
-                self.guarded(host, Some(due), |strategy, ctx| strategy.on_timer(timer.id, ctx));
+                self.guarded(host, Some(due), |strategy, ctx| {
+                    strategy.on_timer(timer.id, ctx)
+                });
             }
         }
         self.refresh_due();
@@ -453,7 +508,11 @@ impl StrategyHost {
 
     fn refresh_due(&mut self) {
         let groups = self.groups.iter().map(GroupClock::next_due).min();
-        let timers = self.hosted.iter().flat_map(|h| h.timers.iter().map(|t| t.due)).min();
+        let timers = self
+            .hosted
+            .iter()
+            .flat_map(|h| h.timers.iter().map(|t| t.due))
+            .min();
         self.next_due = self
             .bars
             .next_due()
@@ -504,7 +563,12 @@ impl StrategyHost {
         let hosted = &mut self.hosted[host];
         hosted.enabled = false;
         hosted.timers.clear();
-        self.made.push(Made::Failed(hosted.index, reason, hosted.brokers));
+        self.made.push(Made::Failed(
+            hosted.index,
+            reason,
+            hosted.brokers,
+            hosted.hash,
+        ));
         self.refresh_due();
     }
 
@@ -513,7 +577,10 @@ impl StrategyHost {
     fn collect(&mut self, host: usize, due: Option<Timestamp>) {
         let fault = self.decisions.len() > DECISIONS_PER_CALL_MAX
             || self.hosted[host].timers.len() + self.requests.len() > TIMERS_MAX
-            || self.decisions.iter().any(|d| !self.hosted[host].slots.contains_key(&d.instrument));
+            || self
+                .decisions
+                .iter()
+                .any(|d| !self.hosted[host].slots.contains_key(&d.instrument));
         if fault {
             self.fail(host, Reason::InvalidSignal);
             return;
@@ -527,7 +594,9 @@ impl StrategyHost {
             self.next_due = self.next_due.min(request.due);
         }
         for decision in self.decisions.drain(..) {
-            let Some(slot) = hosted.slots.get(&decision.instrument) else { continue };
+            let Some(slot) = hosted.slots.get(&decision.instrument) else {
+                continue;
+            };
             if hosted.warm_left[slot.index()] > 0 {
                 continue;
             }
@@ -548,7 +617,10 @@ impl StrategyHost {
                 input: self.input,
                 ordinal,
                 ts: self.now,
-                decision: Decision { product: hosted.product, ..decision },
+                decision: Decision {
+                    product: hosted.product,
+                    ..decision
+                },
             };
             self.made.push(Made::Signal(signal, hosted.brokers));
         }
@@ -569,8 +641,12 @@ impl Hosted {
         let believed = self.believed[slot];
         let wanted = match decision.action {
             Action::Target { quantity } => {
-                let key =
-                    (quantity, decision.order_type, decision.limit_price, decision.trigger_price);
+                let key = (
+                    quantity,
+                    decision.order_type,
+                    decision.limit_price,
+                    decision.trigger_price,
+                );
                 if self.last_target[slot] == Some(key) {
                     return None;
                 }
@@ -579,11 +655,16 @@ impl Hosted {
             }
             Action::Enter { side, quantity } => {
                 self.last_target[slot] = None;
-                believed.checked_add(side.signed(quantity)).unwrap_or(believed)
+                believed
+                    .checked_add(side.signed(quantity))
+                    .unwrap_or(believed)
             }
             Action::Exit { quantity } => {
                 self.last_target[slot] = None;
-                let part = quantity.unwrap_or(believed.abs()).raw().clamp(0, believed.abs().raw());
+                let part = quantity
+                    .unwrap_or(believed.abs())
+                    .raw()
+                    .clamp(0, believed.abs().raw());
                 let step = Side::of(believed).signed(Quantity::from_raw(part));
                 believed.checked_sub(step).unwrap_or(Quantity::ZERO)
             }
@@ -608,11 +689,27 @@ impl std::fmt::Debug for StrategyHost {
             .field("now", &self.now)
             .field("input", &self.input)
             .field("bars", &self.bars)
-            .field("hosted", &self.hosted.iter().map(|h| {
-                (&h.name, h.enabled, &h.believed, &h.last_target, &h.opener, &h.warm_left,
-                    &h.timers, &h.positions, h.ordinal, h.strategy.save())
-            }).collect::<Vec<_>>())
+            .field(
+                "hosted",
+                &self
+                    .hosted
+                    .iter()
+                    .map(|h| {
+                        (
+                            &h.name,
+                            h.enabled,
+                            &h.believed,
+                            &h.last_target,
+                            &h.opener,
+                            &h.warm_left,
+                            &h.timers,
+                            &h.positions,
+                            h.ordinal,
+                            h.strategy.save(),
+                        )
+                    })
+                    .collect::<Vec<_>>(),
+            )
             .finish_non_exhaustive()
     }
 }
-

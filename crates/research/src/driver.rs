@@ -54,7 +54,9 @@ pub fn drive<S: EventSink, E: From<DataError>>(
         let end = end_of_session(instruments, sessions, last);
         // The last prices are marked once more, where a position is open.
         let snapshots = kernel.pipelines().iter().map(|p| p.next_snapshot());
-        let end = snapshots.filter(|due| *due != Timestamp::MAX).fold(end, Timestamp::max);
+        let end = snapshots
+            .filter(|due| *due != Timestamp::MAX)
+            .fold(end, Timestamp::max);
         kernel.advance(InputId(driven.inputs), end, sink);
         driven.engine += start.elapsed();
         go_on(sink, driven.inputs)?;
@@ -84,13 +86,19 @@ fn deliver<'a, I: Iterator<Item = MarketData<'a>>>(
 
 /// The end of the sessions that are open at `last`, one nanosecond on: what a session's end causes
 /// has happened then, on bars as well.
-fn end_of_session(instruments: &Instruments, sessions: &dyn Sessions, last: Timestamp) -> Timestamp {
+fn end_of_session(
+    instruments: &Instruments,
+    sessions: &dyn Sessions,
+    last: Timestamp,
+) -> Timestamp {
     instruments
         .iter()
-        .filter_map(|(_, i)| match sessions.status(sessions.group(i), last.plus(-1)) {
-            SessionStatus::Open(window) if window.close != Timestamp::MAX => Some(window.close),
-            _ => None,
-        })
+        .filter_map(
+            |(_, i)| match sessions.status(sessions.group(i), last.plus(-1)) {
+                SessionStatus::Open(window) if window.close != Timestamp::MAX => Some(window.close),
+                _ => None,
+            },
+        )
         .max()
         .map_or(last, |close| close.max(last).plus(1))
 }

@@ -17,7 +17,9 @@ fn rounded(dividend: &BigInt, divisor: &BigInt) -> BigInt {
 }
 
 fn fits(exact: BigInt) -> Result<Amount, NumberError> {
-    i128::try_from(exact).map(Amount::from_raw).map_err(|_| NumberError::Overflow)
+    i128::try_from(exact)
+        .map(Amount::from_raw)
+        .map_err(|_| NumberError::Overflow)
 }
 
 /// Amounts of every size, the ends of the type included.
@@ -38,16 +40,19 @@ fn a_notional_is_exact() {
     let price = prop_oneof![any::<i64>(), Just(Price::MAX.raw()), Just(Price::MIN.raw())];
     let multiplier = prop_oneof![Just(100), 1i64..=1_000_000_000, Just(1_000_000_000)];
     runner(4000)
-        .run(&(price, quantity(), multiplier), |(price, quantity, multiplier)| {
-            let exact = BigInt::from(price) * quantity * multiplier;
-            let notional = Amount::notional(
-                Price::from_raw(price),
-                Quantity::from_raw(quantity),
-                Multiplier::from_hundredths(multiplier).unwrap(),
-            );
-            prop_assert_eq!(notional, fits(exact));
-            Ok(())
-        })
+        .run(
+            &(price, quantity(), multiplier),
+            |(price, quantity, multiplier)| {
+                let exact = BigInt::from(price) * quantity * multiplier;
+                let notional = Amount::notional(
+                    Price::from_raw(price),
+                    Quantity::from_raw(quantity),
+                    Multiplier::from_hundredths(multiplier).unwrap(),
+                );
+                prop_assert_eq!(notional, fits(exact));
+                Ok(())
+            },
+        )
         .unwrap();
     // The largest order of the window at a multiplier of one fits, and 1,700 of them add up.
     let largest = Amount::notional(Price::MAX, Quantity::MAX, Multiplier::ONE).unwrap();
@@ -59,24 +64,27 @@ fn a_notional_is_exact() {
 #[test]
 fn a_share_rounds_once_and_the_rest_stays() {
     runner(4000)
-        .run(&(amount(), quantity(), quantity()), |(cost, part, whole)| {
-            let share = Amount::from_raw(cost)
-                .share(Quantity::from_raw(part), Quantity::from_raw(whole));
-            if whole <= 0 || part < 0 || part > whole {
-                prop_assert_eq!(share, Err(NumberError::OutOfRange));
-                return Ok(());
-            }
-            let exact = rounded(&(BigInt::from(cost) * part), &BigInt::from(whole));
-            match share {
-                Ok(share) => {
-                    prop_assert_eq!(BigInt::from(share.raw()), exact);
-                    // What stays is what was there less the share: nothing is lost.
-                    prop_assert!(Amount::from_raw(cost).checked_sub(share).is_ok());
+        .run(
+            &(amount(), quantity(), quantity()),
+            |(cost, part, whole)| {
+                let share = Amount::from_raw(cost)
+                    .share(Quantity::from_raw(part), Quantity::from_raw(whole));
+                if whole <= 0 || part < 0 || part > whole {
+                    prop_assert_eq!(share, Err(NumberError::OutOfRange));
+                    return Ok(());
                 }
-                Err(e) => prop_assert!(cost == i128::MIN, "{cost} × {part} / {whole}: {e}"),
-            }
-            Ok(())
-        })
+                let exact = rounded(&(BigInt::from(cost) * part), &BigInt::from(whole));
+                match share {
+                    Ok(share) => {
+                        prop_assert_eq!(BigInt::from(share.raw()), exact);
+                        // What stays is what was there less the share: nothing is lost.
+                        prop_assert!(Amount::from_raw(cost).checked_sub(share).is_ok());
+                    }
+                    Err(e) => prop_assert!(cost == i128::MIN, "{cost} × {part} / {whole}: {e}"),
+                }
+                Ok(())
+            },
+        )
         .unwrap();
 }
 
@@ -88,7 +96,9 @@ fn a_fraction_is_rounded_half_away_from_zero() {
             let exact = rounded(&(BigInt::from(amount) * rate), &BigInt::from(ONE));
             let got = Amount::from_raw(amount).fraction(rate);
             if exact == BigInt::from(i128::MIN) {
-                prop_assert!(got.is_ok_and(|g| g.raw() == i128::MIN) || got == Err(NumberError::Overflow));
+                prop_assert!(
+                    got.is_ok_and(|g| g.raw() == i128::MIN) || got == Err(NumberError::Overflow)
+                );
             } else {
                 prop_assert_eq!(got, fits(exact));
             }
@@ -101,18 +111,22 @@ fn a_fraction_is_rounded_half_away_from_zero() {
 fn a_price_per_unit_is_rounded_for_display() {
     let hundredths = prop_oneof![Just(100), Just(1), 1i64..=1_000_000_000];
     runner(4000)
-        .run(&(amount(), quantity(), hundredths), |(amount, quantity, hundredths)| {
-            let multiplier = Multiplier::from_hundredths(hundredths).unwrap();
-            let got = Amount::from_raw(amount).per_unit(Quantity::from_raw(quantity), multiplier);
-            let divisor = BigInt::from(quantity) * hundredths;
-            if divisor == BigInt::ZERO {
-                prop_assert_eq!(got, None);
-                return Ok(());
-            }
-            let exact = rounded(&BigInt::from(amount), &divisor);
-            prop_assert_eq!(got, i64::try_from(exact).ok().map(Price::from_raw));
-            Ok(())
-        })
+        .run(
+            &(amount(), quantity(), hundredths),
+            |(amount, quantity, hundredths)| {
+                let multiplier = Multiplier::from_hundredths(hundredths).unwrap();
+                let got =
+                    Amount::from_raw(amount).per_unit(Quantity::from_raw(quantity), multiplier);
+                let divisor = BigInt::from(quantity) * hundredths;
+                if divisor == BigInt::ZERO {
+                    prop_assert_eq!(got, None);
+                    return Ok(());
+                }
+                let exact = rounded(&BigInt::from(amount), &divisor);
+                prop_assert_eq!(got, i64::try_from(exact).ok().map(Price::from_raw));
+                Ok(())
+            },
+        )
         .unwrap();
     // The one quotient that does not fit its own type.
     let smallest = Amount::from_raw(i128::MIN);
@@ -126,14 +140,23 @@ fn currencies_never_add() {
         amount: Amount::from_int(amount),
         currency: code.parse().unwrap(),
     };
-    assert_eq!(money(2, "INR").checked_add(money(3, "INR")), Ok(money(5, "INR")));
+    assert_eq!(
+        money(2, "INR").checked_add(money(3, "INR")),
+        Ok(money(5, "INR"))
+    );
     let (inr, usd) = (money(1, "INR").currency, money(1, "USD").currency);
     assert_eq!(
         money(2, "INR").checked_add(money(3, "USD")),
         Err(MoneyError::CurrencyMismatch(inr, usd))
     );
-    let most = Money { amount: Amount::MAX, currency: inr };
-    assert_eq!(most.checked_add(money(1, "INR")), Err(MoneyError::Number(NumberError::Overflow)));
+    let most = Money {
+        amount: Amount::MAX,
+        currency: inr,
+    };
+    assert_eq!(
+        most.checked_add(money(1, "INR")),
+        Err(MoneyError::Number(NumberError::Overflow))
+    );
     for code in ["inr", "I", "RUPEES123", "IN R", ""] {
         assert!(code.parse::<model::Currency>().is_err(), "{code}");
     }

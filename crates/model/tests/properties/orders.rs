@@ -54,7 +54,11 @@ fn fill(trade: u128, quantity: i64) -> OrderChange {
 }
 
 fn modify(quantity: i64) -> OrderChange {
-    OrderChange::Modified { quantity: units(quantity), limit_price: None, trigger_price: None }
+    OrderChange::Modified {
+        quantity: units(quantity),
+        limit_price: None,
+        trigger_price: None,
+    }
 }
 
 const REASON: Reason = Reason::OperatorRequest;
@@ -93,20 +97,52 @@ fn at(status: OrderStatus, part: bool) -> Option<Order> {
 fn the_table_of_moves() {
     use OrderStatus as S;
     let all = [
-        S::Submitted, S::Acknowledged, S::Triggered, S::Unknown, S::Filled, S::Cancelled,
-        S::Rejected, S::Expired, S::Failed,
+        S::Submitted,
+        S::Acknowledged,
+        S::Triggered,
+        S::Unknown,
+        S::Filled,
+        S::Cancelled,
+        S::Rejected,
+        S::Expired,
+        S::Failed,
     ];
     // Rows: changes; columns: statuses in the order above; `-`: illegal; then the same for an order
     // of which a part has executed, where there is such a one (` `: there is none).
     let table: &[(&str, OrderChange, &str, &str)] = &[
-        ("acknowledged", OrderChange::Acknowledged, "A--A-----", " --A - - "),
-        ("triggered", OrderChange::Triggered, "TT-T-----", " T-T - - "),
+        (
+            "acknowledged",
+            OrderChange::Acknowledged,
+            "A--A-----",
+            " --A - - ",
+        ),
+        (
+            "triggered",
+            OrderChange::Triggered,
+            "TT-T-----",
+            " T-T - - ",
+        ),
         ("modified", modify(8), "SATU-----", " ATU - - "),
-        ("modified to what has executed", modify(4), "SATU-----", " FFF - - "),
+        (
+            "modified to what has executed",
+            modify(4),
+            "SATU-----",
+            " FFF - - ",
+        ),
         ("modified below it", modify(3), "SATU-----", " --- - - "),
         ("modified to nothing", modify(0), "---------", " --- - - "),
-        ("cancel requested", OrderChange::CancelRequested(REASON), "SATU-----", " ATU - - "),
-        ("cancel refused", OrderChange::CancelRefused, "SATU-----", " ATU - - "),
+        (
+            "cancel requested",
+            OrderChange::CancelRequested(REASON),
+            "SATU-----",
+            " ATU - - ",
+        ),
+        (
+            "cancel refused",
+            OrderChange::CancelRefused,
+            "SATU-----",
+            " ATU - - ",
+        ),
         ("unknown", OrderChange::Unknown, "UUUU-----", " UUU - - "),
         ("a part", fill(9, 5), "AATA-C-E-", " ATA C E "),
         ("the rest", fill(9, 6), "AATA-C-E-", " FFF C E "),
@@ -114,10 +150,30 @@ fn the_table_of_moves() {
         ("too much", fill(9, 11), "---------", " --- - - "),
         ("nothing", fill(9, 0), "---------", " --- - - "),
         ("the same trade", fill(1, 1), "AATA-C-E-", " --- - - "),
-        ("cancelled", OrderChange::Cancelled(REASON), "CCCC-----", " CCC - - "),
-        ("rejected", OrderChange::Rejected(REASON), "RRRR-----", " --- - - "),
-        ("expired", OrderChange::Expired(REASON), "EEEE-----", " EEE - - "),
-        ("failed", OrderChange::Failed(REASON), "X--X-----", " --- - - "),
+        (
+            "cancelled",
+            OrderChange::Cancelled(REASON),
+            "CCCC-----",
+            " CCC - - ",
+        ),
+        (
+            "rejected",
+            OrderChange::Rejected(REASON),
+            "RRRR-----",
+            " --- - - ",
+        ),
+        (
+            "expired",
+            OrderChange::Expired(REASON),
+            "EEEE-----",
+            " EEE - - ",
+        ),
+        (
+            "failed",
+            OrderChange::Failed(REASON),
+            "X--X-----",
+            " --- - - ",
+        ),
     ];
     let letter = |status: OrderStatus| match status {
         S::Submitted => 'S',
@@ -142,9 +198,19 @@ fn the_table_of_moves() {
                 let result = order.advance(change);
                 assert_eq!(checked, result);
                 let got = result.map_or('-', letter);
-                assert_eq!(got, want, "{name} from {}, part executed: {part}", status.name());
+                assert_eq!(
+                    got,
+                    want,
+                    "{name} from {}, part executed: {part}",
+                    status.name()
+                );
                 if result.is_err() {
-                    assert_eq!(order, before, "{name} from {}: a refusal changes it", status.name());
+                    assert_eq!(
+                        order,
+                        before,
+                        "{name} from {}: a refusal changes it",
+                        status.name()
+                    );
                 } else {
                     assert_eq!(order.sequence(), before.sequence() + 1);
                 }
@@ -155,9 +221,16 @@ fn the_table_of_moves() {
     for order_type in [OrderType::Market, OrderType::Limit] {
         assert!(order(order_type).advance(&OrderChange::Triggered).is_err());
     }
-    assert!(order(OrderType::StopLimit).advance(&OrderChange::Triggered).is_ok());
+    assert!(
+        order(OrderType::StopLimit)
+            .advance(&OrderChange::Triggered)
+            .is_ok()
+    );
     let mut done = at(S::Filled, false).unwrap();
-    assert_eq!(done.advance(&fill(3, 6)), Err(OrderError::DuplicateTrade(TradeId(3))));
+    assert_eq!(
+        done.advance(&fill(3, 6)),
+        Err(OrderError::DuplicateTrade(TradeId(3)))
+    );
 }
 
 fn change() -> impl Strategy<Value = OrderChange> {
@@ -198,48 +271,64 @@ fn change() -> impl Strategy<Value = OrderChange> {
 #[test]
 fn random_lives_keep_the_books_straight() {
     let types = prop::sample::select(vec![
-        OrderType::Market, OrderType::Limit, OrderType::Stop, OrderType::StopLimit,
+        OrderType::Market,
+        OrderType::Limit,
+        OrderType::Stop,
+        OrderType::StopLimit,
     ]);
     runner(1500)
-        .run(&(types, prop::collection::vec(change(), 1..40)), |(order_type, changes)| {
-            let mut order = order(order_type);
-            let (mut filled, mut value, mut charges) = (0i128, 0i128, Amount::ZERO);
-            let mut trades = Vec::new();
-            for change in &changes {
-                let before = order.clone();
-                let Ok(status) = order.advance(change) else {
-                    prop_assert_eq!(&order, &before, "refused: {:?}", change);
-                    continue;
-                };
-                prop_assert_eq!(order.sequence(), before.sequence() + 1);
-                prop_assert_eq!(status, order.status());
-                if let OrderChange::Filled(x) = change {
-                    filled += i128::from(x.quantity.raw());
-                    value += i128::from(x.quantity.raw()) * i128::from(x.price.raw());
-                    charges = charges.checked_add(x.charges).unwrap();
-                    prop_assert!(x.quantity > Quantity::ZERO && !trades.contains(&x.trade));
-                    trades.push(x.trade);
+        .run(
+            &(types, prop::collection::vec(change(), 1..40)),
+            |(order_type, changes)| {
+                let mut order = order(order_type);
+                let (mut filled, mut value, mut charges) = (0i128, 0i128, Amount::ZERO);
+                let mut trades = Vec::new();
+                for change in &changes {
+                    let before = order.clone();
+                    let Ok(status) = order.advance(change) else {
+                        prop_assert_eq!(&order, &before, "refused: {:?}", change);
+                        continue;
+                    };
+                    prop_assert_eq!(order.sequence(), before.sequence() + 1);
+                    prop_assert_eq!(status, order.status());
+                    if let OrderChange::Filled(x) = change {
+                        filled += i128::from(x.quantity.raw());
+                        value += i128::from(x.quantity.raw()) * i128::from(x.price.raw());
+                        charges = charges.checked_add(x.charges).unwrap();
+                        prop_assert!(x.quantity > Quantity::ZERO && !trades.contains(&x.trade));
+                        trades.push(x.trade);
+                    }
+                    if before.status().is_terminal() {
+                        // Only a late execution can follow, and the order stays what it is.
+                        prop_assert!(matches!(change, OrderChange::Filled(_)), "{change:?}");
+                        prop_assert_eq!(status, before.status());
+                        prop_assert!(matches!(
+                            status,
+                            OrderStatus::Cancelled | OrderStatus::Expired
+                        ));
+                    }
+                    prop_assert_eq!(i128::from(order.filled().raw()), filled);
+                    prop_assert!(order.filled() <= order.quantity(), "{changes:?}");
+                    prop_assert!(order.quantity() <= Quantity::MAX);
+                    prop_assert_eq!((order.executed_value(), order.charges()), (value, charges));
+                    prop_assert_eq!(order.executions() as usize, trades.len());
+                    prop_assert_eq!(
+                        status == OrderStatus::Filled,
+                        order.filled() == order.quantity()
+                            && !matches!(status, OrderStatus::Cancelled | OrderStatus::Expired)
+                    );
+                    let open = order.open_quantity();
+                    prop_assert_eq!(open.is_zero(), status.is_terminal());
+                    prop_assert!(
+                        status.is_terminal()
+                            || open.raw() + order.filled().raw() == order.quantity().raw()
+                    );
+                    let never_worked =
+                        matches!(status, OrderStatus::Rejected | OrderStatus::Failed);
+                    prop_assert!(!never_worked || filled == 0);
                 }
-                if before.status().is_terminal() {
-                    // Only a late execution can follow, and the order stays what it is.
-                    prop_assert!(matches!(change, OrderChange::Filled(_)), "{change:?}");
-                    prop_assert_eq!(status, before.status());
-                    prop_assert!(matches!(status, OrderStatus::Cancelled | OrderStatus::Expired));
-                }
-                prop_assert_eq!(i128::from(order.filled().raw()), filled);
-                prop_assert!(order.filled() <= order.quantity(), "{changes:?}");
-                prop_assert!(order.quantity() <= Quantity::MAX);
-                prop_assert_eq!((order.executed_value(), order.charges()), (value, charges));
-                prop_assert_eq!(order.executions() as usize, trades.len());
-                prop_assert_eq!(status == OrderStatus::Filled, order.filled() == order.quantity()
-                    && !matches!(status, OrderStatus::Cancelled | OrderStatus::Expired));
-                let open = order.open_quantity();
-                prop_assert_eq!(open.is_zero(), status.is_terminal());
-                prop_assert!(status.is_terminal() || open.raw() + order.filled().raw() == order.quantity().raw());
-                let never_worked = matches!(status, OrderStatus::Rejected | OrderStatus::Failed);
-                prop_assert!(!never_worked || filled == 0);
-            }
-            Ok(())
-        })
+                Ok(())
+            },
+        )
         .unwrap();
 }

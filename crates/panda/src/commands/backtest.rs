@@ -140,11 +140,16 @@ fn warn(warnings: &[String]) {
 
 /// Results below the data would be read as data the next time.
 fn check_apart(args: &BacktestArgs) -> anyhow::Result<()> {
-    let (Ok(data), Ok(out)) = (std::fs::canonicalize(&args.data), std::path::absolute(&args.out)) else {
+    let (Ok(data), Ok(out)) = (
+        std::fs::canonicalize(&args.data),
+        std::path::absolute(&args.out),
+    ) else {
         return Ok(());
     };
     // The nearest place above the results that is there already tells where they really lie.
-    let real = out.ancestors().find_map(|path| std::fs::canonicalize(path).ok());
+    let real = out
+        .ancestors()
+        .find_map(|path| std::fs::canonicalize(path).ok());
     if out.starts_with(&data) || real.is_some_and(|path| path.starts_with(&data)) {
         bail!(
             "--out: {} lies within the data {}, where the next run would read it as data: choose a place beside it",
@@ -160,7 +165,9 @@ fn check_kinds(settings: &Settings, config: Option<&Path>) -> anyhow::Result<()>
     let registry = compose::broker_registry();
     for (name, table) in &settings.brokers {
         if registry.get(&table.kind).is_none() {
-            let file = config.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+            let file = config
+                .map(|path| format!("{}: ", path.display()))
+                .unwrap_or_default();
             bail!(
                 "{file}[trading_engine.{name}]: no kind of broker is called `{}`: set `kind` to one of: {}",
                 table.kind,
@@ -173,10 +180,17 @@ fn check_kinds(settings: &Settings, config: Option<&Path>) -> anyhow::Result<()>
 
 /// Sessions that nothing follows are most likely misspelt, and without them a market never closes.
 fn idle_sessions(inputs: &Inputs) -> Vec<String> {
-    let exchanges: BTreeSet<&str> =
-        inputs.instruments.iter().map(|(_, i)| i.exchange.as_str()).collect();
+    let exchanges: BTreeSet<&str> = inputs
+        .instruments
+        .iter()
+        .map(|(_, i)| i.exchange.as_str())
+        .collect();
     let known: Vec<&str> = exchanges.iter().copied().collect();
-    let idle = inputs.settings.sessions.keys().filter(|name| !exchanges.contains(name.as_str()));
+    let idle = inputs
+        .settings
+        .sessions
+        .keys()
+        .filter(|name| !exchanges.contains(name.as_str()));
     idle.map(|name| {
         format!(
             "[sessions.{name}] does nothing: no instrument is of that exchange; theirs: {}",
@@ -197,7 +211,8 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     } else {
         args.broker.clone()
     };
-    let instruments = Arc::new(feeds::load_instruments(&args.instruments).context("--instruments")?);
+    let instruments =
+        Arc::new(feeds::load_instruments(&args.instruments).context("--instruments")?);
     let table = settings.session_table()?;
     let strategies =
         compose::load_strategies(&args.strategy, &instruments, &compose::kind_registry())?;
@@ -209,19 +224,35 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
         .map(|path| {
             let bytes = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
             let digest = blake3::hash(&bytes).to_hex().to_string();
-            Ok(FileUse { path: path.display().to_string(), digest, rows: 0 })
+            Ok(FileUse {
+                path: path.display().to_string(),
+                digest,
+                rows: 0,
+            })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Inputs { settings, brokers, instruments, table, strategies, files })
+    Ok(Inputs {
+        settings,
+        brokers,
+        instruments,
+        table,
+        strategies,
+        files,
+    })
 }
 
 fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
     let data = &inputs.settings.data;
     let zone = data.zone()?;
     let bound = |flag: &'static str, text: &Option<String>, open: Timestamp| {
-        text.as_ref().map_or(Ok(open), |t| feeds::clock::parse_bound(t, &zone).context(flag))
+        text.as_ref().map_or(Ok(open), |t| {
+            feeds::clock::parse_bound(t, &zone).context(flag)
+        })
     };
-    let rule = SessionRule { sessions: &inputs.table, text: inputs.table.text().to_owned() };
+    let rule = SessionRule {
+        sessions: &inputs.table,
+        text: inputs.table.text().to_owned(),
+    };
     let cleaning = Cleaning {
         columns: data.column_map()?,
         band: data.band()?,
@@ -276,8 +307,15 @@ fn execute(
     out: OutputDir,
 ) -> anyhow::Result<Summary> {
     let instruments = &inputs.instruments;
-    let names = Names { instruments, strategies: &system.strategies };
-    let cash: Vec<_> = system.brokers.iter().map(|b| b.table.cash(instruments)).collect();
+    let names = Names {
+        instruments,
+        strategies: &system.strategies,
+    };
+    let cash: Vec<_> = system
+        .brokers
+        .iter()
+        .map(|b| b.table.cash(instruments))
+        .collect();
     let spaces: Vec<SpaceSpec<'_>> = system
         .brokers
         .iter()
@@ -338,13 +376,18 @@ fn execute(
         time_zone: &inputs.settings.data.time_zone,
     };
     out.write("report.html", |file| write_html(&data, file))?;
-    out.commit().with_context(|| format!("{}", args.out.display()))?;
+    out.commit()
+        .with_context(|| format!("{}", args.out.display()))?;
     Ok(summary)
 }
 
 fn strategies_line(inputs: &Inputs) -> String {
-    let ids: Vec<&str> =
-        inputs.strategies.iter().filter(|s| s.enabled()).map(|s| s.id()).collect();
+    let ids: Vec<&str> = inputs
+        .strategies
+        .iter()
+        .filter(|s| s.enabled())
+        .map(|s| s.id())
+        .collect();
     match ids.len() {
         0..=3 => ids.join(", "),
         n => format!("{} and {} more", ids[..2].join(", "), n - 2),
@@ -378,8 +421,15 @@ fn facts(inputs: &Inputs, loaded: &Loaded, driven: &Driven) -> RunFacts {
     RunFacts {
         rows_read: total.rows_read,
         rows_rejected,
-        rows_doubtful: total.doubtful.iter().filter(|(_, n)| *n > 0).map(|(r, n)| (r.to_string(), n)).collect(),
-        inputs_digest: blake3::hash(digests.join("\n").as_bytes()).to_hex().to_string(),
+        rows_doubtful: total
+            .doubtful
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(r, n)| (r.to_string(), n))
+            .collect(),
+        inputs_digest: blake3::hash(digests.join("\n").as_bytes())
+            .to_hex()
+            .to_string(),
         provenance: Provenance {
             from: driven.span.map(|(from, _)| from.to_string()),
             to: driven.span.map(|(_, to)| to.to_string()),
@@ -486,8 +536,22 @@ fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::Error> {
     writeln!(table, "orders           {}", text("orders"))?;
     writeln!(table, "fills            {}", text("fills"))?;
     writeln!(table, "traded quantity  {}", text("traded_quantity"))?;
-    for key in ["cash_flow", "realised", "unrealised", "charges", "net", "equity", "max_drawdown"] {
-        writeln!(table, "{:<16} {} {}", key.replace('_', " "), text(key), text("currency"))?;
+    for key in [
+        "cash_flow",
+        "realised",
+        "unrealised",
+        "charges",
+        "net",
+        "equity",
+        "max_drawdown",
+    ] {
+        writeln!(
+            table,
+            "{:<16} {} {}",
+            key.replace('_', " "),
+            text(key),
+            text("currency")
+        )?;
     }
     writeln!(
         table,
@@ -496,6 +560,10 @@ fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::Error> {
         summary.ticks_per_second / 1e6
     )?;
     writeln!(table, "log hash         {}", text("log_hash"))?;
-    writeln!(table, "report           {}", out.join("report.html").display())?;
+    writeln!(
+        table,
+        "report           {}",
+        out.join("report.html").display()
+    )?;
     Ok(table)
 }

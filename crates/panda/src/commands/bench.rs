@@ -19,10 +19,12 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
     /// Ticks in memory through strategy, risk, engine, paper fills and portfolio
-    #[command(after_help = "The workload is `ema_cross` 10/20 on ticks with market orders of quantity 1, every risk rule \
+    #[command(
+        after_help = "The workload is `ema_cross` 10/20 on ticks with market orders of quantity 1, every risk rule \
         asked at limits that never bind, no charges, fills at the signal's tick. Time is CPU time of the pipeline's thread, \
         from ticks in memory to events in the output buffer; the hash comes from a second pass.\n\nExamples:\n  \
-        panda bench pipeline\n  panda bench pipeline --no-orders\n  panda bench pipeline --data ticks.csv --json")]
+        panda bench pipeline\n  panda bench pipeline --no-orders\n  panda bench pipeline --data ticks.csv --json"
+    )]
     Pipeline(PipelineArgs),
 }
 
@@ -100,7 +102,10 @@ fn measure(
     for _ in 0..passes {
         let (totals, seconds, _) = pass(workload, orders, false)?;
         if let Some((first, fastest)) = &mut best {
-            ensure!(*first == totals, "two passes over the same ticks differ: {first:?} and {totals:?}");
+            ensure!(
+                *first == totals,
+                "two passes over the same ticks differ: {first:?} and {totals:?}"
+            );
             *fastest = fastest.min(seconds);
         } else {
             best = Some((totals, seconds));
@@ -109,9 +114,16 @@ fn measure(
     let peak_rss_bytes = peak_rss_bytes();
     let (totals, cpu_seconds) = best.unwrap_or_default();
     let (hashed, _, log_hash) = pass(workload, orders, true)?;
-    ensure!(hashed == totals, "the hashed pass differs: {hashed:?} and {totals:?}");
+    ensure!(
+        hashed == totals,
+        "the hashed pass differs: {hashed:?} and {totals:?}"
+    );
     Ok(Output {
-        ticks_per_cpu_second: if cpu_seconds > 0.0 { totals.ticks as f64 / cpu_seconds } else { 0.0 },
+        ticks_per_cpu_second: if cpu_seconds > 0.0 {
+            totals.ticks as f64 / cpu_seconds
+        } else {
+            0.0
+        },
         totals,
         cpu_seconds,
         peak_rss_bytes,
@@ -124,7 +136,15 @@ fn show(what: &str, o: &Output) -> anyhow::Result<()> {
     print(&format!(
         "{what}: {} ticks, {} orders, {} fills in {:.4} CPU s: {:.1} million ticks per CPU second\n  \
          cash flow {}, equity {}; peak memory {} MiB, of it {} MiB ticks; log hash {}\n",
-        o.totals.ticks, o.totals.orders, o.totals.fills, o.cpu_seconds, o.ticks_per_cpu_second / 1e6,
-        o.totals.cash_flow, o.totals.equity, o.peak_rss_bytes >> 20, o.data_bytes >> 20, o.log_hash
+        o.totals.ticks,
+        o.totals.orders,
+        o.totals.fills,
+        o.cpu_seconds,
+        o.ticks_per_cpu_second / 1e6,
+        o.totals.cash_flow,
+        o.totals.equity,
+        o.peak_rss_bytes >> 20,
+        o.data_bytes >> 20,
+        o.log_hash
     ))
 }

@@ -14,8 +14,10 @@ use crate::generate::Generator;
 
 /// Generate a small market and backtest sample strategies on it.
 #[derive(Debug, Args)]
-#[command(after_help = "Everything is generated from the seed and kept below DIR, so that it can be changed and run again with \
-    `panda backtest`; the command for that is printed.\n\nExamples:\n  panda demo\n  panda demo --out out/long --days 20 --seed 3")]
+#[command(
+    after_help = "Everything is generated from the seed and kept below DIR, so that it can be changed and run again with \
+    `panda backtest`; the command for that is printed.\n\nExamples:\n  panda demo\n  panda demo --out out/long --days 20 --seed 3"
+)]
 pub struct DemoArgs {
     /// Where data, settings and results go
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
@@ -79,7 +81,11 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     write(&path("strategies.yaml"), STRATEGIES)?;
     write(&path("panda.toml"), SETTINGS)?;
     let rows = generate(&path("data"), args.seed, args.days)?;
-    eprintln!("generated {rows} ticks of {} instruments over {} days", SYMBOLS.len(), args.days);
+    eprintln!(
+        "generated {rows} ticks of {} instruments over {} days",
+        SYMBOLS.len(),
+        args.days
+    );
     let backtest = BacktestArgs {
         data: path("data"),
         instruments: path("instruments.csv"),
@@ -126,8 +132,12 @@ fn generate(dir: &Path, seed: u64, days: u32) -> anyhow::Result<u64> {
     const PER_SESSION: usize = 45_000;
     let monday = 20_458i64;
     let session = 6 * HOUR + 15 * MINUTE;
-    let mut generator =
-        Generator::new(seed, SYMBOLS.len() as u32, Timestamp(0), session / PER_SESSION as i64);
+    let mut generator = Generator::new(
+        seed,
+        SYMBOLS.len() as u32,
+        Timestamp(0),
+        session / PER_SESSION as i64,
+    );
     let mut rows = 0;
     // An earlier run of more days must not stay behind.
     if dir.exists() {
@@ -141,13 +151,20 @@ fn generate(dir: &Path, seed: u64, days: u32) -> anyhow::Result<u64> {
         for tick in generator.by_ref().take(PER_SESSION) {
             // Feeds stamp in whole milliseconds.
             let ts = tick.ts.nanos() / (SECOND / 1000) * (SECOND / 1000);
-            let _infallible =
-                writeln!(files[tick.instrument.index()], "{ts},{},{}", tick.price, tick.quantity);
+            let _infallible = writeln!(
+                files[tick.instrument.index()],
+                "{ts},{},{}",
+                tick.price,
+                tick.quantity
+            );
             rows += 1;
         }
         let name = model::Date::from_days(date as i32);
         for (symbol, text) in SYMBOLS.iter().zip(files) {
-            write(&dir.join(name.to_string()).join(format!("{symbol}.csv")), &text)?;
+            write(
+                &dir.join(name.to_string()).join(format!("{symbol}.csv")),
+                &text,
+            )?;
         }
     }
     Ok(rows)

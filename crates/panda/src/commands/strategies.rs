@@ -11,7 +11,9 @@ use crate::compose::{kind_registry, load_strategies};
 
 /// List the kinds of strategies with their parameters, or check definitions.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  panda strategies\n  panda strategies --check examples/nse/strategies.yaml --instruments examples/nse/instruments.csv")]
+#[command(
+    after_help = "Examples:\n  panda strategies\n  panda strategies --check examples/nse/strategies.yaml --instruments examples/nse/instruments.csv"
+)]
 pub struct StrategiesArgs {
     /// Definitions to check instead (YAML)
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "instruments")]

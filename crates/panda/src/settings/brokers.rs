@@ -88,7 +88,9 @@ pub struct BrokerTable {
 
 impl std::fmt::Debug for BrokerTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BrokerTable").field("namespace", &self.namespace).finish_non_exhaustive()
+        f.debug_struct("BrokerTable")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,15 +106,18 @@ impl BrokerTable {
     /// From the table of a namespace.
     pub fn parse(namespace: &str, table: toml::Table) -> anyhow::Result<Self> {
         let name = Namespace::new(namespace)?;
-        let (common, trader): (toml::Table, toml::Table) =
-            table.clone().into_iter().partition(|(key, _)| COMMON_KEYS.contains(&key.as_str()));
+        let (common, trader): (toml::Table, toml::Table) = table
+            .clone()
+            .into_iter()
+            .partition(|(key, _)| COMMON_KEYS.contains(&key.as_str()));
         let common: Common = super::typed(common)?;
         let base_currency = currency("base_currency", &common.base_currency)?;
         let mut starting_cash = BTreeMap::new();
         for (code, Number(text)) in &common.starting_cash {
             currency("starting_cash", code)?;
-            let amount: Amount =
-                text.parse().with_context(|| format!("`starting_cash.{code}` = `{text}`"))?;
+            let amount: Amount = text
+                .parse()
+                .with_context(|| format!("`starting_cash.{code}` = `{text}`"))?;
             if amount < Amount::ZERO {
                 bail!("`starting_cash.{code}` = {text}: must not be negative");
             }
@@ -128,7 +133,9 @@ impl BrokerTable {
                     .parse()
                     .with_context(|| format!("`charges.flat_rate` = `{text}`"))?;
                 let schedule = FlatRate::from_raw(rate.raw()).with_context(|| {
-                    format!("`charges.flat_rate` = {text}: a fraction from 0 to 1, 0.0003 is 0.03 %")
+                    format!(
+                        "`charges.flat_rate` = {text}: a fraction from 0 to 1, 0.0003 is 0.03 %"
+                    )
                 })?;
                 Arc::new(schedule)
             }
@@ -157,18 +164,54 @@ impl BrokerTable {
     /// Cash at the start, by currency index.
     pub fn cash(&self, instruments: &Instruments) -> Vec<Amount> {
         let of = |currency: &Currency| self.starting_cash.get(currency.code()).copied();
-        instruments.currencies().iter().map(|c| of(c).unwrap_or_default()).collect()
+        instruments
+            .currencies()
+            .iter()
+            .map(|c| of(c).unwrap_or_default())
+            .collect()
     }
 }
 
 /// What every broker's table may hold, for the reference: key, default, meaning.
 pub const COMMON_REFERENCE: [(&str, &str, &str); 8] = [
-    ("kind", "the table's name", "kind of trader; a second instance of one kind names it"),
-    ("base_currency", "\"INR\"", "currency of the totals, and of money limits without one"),
-    ("starting_cash", "{ INR = 1000000 }", "cash at the start, by currency; the default is 1,000,000 of the base currency"),
-    ("charges", "\"none\"", "`\"none\"`, or `{ flat_rate = 0.0003 }`: this share of every execution's notional"),
-    ("square_off_minutes_before_close", "absent", "close intraday positions so long before their session's close, and take no intraday entries from then on; absent: they stay open"),
-    ("auto_resume", "\"manual\"", "how an automatic halt ends: `manual`, or `next_day`"),
-    ("on_resume", "\"hold\"", "targets that could not be followed while halted: `hold` leaves the difference, `follow` sends it at the resume"),
-    ("send_within_ms", "5000", "how long after a decision its order may still be sent, in milliseconds"),
+    (
+        "kind",
+        "the table's name",
+        "kind of trader; a second instance of one kind names it",
+    ),
+    (
+        "base_currency",
+        "\"INR\"",
+        "currency of the totals, and of money limits without one",
+    ),
+    (
+        "starting_cash",
+        "{ INR = 1000000 }",
+        "cash at the start, by currency; the default is 1,000,000 of the base currency",
+    ),
+    (
+        "charges",
+        "\"none\"",
+        "`\"none\"`, or `{ flat_rate = 0.0003 }`: this share of every execution's notional",
+    ),
+    (
+        "square_off_minutes_before_close",
+        "absent",
+        "close intraday positions so long before their session's close, and take no intraday entries from then on; absent: they stay open",
+    ),
+    (
+        "auto_resume",
+        "\"manual\"",
+        "how an automatic halt ends: `manual`, or `next_day`",
+    ),
+    (
+        "on_resume",
+        "\"hold\"",
+        "targets that could not be followed while halted: `hold` leaves the difference, `follow` sends it at the resume",
+    ),
+    (
+        "send_within_ms",
+        "5000",
+        "how long after a decision its order may still be sent, in milliseconds",
+    ),
 ];

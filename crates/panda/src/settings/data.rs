@@ -48,14 +48,21 @@ impl DataSettings {
 
     /// The columns with unusual names.
     pub fn column_map(&self) -> anyhow::Result<ColumnMap> {
-        let pairs: Vec<String> = self.columns.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let pairs: Vec<String> = self
+            .columns
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
         ColumnMap::parse(&pairs.join(",")).context("`columns`")
     }
 
     /// The time zone.
     pub fn zone(&self) -> anyhow::Result<TimeZone> {
         TimeZone::get(&self.time_zone).with_context(|| {
-            format!("`time_zone` = `{}`: give an IANA name such as Asia/Kolkata", self.time_zone)
+            format!(
+                "`time_zone` = `{}`: give an IANA name such as Asia/Kolkata",
+                self.time_zone
+            )
         })
     }
 
@@ -72,7 +79,9 @@ impl DataSettings {
 
     /// The length of bars.
     pub fn bars(&self) -> anyhow::Result<Option<Timeframe>> {
-        let Some(text) = &self.timeframe else { return Ok(None) };
+        let Some(text) = &self.timeframe else {
+            return Ok(None);
+        };
         match Timeframe::parse(text) {
             Some(timeframe) => Ok(Some(timeframe)),
             None => bail!("`timeframe` = `{text}`: write a length such as 30s, 1m, 15m, 1h or 1d"),

@@ -40,7 +40,9 @@ pub struct PortfolioSettings {
 
 impl Default for PortfolioSettings {
     fn default() -> Self {
-        Self { snapshot_interval_seconds: 60 }
+        Self {
+            snapshot_interval_seconds: 60,
+        }
     }
 }
 
@@ -74,7 +76,9 @@ impl Settings {
 
     /// From a file, or the built-in defaults.
     pub fn load(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = path else { return Self::built_in() };
+        let Some(path) = path else {
+            return Self::built_in();
+        };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the settings file {}", path.display()))?;
         Self::parse(&text, &path.display().to_string())
@@ -94,25 +98,34 @@ impl Settings {
                 Ok((namespace, broker))
             })
             .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
-        let (risk, risk_by_broker) =
-            risk(root.risk).with_context(|| format!("{name}: [risk]"))?;
+        let (risk, risk_by_broker) = risk(root.risk).with_context(|| format!("{name}: [risk]"))?;
         if let Some(unknown) = risk_by_broker.keys().find(|b| !brokers.contains_key(*b)) {
             bail!(
                 "{name}: [risk.brokers.{unknown}]: no such broker; configured: {}",
                 brokers.keys().cloned().collect::<Vec<_>>().join(", ")
             );
         }
-        if let Some(unknown) = root.active_brokers.iter().find(|b| !brokers.contains_key(*b)) {
+        if let Some(unknown) = root
+            .active_brokers
+            .iter()
+            .find(|b| !brokers.contains_key(*b))
+        {
             bail!(
                 "{name}: active_brokers: `{unknown}` has no [trading_engine.{unknown}]; configured: {}",
                 brokers.keys().cloned().collect::<Vec<_>>().join(", ")
             );
         }
         for (exchange, session) in &root.sessions {
-            session.check().with_context(|| format!("{name}: [sessions.{exchange}]"))?;
+            session
+                .check()
+                .with_context(|| format!("{name}: [sessions.{exchange}]"))?;
         }
-        root.trading_day.check().with_context(|| format!("{name}: [trading_day]"))?;
-        root.data.check().with_context(|| format!("{name}: [data]"))?;
+        root.trading_day
+            .check()
+            .with_context(|| format!("{name}: [trading_day]"))?;
+        root.data
+            .check()
+            .with_context(|| format!("{name}: [data]"))?;
         if root.portfolio.snapshot_interval_seconds == 0 {
             bail!("{name}: [portfolio] snapshot_interval_seconds = 0: must be at least 1");
         }
@@ -136,7 +149,11 @@ impl Settings {
 
     /// The limits of a namespace: its own where given, else the common ones.
     pub fn limits(&self, namespace: &str) -> LimitSettings {
-        self.risk_by_broker.get(namespace).cloned().unwrap_or_default().or(&self.risk)
+        self.risk_by_broker
+            .get(namespace)
+            .cloned()
+            .unwrap_or_default()
+            .or(&self.risk)
     }
 
     /// The calendar that the settings describe.
@@ -145,7 +162,9 @@ impl Settings {
     }
 }
 
-fn risk(mut table: toml::Table) -> anyhow::Result<(LimitSettings, BTreeMap<String, LimitSettings>)> {
+fn risk(
+    mut table: toml::Table,
+) -> anyhow::Result<(LimitSettings, BTreeMap<String, LimitSettings>)> {
     let by_broker = match table.remove("brokers") {
         None => toml::Table::new(),
         Some(toml::Value::Table(brokers)) => brokers,
@@ -171,7 +190,9 @@ fn limits(table: toml::Table) -> anyhow::Result<LimitSettings> {
 
 /// A table as its type. Messages name the key, as tables know no lines.
 fn typed<T: serde::de::DeserializeOwned>(table: toml::Table) -> anyhow::Result<T> {
-    toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| {
-        anyhow::anyhow!("{}", e.to_string().trim_end().replace('\n', " "))
-    })
+    toml::Value::Table(table)
+        .try_into()
+        .map_err(|e: toml::de::Error| {
+            anyhow::anyhow!("{}", e.to_string().trim_end().replace('\n', " "))
+        })
 }

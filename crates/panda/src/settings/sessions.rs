@@ -47,7 +47,10 @@ pub struct TradingDaySettings {
 /// 06:00 IST: when Indian brokers' sessions end.
 impl Default for TradingDaySettings {
     fn default() -> Self {
-        Self { time_zone: default_zone(), start: "06:00".to_owned() }
+        Self {
+            time_zone: default_zone(),
+            start: "06:00".to_owned(),
+        }
     }
 }
 
@@ -56,7 +59,9 @@ fn default_zone() -> String {
 }
 
 fn weekdays() -> Vec<String> {
-    ["mon", "tue", "wed", "thu", "fri"].map(str::to_owned).to_vec()
+    ["mon", "tue", "wed", "thu", "fri"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn zone(name: &str) -> anyhow::Result<TimeZone> {
@@ -94,7 +99,11 @@ impl SessionSettings {
         let zone = zone(&self.time_zone)?;
         let (open, close) = (time("open", &self.open)?, time("close", &self.close)?);
         if open >= close {
-            bail!("`open` = {} is not before `close` = {}", self.open, self.close);
+            bail!(
+                "`open` = {} is not before `close` = {}",
+                self.open,
+                self.close
+            );
         }
         let mut trades = [false; 7];
         for day in &self.days {
@@ -157,9 +166,14 @@ impl SessionTable {
         let mut exchanges = BTreeMap::new();
         let mut windows = vec![Vec::new()];
         for (exchange, session) in sessions {
-            exchanges.insert(exchange.clone(), SessionGroup(u16::try_from(windows.len())?));
+            exchanges.insert(
+                exchange.clone(),
+                SessionGroup(u16::try_from(windows.len())?),
+            );
             windows.push(
-                session.windows(YEARS).with_context(|| format!("[sessions.{exchange}]"))?,
+                session
+                    .windows(YEARS)
+                    .with_context(|| format!("[sessions.{exchange}]"))?,
             );
         }
         Ok(Self {
@@ -177,8 +191,13 @@ impl SessionTable {
     }
 
     fn day_start(&self, date: civil::Date) -> Option<Timestamp> {
-        let zoned = date.to_datetime(self.start).to_zoned(self.zone.clone()).ok()?;
-        i64::try_from(zoned.timestamp().as_nanosecond()).ok().map(Timestamp)
+        let zoned = date
+            .to_datetime(self.start)
+            .to_zoned(self.zone.clone())
+            .ok()?;
+        i64::try_from(zoned.timestamp().as_nanosecond())
+            .ok()
+            .map(Timestamp)
     }
 
     fn trading_day_of(&self, at: Timestamp) -> Option<TradingDay> {
@@ -200,24 +219,38 @@ impl Sessions for SessionTable {
         self.windows.len()
     }
     fn group(&self, instrument: &Instrument) -> SessionGroup {
-        self.exchanges.get(&instrument.exchange).copied().unwrap_or(SessionGroup(0))
+        self.exchanges
+            .get(&instrument.exchange)
+            .copied()
+            .unwrap_or(SessionGroup(0))
     }
     fn status(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
         if group == SessionGroup(0) {
-            let always = SessionWindow { open: Timestamp(0), close: Timestamp::MAX };
+            let always = SessionWindow {
+                open: Timestamp(0),
+                close: Timestamp::MAX,
+            };
             return SessionStatus::Open(always);
         }
-        let windows = self.windows.get(group.index()).map_or(&[][..], Vec::as_slice);
+        let windows = self
+            .windows
+            .get(group.index())
+            .map_or(&[][..], Vec::as_slice);
         let next = windows.partition_point(|w| w.close <= at);
         match windows.get(next) {
             Some(window) if window.open <= at => SessionStatus::Open(*window),
-            Some(window) => SessionStatus::Closed { next_open: window.open },
-            None => SessionStatus::Closed { next_open: Timestamp::MAX },
+            Some(window) => SessionStatus::Closed {
+                next_open: window.open,
+            },
+            None => SessionStatus::Closed {
+                next_open: Timestamp::MAX,
+            },
         }
     }
     fn trading_day(&self, at: Timestamp) -> TradingDay {
         // Outside the years that a calendar knows, a day of UTC.
-        self.trading_day_of(at).unwrap_or_else(|| model::session::AlwaysOpen.trading_day(at))
+        self.trading_day_of(at)
+            .unwrap_or_else(|| model::session::AlwaysOpen.trading_day(at))
     }
 }
 
@@ -244,14 +277,25 @@ mod tests {
             open: at("2021-04-15T09:15:00+05:30"),
             close: at("2021-04-15T15:30:00+05:30"),
         };
-        assert_eq!(status("2021-04-15T09:15:00+05:30"), SessionStatus::Open(open));
-        assert_eq!(status("2021-04-15T15:29:59.9+05:30"), SessionStatus::Open(open));
+        assert_eq!(
+            status("2021-04-15T09:15:00+05:30"),
+            SessionStatus::Open(open)
+        );
+        assert_eq!(
+            status("2021-04-15T15:29:59.9+05:30"),
+            SessionStatus::Open(open)
+        );
         let next = at("2021-04-16T09:15:00+05:30");
-        assert_eq!(status("2021-04-15T15:30:00+05:30"), SessionStatus::Closed { next_open: next });
+        assert_eq!(
+            status("2021-04-15T15:30:00+05:30"),
+            SessionStatus::Closed { next_open: next }
+        );
         // The holiday and the weekend are skipped.
         assert_eq!(
             status("2021-04-13T16:00:00+05:30"),
-            SessionStatus::Closed { next_open: open.open }
+            SessionStatus::Closed {
+                next_open: open.open
+            }
         );
         assert!(matches!(
             table.status(table.group(&other), at("2021-04-18T03:00:00Z")),

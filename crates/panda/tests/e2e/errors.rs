@@ -61,7 +61,7 @@ fn missing_empty_and_corrupt_data_is_refused() {
         ("TCS.csv", Vec::new(), &["empty"]),
         ("TCS.csv", b"timestamp,ltp,volume\n".to_vec(), &["no rows"]),
         ("TCS.csv", b"\n\n\n".to_vec(), &["empty"]),
-        ("TCS.csv", noise.clone(), &["binary"]),
+        ("TCS.csv", noise, &["binary"]),
         (
             "TCS.csv",
             b"2021-04-15 09:15:04,801.6,65806\n".to_vec(),

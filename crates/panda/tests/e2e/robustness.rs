@@ -184,7 +184,7 @@ fn an_overflow_is_a_rejection_and_never_a_wrap() {
     world.write("data/BIG.csv", data);
     world.write(
         "panda.toml",
-        "[trading_engine.paper]\nbase_currency = \"USD\"\n",
+        "[sessions.X]\nopen = \"09:15\"\nclose = \"15:30\"\n[trading_engine.paper]\nbase_currency = \"USD\"\n",
     );
     let mut args = crate::harness::base("data", "out");
     args.extend(["--config", "panda.toml"]);
@@ -192,13 +192,18 @@ fn an_overflow_is_a_rejection_and_never_a_wrap() {
     let summary = check_result(&world, "out");
     assert_eq!(rejected(&summary), ["overflow"]);
     assert_eq!(sum(&summary, "rejected"), 39, "all of them");
-    // Without the multiplier it fits, and is exact to the last unit.
+    // Without the multiplier it fits, reversals too, and is exact to the last unit.
+    let strategies = world.read("strategies.yaml");
+    world.write(
+        "strategies.yaml",
+        strategies.replace("10000000000", "500000000"),
+    );
     let instruments = world.read("instruments.csv");
     world.write("instruments.csv", instruments.replace("1000000", "1"));
     world.ok(&args);
     let summary = check_result(&world, "out");
     assert_eq!(rejected(&summary), Vec::<&str>::new());
-    assert_eq!(text(&summary, "traded_quantity"), "750000000000");
+    assert_eq!(text(&summary, "traded_quantity"), "37500000000");
     assert!(Decimal::parse(&text(&summary, "cash_flow")).0.abs() > 0);
 }
 

@@ -59,7 +59,11 @@ fn memory_above_the_data_stays_bounded() {
         .args(["bench", "pipeline", "--passes", "1", "--json"])
         .output()
         .expect("the binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     let number = |key: &str| json[key].as_u64().expect("a number");
     let above = number("peak_rss_bytes") - number("data_bytes");

@@ -10,9 +10,7 @@ use model::event::{Event, EventBody};
 use model::money::Multiplier;
 use model::order::{Order, OrderChange, OrderIntent, OrderRole, OrderStatus};
 use model::signal::{Bracket, OrderType, Side, Signal};
-use model::{
-    Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx,
-};
+use model::{Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +100,9 @@ impl Book {
     }
     /// Signed open quantity of everything that is not protective.
     pub fn pending(&self) -> Quantity {
-        self.in_flight.checked_add(self.resting).unwrap_or(Quantity::MAX)
+        self.in_flight
+            .checked_add(self.resting)
+            .unwrap_or(Quantity::MAX)
     }
     /// The latest target.
     pub const fn last_target(&self) -> Option<&Signal> {
@@ -117,7 +117,8 @@ impl Book {
         self.closing.is_some()
     }
     pub(crate) fn closing(&self) -> Option<(CorrelationId, model::reason::Reason, (u32, u32))> {
-        self.closing.map(|c| (c.correlation, c.reason, (c.ordinal, c.orders)))
+        self.closing
+            .map(|c| (c.correlation, c.reason, (c.ordinal, c.orders)))
     }
     /// The brackets.
     pub fn pairs(&self) -> &[Pair] {
@@ -167,7 +168,10 @@ impl Engine {
     }
     /// An order, working or closed.
     pub fn order(&self, id: OrderId) -> Option<&Order> {
-        self.orders.get(&id).or_else(|| self.closed.get(&id)).map(|w| &w.order)
+        self.orders
+            .get(&id)
+            .or_else(|| self.closed.get(&id))
+            .map(|w| &w.order)
     }
     /// The working orders, in no particular order.
     pub fn working_ids(&self) -> Vec<OrderId> {
@@ -194,7 +198,10 @@ impl Engine {
     }
     /// Orders of a strategy working.
     pub fn open_orders_of(&self, strategy: StrategyIdx) -> u32 {
-        self.open_by_strategy.get(strategy.index()).copied().unwrap_or(0)
+        self.open_by_strategy
+            .get(strategy.index())
+            .copied()
+            .unwrap_or(0)
     }
     /// Value of working entries in a currency.
     pub fn reserved(&self, currency: CurrencyIdx) -> Amount {
@@ -237,20 +244,32 @@ impl Engine {
                 self.book_mut(key_of(signal)).deferred = Some(*signal);
             }
             EventBody::SignalValidated(v) => {
-                self.settle(PositionKey {
-                    strategy: v.strategy,
-                    instrument: v.instrument,
-                    product: v.product,
-                }, v.signal);
+                self.settle(
+                    PositionKey {
+                        strategy: v.strategy,
+                        instrument: v.instrument,
+                        product: v.product,
+                    },
+                    v.signal,
+                );
             }
             EventBody::SignalRejected(r) => {
-                self.settle(PositionKey {
-                    strategy: r.strategy,
-                    instrument: r.instrument,
-                    product: r.product,
-                }, r.signal);
+                self.settle(
+                    PositionKey {
+                        strategy: r.strategy,
+                        instrument: r.instrument,
+                        product: r.product,
+                    },
+                    r.signal,
+                );
             }
-            EventBody::SquareOff { strategy, instrument, product, begins, reason } => {
+            EventBody::SquareOff {
+                strategy,
+                instrument,
+                product,
+                begins,
+                reason,
+            } => {
                 let key = PositionKey {
                     strategy: *strategy,
                     instrument: *instrument,
@@ -259,8 +278,12 @@ impl Engine {
                 let ordinal = self.scheduled;
                 let (correlation, reason) = (event.correlation, *reason);
                 let book = self.book_mut(key);
-                book.closing =
-                    begins.then_some(Closing { correlation, reason, ordinal, orders: 0 });
+                book.closing = begins.then_some(Closing {
+                    correlation,
+                    reason,
+                    ordinal,
+                    orders: 0,
+                });
                 if *begins {
                     book.deferred = None;
                     self.scheduled = self.scheduled.wrapping_add(1);
@@ -351,12 +374,16 @@ impl Engine {
 
     /// Brings the sums in line with an order whose open quantity was `before`.
     fn account(&mut self, id: OrderId, before: Quantity) {
-        let Some(working) = self.orders.get_mut(&id) else { return };
+        let Some(working) = self.orders.get_mut(&id) else {
+            return;
+        };
         let intent = working.order.intent();
         let open = working.order.open_quantity();
         if !intent.role.is_protective() {
             let book = &mut self.books[working.book as usize];
-            let change = intent.side.signed(Quantity::from_raw(open.raw() - before.raw()));
+            let change = intent
+                .side
+                .signed(Quantity::from_raw(open.raw() - before.raw()));
             let sum = if intent.order_type == OrderType::Market {
                 &mut book.in_flight
             } else {
@@ -449,7 +476,13 @@ impl Engine {
 
     /// Tells the pairs of a book of an execution: what it opened of its own pair, or closed of
     /// others'. `filled` is the order's whole executed quantity.
-    fn note_fill(&mut self, book: usize, intent: &OrderIntent, filled: Quantity, quantity: Quantity) {
+    fn note_fill(
+        &mut self,
+        book: usize,
+        intent: &OrderIntent,
+        filled: Quantity,
+        quantity: Quantity,
+    ) {
         let pairs = &mut self.books[book].pairs;
         let add = |a: Quantity, b: Quantity| a.checked_add(b).unwrap_or(Quantity::MAX);
         if intent.role.is_protective() {
@@ -463,7 +496,11 @@ impl Engine {
         let opened = (filled.raw() - closes).clamp(0, quantity.raw());
         // What closes, closes what was opened last.
         let mut left = quantity.raw() - opened;
-        for pair in pairs.iter_mut().rev().filter(|p| p.side == intent.side.opposite()) {
+        for pair in pairs
+            .iter_mut()
+            .rev()
+            .filter(|p| p.side == intent.side.opposite())
+        {
             let part = left.min(pair.entered.raw().saturating_sub(pair.exited.raw()).max(0));
             pair.exited = add(pair.exited, Quantity::from_raw(part));
             left -= part;

@@ -34,8 +34,8 @@ impl Engine {
     /// gone.
     pub fn plan(&self, signal: &Signal, position: Quantity) -> Result<Plan, NumberError> {
         let book = self.book(&key_of(signal));
-        let (in_flight, resting, resting_orders) =
-            book.map_or((Quantity::ZERO, Quantity::ZERO, 0), |b| {
+        let (in_flight, resting, resting_orders) = book
+            .map_or((Quantity::ZERO, Quantity::ZERO, 0), |b| {
                 (b.in_flight, b.resting, b.resting_orders)
             });
         let base = position.checked_add(in_flight)?;
@@ -90,12 +90,16 @@ impl Engine {
         if book.resting_orders == 0 {
             return Quantity::ZERO;
         }
-        let resting = book.working.iter().filter_map(|id| self.orders.get(id)).filter(|w| {
-            let intent = w.order.intent();
-            !intent.role.is_protective()
-                && intent.order_type != OrderType::Market
-                && intent.side.sign() != position.signum()
-        });
+        let resting = book
+            .working
+            .iter()
+            .filter_map(|id| self.orders.get(id))
+            .filter(|w| {
+                let intent = w.order.intent();
+                !intent.role.is_protective()
+                    && intent.order_type != OrderType::Market
+                    && intent.side.sign() != position.signum()
+            });
         let sum = resting.fold(0i64, |sum, working| {
             let intent = working.order.intent();
             let closes = intent.quantity.raw() - intent.increase.raw();
@@ -125,7 +129,9 @@ impl Engine {
         signal: &Signal,
         wanted: impl Fn(&Order) -> bool + 'a,
     ) -> impl Iterator<Item = OrderId> + 'a {
-        let working = self.book(&key_of(signal)).map_or(&[][..], |b| b.working.as_slice());
+        let working = self
+            .book(&key_of(signal))
+            .map_or(&[][..], |b| b.working.as_slice());
         let is_wanted = move |id: &OrderId| self.orders.get(id).is_some_and(|w| wanted(&w.order));
         working.iter().copied().filter(is_wanted)
     }
@@ -145,6 +151,8 @@ impl Engine {
 
     /// Whether orders of a signal's position are still to be cancelled.
     pub fn is_cancelling(&self, signal: &Signal) -> bool {
-        self.working_where(signal, Order::cancel_requested).next().is_some()
+        self.working_where(signal, Order::cancel_requested)
+            .next()
+            .is_some()
     }
 }

@@ -36,7 +36,11 @@ pub struct Counters {
 impl Counters {
     /// Orders within the clock second that holds `now`.
     pub fn in_second(&self, now: Timestamp) -> u32 {
-        if self.second.0 == now.nanos().div_euclid(SECOND) { self.second.1 } else { 0 }
+        if self.second.0 == now.nanos().div_euclid(SECOND) {
+            self.second.1
+        } else {
+            0
+        }
     }
     /// Orders of the trading day.
     pub const fn orders_today(&self) -> u32 {
@@ -71,7 +75,12 @@ struct StrategyRecord {
 
 impl Default for StrategyRecord {
     fn default() -> Self {
-        Self { counters: Counters::default(), enabled: true, mark: None, latest: None }
+        Self {
+            counters: Counters::default(),
+            enabled: true,
+            mark: None,
+            latest: None,
+        }
     }
 }
 
@@ -84,8 +93,8 @@ pub struct Risk {
     #[serde(skip)]
     strategy_limits: Vec<Option<Limits>>,
     state: TradingState,
-    /// A rule set the state, not an operator.
-    automatic: bool,
+    /// The rule that set the state; `None` where an operator did.
+    automatic: Option<Reason>,
     counters: Counters,
     strategies: Vec<StrategyRecord>,
 }
@@ -98,7 +107,7 @@ impl Risk {
             limits,
             strategy_limits,
             state: TradingState::Active,
-            automatic: false,
+            automatic: None,
             counters: Counters::default(),
             strategies,
         }
@@ -109,8 +118,8 @@ impl Risk {
     pub const fn state(&self) -> TradingState {
         self.state
     }
-    /// Whether a rule set the state, not an operator.
-    pub const fn is_automatic(&self) -> bool {
+    /// Why the state was set by itself; `None` where an operator set it.
+    pub const fn automatic(&self) -> Option<Reason> {
         self.automatic
     }
     /// The namespace's limits.
@@ -119,7 +128,9 @@ impl Risk {
     }
     /// A strategy's own limits.
     pub fn own_limits(&self, strategy: StrategyIdx) -> Option<&Limits> {
-        self.strategy_limits.get(strategy.index()).and_then(Option::as_ref)
+        self.strategy_limits
+            .get(strategy.index())
+            .and_then(Option::as_ref)
     }
     /// What has been counted for the namespace.
     pub const fn counters(&self) -> &Counters {
@@ -127,21 +138,30 @@ impl Risk {
     }
     /// What has been counted for a strategy.
     pub fn strategy_counters(&self, strategy: StrategyIdx) -> Counters {
-        self.strategies.get(strategy.index()).map(|s| s.counters).unwrap_or_default()
+        self.strategies
+            .get(strategy.index())
+            .map(|s| s.counters)
+            .unwrap_or_default()
     }
     /// Whether a strategy may trade here.
     pub fn is_enabled(&self, strategy: StrategyIdx) -> bool {
-        self.strategies.get(strategy.index()).is_some_and(|s| s.enabled)
+        self.strategies
+            .get(strategy.index())
+            .is_some_and(|s| s.enabled)
     }
     /// Whether a signal has been taken already: after a crash the runner repeats what it sent.
     pub fn is_repeat(&self, strategy: StrategyIdx, mark: (InputId, u32)) -> bool {
-        self.strategies.get(strategy.index()).is_some_and(|s| s.mark.is_some_and(|m| mark <= m))
+        self.strategies
+            .get(strategy.index())
+            .is_some_and(|s| s.mark.is_some_and(|m| mark <= m))
     }
     pub(crate) fn latest(
         &self,
         strategy: StrategyIdx,
     ) -> Option<&(Timestamp, model::signal::Decision)> {
-        self.strategies.get(strategy.index()).and_then(|s| s.latest.as_ref())
+        self.strategies
+            .get(strategy.index())
+            .and_then(|s| s.latest.as_ref())
     }
 
     /// A trading day has begun.
@@ -176,11 +196,18 @@ impl Risk {
                     record.latest = Some((event.ts, validated.decision));
                 }
             }
-            EventBody::StateChanged { to, automatic, .. } => {
+            EventBody::StateChanged {
+                to,
+                automatic,
+                reason,
+                ..
+            } => {
                 self.state = *to;
-                self.automatic = *automatic;
+                self.automatic = automatic.then_some(*reason);
             }
-            EventBody::StrategySwitched { strategy, enabled, .. } => {
+            EventBody::StrategySwitched {
+                strategy, enabled, ..
+            } => {
                 if let Some(record) = self.strategies.get_mut(strategy.index()) {
                     record.enabled = *enabled;
                 }
@@ -218,11 +245,7 @@ impl Risk {
     }
 
     /// Why a strategy's own loss limits now disable it, if they do.
-    pub fn disable_due(
-        &self,
-        strategy: StrategyIdx,
-        portfolio: &Portfolio,
-    ) -> Option<Reason> {
+    pub fn disable_due(&self, strategy: StrategyIdx, portfolio: &Portfolio) -> Option<Reason> {
         let limits = self.own_limits(strategy).filter(|l| l.watches_losses)?;
         if !self.is_enabled(strategy) {
             return None;

@@ -52,39 +52,213 @@ const fn rule(
     unit: &'static str,
     text: &'static str,
 ) -> Rule {
-    Rule { reason, applies, key, unit, text }
+    Rule {
+        reason,
+        applies,
+        key,
+        unit,
+        text,
+    }
 }
 
 /// Every rule, in the order in which they are asked: the first that refuses gives the reason.
 pub const RULES: &[Rule] = &[
-    rule(Reason::StrategyDisabled, Applies::All, "", "", "the strategy is enabled on this broker"),
-    rule(Reason::UnsupportedAssetClass, Applies::All, "", "", "the broker trades the instrument's asset class"),
-    rule(Reason::InvalidSignal, Applies::All, "", "", "prices and quantities lie in the accepted window and fit the order type"),
-    rule(Reason::DuplicateSignal, Applies::All, "duplicate_window_ms", "ms", "the strategy's signal before it asked for something else, or longer ago"),
-    rule(Reason::SessionClosed, Applies::All, "session_open", "true or false (default true)", "the instrument's session is open"),
-    rule(Reason::TickSize, Applies::All, "tick_and_lot", "true or false (default true)", "limit, trigger and bracket prices are multiples of the tick size"),
-    rule(Reason::LotSize, Applies::All, "tick_and_lot", "true or false (default true)", "the quantity is a multiple of the lot size; closing an odd position is not held to it"),
-    rule(Reason::PriceBand, Applies::All, "price_band", "fraction of the last price", "limit and trigger prices are this near to the last trade"),
-    rule(Reason::Halted, Applies::Entry, "", "", "the broker is not halted"),
-    rule(Reason::ReduceOnly, Applies::Entry, "", "", "the broker is not in reduce-only"),
-    rule(Reason::SquareOff, Applies::Entry, "", "", "the position is not being squared off, and an intraday one is before its square-off time"),
-    rule(Reason::InstrumentDenied, Applies::Entry, "allow, deny", "lists of instruments", "the instrument is on the allow list, where there is one, and not on the deny list"),
-    rule(Reason::StaleSignal, Applies::Entry, "stale_signal_ms", "ms", "the signal is no older"),
-    rule(Reason::StaleMarketData, Applies::Entry, "stale_market_data_ms", "ms", "the instrument has a last price, and it is no older"),
-    rule(Reason::ShortSelling, Applies::Entry, "short_selling", "allowed or forbidden (default allowed)", "the namespace's net position is not short in delivery, nor at all where shorts are forbidden"),
-    rule(Reason::OrderQuantity, Applies::Entry, "order_quantity", "units", "the order's quantity"),
-    rule(Reason::OrderNotional, Applies::Entry, "order_notional", "money", "the order's price × quantity × multiplier"),
-    rule(Reason::PositionQuantity, Applies::Entry, "position_quantity", "units", "the instrument's position with all working orders and this one"),
-    rule(Reason::GrossExposure, Applies::Entry, "gross_exposure", "money", "the positions' values, working entries and this order"),
-    rule(Reason::OpenOrders, Applies::Entry, "open_orders", "orders", "orders working at once"),
-    rule(Reason::OrdersPerSecond, Applies::Entry, "orders_per_second", "orders", "orders within one second of the clock"),
-    rule(Reason::OrdersPerDay, Applies::Entry, "orders_per_day", "orders", "orders within the trading day"),
-    rule(Reason::TradesPerDay, Applies::Entry, "trades_per_day", "orders", "entry orders of each strategy within the trading day"),
-    rule(Reason::InsufficientCash, Applies::Entry, "available_cash, margin_fraction", "true or false (default false); fraction (default 1)", "equity less the margin of all positions and working entries covers this order's margin"),
-    rule(Reason::DailyLoss, Applies::Entry, "daily_loss", "money", "the loss since the trading day's start; at the limit the broker halts by itself (a strategy's own limit disables the strategy)"),
-    rule(Reason::Drawdown, Applies::Entry, "drawdown", "money", "the fall from the equity's peak; at the limit the broker halts by itself (a strategy's own limit disables the strategy)"),
-    rule(Reason::CurrencyLimitMissing, Applies::Entry, "", "", "every money limit that is set has one for the instrument's currency"),
-    rule(Reason::Overflow, Applies::All, "", "", "every exact amount fits its type"),
+    rule(
+        Reason::StrategyDisabled,
+        Applies::All,
+        "",
+        "",
+        "the strategy is enabled on this broker",
+    ),
+    rule(
+        Reason::UnsupportedAssetClass,
+        Applies::All,
+        "",
+        "",
+        "the broker trades the instrument's asset class",
+    ),
+    rule(
+        Reason::InvalidSignal,
+        Applies::All,
+        "",
+        "",
+        "prices and quantities lie in the accepted window and fit the order type",
+    ),
+    rule(
+        Reason::DuplicateSignal,
+        Applies::All,
+        "duplicate_window_ms",
+        "ms",
+        "the strategy's signal before it asked for something else, or longer ago",
+    ),
+    rule(
+        Reason::SessionClosed,
+        Applies::All,
+        "session_open",
+        "true or false (default true)",
+        "the instrument's session is open",
+    ),
+    rule(
+        Reason::TickSize,
+        Applies::All,
+        "tick_and_lot",
+        "true or false (default true)",
+        "limit, trigger and bracket prices are multiples of the tick size",
+    ),
+    rule(
+        Reason::LotSize,
+        Applies::All,
+        "tick_and_lot",
+        "true or false (default true)",
+        "the quantity is a multiple of the lot size; closing an odd position is not held to it",
+    ),
+    rule(
+        Reason::PriceBand,
+        Applies::All,
+        "price_band",
+        "fraction of the last price",
+        "limit and trigger prices are this near to the last trade",
+    ),
+    rule(
+        Reason::Halted,
+        Applies::Entry,
+        "",
+        "",
+        "the broker is not halted",
+    ),
+    rule(
+        Reason::ReduceOnly,
+        Applies::Entry,
+        "",
+        "",
+        "the broker is not in reduce-only",
+    ),
+    rule(
+        Reason::SquareOff,
+        Applies::Entry,
+        "",
+        "",
+        "the position is not being squared off, and an intraday one is before its square-off time",
+    ),
+    rule(
+        Reason::InstrumentDenied,
+        Applies::Entry,
+        "allow, deny",
+        "lists of instruments",
+        "the instrument is on the allow list, where there is one, and not on the deny list",
+    ),
+    rule(
+        Reason::StaleSignal,
+        Applies::Entry,
+        "stale_signal_ms",
+        "ms",
+        "the signal is no older",
+    ),
+    rule(
+        Reason::StaleMarketData,
+        Applies::Entry,
+        "stale_market_data_ms",
+        "ms",
+        "the instrument has a last price, and it is no older",
+    ),
+    rule(
+        Reason::ShortSelling,
+        Applies::Entry,
+        "short_selling",
+        "allowed or forbidden (default allowed)",
+        "the namespace's net position is not short in delivery, nor at all where shorts are forbidden",
+    ),
+    rule(
+        Reason::OrderQuantity,
+        Applies::Entry,
+        "order_quantity",
+        "units",
+        "the order's quantity",
+    ),
+    rule(
+        Reason::OrderNotional,
+        Applies::Entry,
+        "order_notional",
+        "money",
+        "the order's price × quantity × multiplier",
+    ),
+    rule(
+        Reason::PositionQuantity,
+        Applies::Entry,
+        "position_quantity",
+        "units",
+        "the instrument's position with all working orders and this one",
+    ),
+    rule(
+        Reason::GrossExposure,
+        Applies::Entry,
+        "gross_exposure",
+        "money",
+        "the positions' values, working entries and this order",
+    ),
+    rule(
+        Reason::OpenOrders,
+        Applies::Entry,
+        "open_orders",
+        "orders",
+        "orders working at once",
+    ),
+    rule(
+        Reason::OrdersPerSecond,
+        Applies::Entry,
+        "orders_per_second",
+        "orders",
+        "orders within one second of the clock",
+    ),
+    rule(
+        Reason::OrdersPerDay,
+        Applies::Entry,
+        "orders_per_day",
+        "orders",
+        "orders within the trading day",
+    ),
+    rule(
+        Reason::TradesPerDay,
+        Applies::Entry,
+        "trades_per_day",
+        "orders",
+        "entry orders of each strategy within the trading day",
+    ),
+    rule(
+        Reason::InsufficientCash,
+        Applies::Entry,
+        "available_cash, margin_fraction",
+        "true or false (default false); fraction (default 1)",
+        "equity less the margin of all positions and working entries covers this order's margin",
+    ),
+    rule(
+        Reason::DailyLoss,
+        Applies::Entry,
+        "daily_loss",
+        "money",
+        "the loss since the trading day's start; at the limit the broker halts by itself (a strategy's own limit disables the strategy)",
+    ),
+    rule(
+        Reason::Drawdown,
+        Applies::Entry,
+        "drawdown",
+        "money",
+        "the fall from the equity's peak; at the limit the broker halts by itself (a strategy's own limit disables the strategy)",
+    ),
+    rule(
+        Reason::CurrencyLimitMissing,
+        Applies::Entry,
+        "",
+        "",
+        "every money limit that is set has one for the instrument's currency",
+    ),
+    rule(
+        Reason::Overflow,
+        Applies::All,
+        "",
+        "",
+        "every exact amount fits its type",
+    ),
 ];
 
 /// What a signal would do, with everything that the rules look at.
@@ -171,7 +345,13 @@ impl Risk {
         let entry = self.states(proposal).and_then(|()| {
             let counters = &self.counters;
             let strategy = self.strategy_counters(proposal.signal.strategy);
-            entry_rules(&self.limits, proposal, &proposal.namespace, counters, &strategy)?;
+            entry_rules(
+                &self.limits,
+                proposal,
+                &proposal.namespace,
+                counters,
+                &strategy,
+            )?;
             own.map_or(Ok(()), |own| {
                 entry_rules(own, proposal, &proposal.strategy, &strategy, &strategy)
             })
@@ -224,16 +404,29 @@ fn all_rules(limits: &Limits, p: &Proposal<'_>, risk: &Risk) -> Verdict {
     if let Some(window) = limits.duplicate_window
         && let Some((ts, latest)) = risk.latest(p.signal.strategy)
     {
-        require(latest != d || p.now.since(*ts) >= window, Reason::DuplicateSignal)?;
+        require(
+            latest != d || p.now.since(*ts) >= window,
+            Reason::DuplicateSignal,
+        )?;
     }
     if limits.session_open {
-        require(matches!(p.session, SessionStatus::Open(_)), Reason::SessionClosed)?;
+        require(
+            matches!(p.session, SessionStatus::Open(_)),
+            Reason::SessionClosed,
+        )?;
     }
     if limits.tick_and_lot {
         let tick = p.instrument.tick_size;
-        let prices =
-            [d.limit_price, d.trigger_price, d.bracket.stop_loss, d.bracket.take_profit];
-        let conform = prices.iter().flatten().all(|price| price.is_multiple_of(tick));
+        let prices = [
+            d.limit_price,
+            d.trigger_price,
+            d.bracket.stop_loss,
+            d.bracket.take_profit,
+        ];
+        let conform = prices
+            .iter()
+            .flatten()
+            .all(|price| price.is_multiple_of(tick));
         require(conform, Reason::TickSize)?;
         let conform = p.closes_all || p.quantity.is_multiple_of(p.instrument.lot_size);
         require(conform, Reason::LotSize)?;
@@ -259,7 +452,11 @@ fn entry_rules(
     strategy: &Counters,
 ) -> Verdict {
     let index = p.signal.decision.instrument.index();
-    let allowed = limits.allow.get(index).copied().unwrap_or(limits.allow.is_empty());
+    let allowed = limits
+        .allow
+        .get(index)
+        .copied()
+        .unwrap_or(limits.allow.is_empty());
     let denied = limits.deny.get(index).copied().unwrap_or(false);
     require(allowed && !denied, Reason::InstrumentDenied)?;
     if let Some(age) = limits.stale_signal {
@@ -274,7 +471,10 @@ fn entry_rules(
     let net_after = p.net_of_product.checked_add(signed).map_err(overflow)?;
     let may_be_short = limits.short_selling == ShortSelling::Allowed
         && p.signal.decision.product != Product::Delivery;
-    require(may_be_short || p.side == Side::Buy || net_after >= Quantity::ZERO, Reason::ShortSelling)?;
+    require(
+        may_be_short || p.side == Side::Buy || net_after >= Quantity::ZERO,
+        Reason::ShortSelling,
+    )?;
     if let Some(limit) = limits.order_quantity {
         require(p.quantity <= limit, Reason::OrderQuantity)?;
     }
@@ -282,15 +482,28 @@ fn entry_rules(
     let price = d.limit_price.or(d.trigger_price).unwrap_or(p.last.0);
     let multiplier: Multiplier = p.instrument.multiplier;
     let notional = Amount::notional(price, p.quantity, multiplier).map_err(overflow)?;
-    money(&limits.order_notional, p.currency, notional, Reason::OrderNotional)?;
+    money(
+        &limits.order_notional,
+        p.currency,
+        notional,
+        Reason::OrderNotional,
+    )?;
     if let Some(limit) = limits.position_quantity {
         let after = totals.position.checked_add(signed).map_err(overflow)?;
         require(after.abs() <= limit, Reason::PositionQuantity)?;
     }
     let increase = Amount::notional(price, p.increase, multiplier).map_err(overflow)?;
-    let committed = totals.gross_exposure.checked_add(totals.working).map_err(overflow)?;
+    let committed = totals
+        .gross_exposure
+        .checked_add(totals.working)
+        .map_err(overflow)?;
     let exposure = committed.checked_add(increase).map_err(overflow)?;
-    money(&limits.gross_exposure, p.currency, exposure, Reason::GrossExposure)?;
+    money(
+        &limits.gross_exposure,
+        p.currency,
+        exposure,
+        Reason::GrossExposure,
+    )?;
     if let Some(limit) = limits.open_orders {
         require(totals.open_orders < limit, Reason::OpenOrders)?;
     }

@@ -162,10 +162,25 @@ impl LimitSettings {
             ($($field:ident),*) => { $(if self.$field.is_none() { self.$field.clone_from(&other.$field); })* };
         }
         fill!(
-            order_quantity, order_notional, position_quantity, gross_exposure, open_orders,
-            orders_per_second, orders_per_day, trades_per_day, price_band, daily_loss, drawdown,
-            stale_market_data_ms, stale_signal_ms, session_open, tick_and_lot, short_selling,
-            duplicate_window_ms, available_cash, margin_fraction
+            order_quantity,
+            order_notional,
+            position_quantity,
+            gross_exposure,
+            open_orders,
+            orders_per_second,
+            orders_per_day,
+            trades_per_day,
+            price_band,
+            daily_loss,
+            drawdown,
+            stale_market_data_ms,
+            stale_signal_ms,
+            session_open,
+            tick_and_lot,
+            short_selling,
+            duplicate_window_ms,
+            available_cash,
+            margin_fraction
         );
         if self.allow.is_empty() {
             self.allow.clone_from(&other.allow);
@@ -179,7 +194,14 @@ impl LimitSettings {
     /// Translates into dense tables. `base` is the namespace's base currency.
     pub fn resolve(&self, instruments: &Instruments, base: &str) -> Result<Limits, LimitError> {
         let list = |key, names: &[String]| -> Result<Vec<bool>, LimitError> {
-            let mut table = vec![false; if names.is_empty() { 0 } else { instruments.len() }];
+            let mut table = vec![
+                false;
+                if names.is_empty() {
+                    0
+                } else {
+                    instruments.len()
+                }
+            ];
             for name in names {
                 let index = instruments
                     .find(name)
@@ -190,10 +212,16 @@ impl LimitSettings {
         };
         let money = |key, setting: &Option<MoneySetting>| money(key, setting, instruments, base);
         let millis = |ms: Option<u64>| {
-            ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+            ms.map(|ms| {
+                i64::try_from(ms)
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(1_000_000)
+            })
         };
-        let (daily_loss, drawdown) =
-            (money("daily_loss", &self.daily_loss)?, money("drawdown", &self.drawdown)?);
+        let (daily_loss, drawdown) = (
+            money("daily_loss", &self.daily_loss)?,
+            money("drawdown", &self.drawdown)?,
+        );
         let fraction = |key, value: &Option<Number>| -> Result<Option<i64>, LimitError> {
             Ok(positive::<Price>(key, value)?.map(Price::raw))
         };
@@ -229,10 +257,20 @@ fn positive<T>(key: &'static str, value: &Option<Number>) -> Result<Option<T>, L
 where
     T: FromStr<Err = NumberError> + PartialOrd + Default,
 {
-    let Some(Number(text)) = value else { return Ok(None) };
-    let bad = |error| LimitError::BadNumber { key, value: text.clone(), error };
+    let Some(Number(text)) = value else {
+        return Ok(None);
+    };
+    let bad = |error| LimitError::BadNumber {
+        key,
+        value: text.clone(),
+        error,
+    };
     let number: T = text.parse().map_err(bad)?;
-    if number > T::default() { Ok(Some(number)) } else { Err(bad(NumberError::OutOfRange)) }
+    if number > T::default() {
+        Ok(Some(number))
+    } else {
+        Err(bad(NumberError::OutOfRange))
+    }
 }
 
 fn money(
@@ -248,7 +286,10 @@ fn money(
     };
     let mut table = vec![None; instruments.currencies().len()];
     for (currency, number) in by_currency {
-        let found = instruments.currencies().iter().position(|c| c.code() == currency);
+        let found = instruments
+            .currencies()
+            .iter()
+            .position(|c| c.code() == currency);
         let amount = positive::<Amount>(key, &Some(number))?;
         match found {
             Some(index) => table[index] = amount,
@@ -256,7 +297,11 @@ fn money(
             None if currency == base => {}
             None => {
                 let known: Vec<_> = instruments.currencies().iter().map(|c| c.code()).collect();
-                return Err(LimitError::UnknownCurrency { key, currency, known: known.join(", ") });
+                return Err(LimitError::UnknownCurrency {
+                    key,
+                    currency,
+                    known: known.join(", "),
+                });
             }
         }
     }

@@ -7,7 +7,9 @@ use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::{BigInt, Sign};
 use model::event::{Event, EventBody};
 use model::order::{Execution, Order, OrderChange, OrderIntent};
-use model::{Amount, CorrelationId, CurrencyIdx, InstrumentIdx, Instruments, OrderId, Price, SignalId};
+use model::{
+    Amount, CorrelationId, CurrencyIdx, InstrumentIdx, Instruments, OrderId, Price, SignalId,
+};
 use pipeline::BrokerPipeline;
 use pipeline::portfolio::PositionKey;
 
@@ -35,7 +37,8 @@ pub struct Audit {
 
 /// Half away from zero.
 fn rounded(dividend: &BigInt, divisor: &BigInt) -> BigInt {
-    let magnitude = (dividend.magnitude() * 2u32 + divisor.magnitude()) / (divisor.magnitude() * 2u32);
+    let magnitude =
+        (dividend.magnitude() * 2u32 + divisor.magnitude()) / (divisor.magnitude() * 2u32);
     let negative = (dividend.sign() == Sign::Minus) != (divisor.sign() == Sign::Minus);
     BigInt::from_biguint(if negative { Sign::Minus } else { Sign::Plus }, magnitude)
 }
@@ -67,7 +70,10 @@ impl Audit {
         assert_ne!(chain, CorrelationId::default(), "{event:?}: no chain");
         let known = |signals: &BTreeMap<_, _>, id: &SignalId| {
             // A target that is followed at a resume has no raw signal of its own.
-            assert!(signals.get(id).is_none_or(|c| *c == chain), "{event:?}: another chain");
+            assert!(
+                signals.get(id).is_none_or(|c| *c == chain),
+                "{event:?}: another chain"
+            );
         };
         match &event.body {
             EventBody::SignalRaw(signal) => {
@@ -83,7 +89,11 @@ impl Audit {
                 let order = self.orders.get_mut(&step.order);
                 let order = order.unwrap_or_else(|| panic!("{event:?}: no such order"));
                 assert_eq!(step.sequence, order.sequence() + 1, "{event:?}");
-                assert_eq!(order.intent().correlation, chain, "{event:?}: the chain is broken");
+                assert_eq!(
+                    order.intent().correlation,
+                    chain,
+                    "{event:?}: the chain is broken"
+                );
                 if let Err(error) = order.advance(&step.change) {
                     panic!("{event:?}: {error}");
                 }
@@ -93,7 +103,10 @@ impl Audit {
                 }
             }
             EventBody::ModifyRequested { order, .. } => {
-                assert!(!self.orders[order].status().is_terminal(), "{event:?}: it has ended");
+                assert!(
+                    !self.orders[order].status().is_terminal(),
+                    "{event:?}: it has ended"
+                );
                 assert_eq!(self.orders[order].intent().correlation, chain);
             }
             _ => {}
@@ -105,11 +118,17 @@ impl Audit {
         assert!(intent.quantity.in_window().is_ok(), "{intent:?}");
         assert!(intent.increase <= intent.quantity, "{intent:?}");
         if let Some(signal) = &intent.signal {
-            assert!(self.signals.get(signal).is_none_or(|c| *c == chain), "{intent:?}");
+            assert!(
+                self.signals.get(signal).is_none_or(|c| *c == chain),
+                "{intent:?}"
+            );
         }
         if let Some(parent) = &intent.parent {
             let parent = self.orders[parent].intent();
-            assert_eq!(parent.correlation, chain, "a leg belongs to its entry's chain");
+            assert_eq!(
+                parent.correlation, chain,
+                "a leg belongs to its entry's chain"
+            );
             assert_eq!(parent.side.opposite(), intent.side);
         }
         let before = self.orders.insert(intent.id, Order::new(*intent));
@@ -119,8 +138,14 @@ impl Audit {
     fn book(&mut self, intent: &OrderIntent, execution: &Execution) {
         self.fills += 1;
         let price = BigInt::from(execution.price.raw());
-        self.last.entry(intent.instrument).or_insert_with(|| price.clone());
-        let multiplier = self.instruments.get(intent.instrument).multiplier.hundredths();
+        self.last
+            .entry(intent.instrument)
+            .or_insert_with(|| price.clone());
+        let multiplier = self
+            .instruments
+            .get(intent.instrument)
+            .multiplier
+            .hundredths();
         let signed = BigInt::from(intent.side.signed(execution.quantity).raw());
         let notional = |quantity: &BigInt| &price * quantity * multiplier;
         let held = self.held.entry(PositionKey::of(intent)).or_default();
@@ -147,15 +172,23 @@ impl Audit {
 
     /// The pipeline's orders, positions and money are those that its events tell of.
     pub fn check(&self, pipeline: &BrokerPipeline) {
-        let live: Vec<_> =
-            self.orders.values().filter(|o| !o.status().is_terminal()).map(|o| o.intent().id).collect();
+        let live: Vec<_> = self
+            .orders
+            .values()
+            .filter(|o| !o.status().is_terminal())
+            .map(|o| o.intent().id)
+            .collect();
         assert_eq!(pipeline.engine().working_ids(), live);
         let portfolio = pipeline.portfolio();
         assert!(!portfolio.overflowed() && !pipeline.engine().overflowed());
         assert_eq!(portfolio.positions().len(), self.held.len());
         for position in portfolio.positions() {
             let held = &self.held[&position.key];
-            assert_eq!(BigInt::from(position.quantity.raw()), held.quantity, "{position:?}");
+            assert_eq!(
+                BigInt::from(position.quantity.raw()),
+                held.quantity,
+                "{position:?}"
+            );
             assert_eq!(money(position.cost), held.cost, "{position:?}");
             assert_eq!(money(position.realised), held.realised, "{position:?}");
             assert_eq!(money(position.cash_flow), held.cash_flow, "{position:?}");
@@ -168,8 +201,11 @@ impl Audit {
 
     fn check_account(&self, pipeline: &BrokerPipeline, currency: CurrencyIdx) {
         let account = pipeline.portfolio().account(currency);
-        let of_currency =
-            || self.held.iter().filter(|(key, _)| self.instruments.currency(key.instrument) == currency);
+        let of_currency = || {
+            self.held
+                .iter()
+                .filter(|(key, _)| self.instruments.currency(key.instrument) == currency)
+        };
         let sum = |of: fn(&Held) -> &BigInt| of_currency().map(|(_, h)| of(h)).sum::<BigInt>();
         let (flow, charges) = (sum(|h| &h.cash_flow), sum(|h| &h.charges));
         let (realised, cost) = (sum(|h| &h.realised), sum(|h| &h.cost));
@@ -183,12 +219,20 @@ impl Audit {
         assert_eq!(money(account.charges), charges);
         assert_eq!(money(account.realised), realised);
         let equity = &self.cash + &flow + &value - &charges;
-        assert_eq!(money(account.equity()), equity, "{}", BigDecimal::new(equity.clone(), 18));
+        assert_eq!(
+            money(account.equity()),
+            equity,
+            "{}",
+            BigDecimal::new(equity.clone(), 18)
+        );
         // Realised and unrealised profit tell the same story as cash and positions.
         let unrealised = value - cost;
         let snapshot = pipeline.portfolio().snapshot(currency).unwrap();
         assert_eq!(money(snapshot.unrealised), unrealised);
-        assert_eq!((snapshot.equity, snapshot.charges), (account.equity(), account.charges));
+        assert_eq!(
+            (snapshot.equity, snapshot.charges),
+            (account.equity(), account.charges)
+        );
         assert_eq!(realised + unrealised - charges, equity - &self.cash);
         assert!(account.peak >= account.equity() && account.max_drawdown >= Amount::ZERO);
     }

@@ -30,8 +30,8 @@ fn listener(notes: &Notes<Told>, instruments: &[InstrumentIdx], bars: &[&str]) -
         notes.write(match call {
             Call::Tick(slot, tick) => Told::Tick(now, list[slot.index()], tick.price),
             Call::Bar(_, bar) => Told::Bar(now, *bar),
-            Call::Session(_, SessionEvent::Open(_)) => Told::Opened(now),
-            Call::Session(_, SessionEvent::Close) => Told::Closed(now),
+            Call::Session(SessionEvent::Open(_)) => Told::Opened(now),
+            Call::Session(SessionEvent::Close) => Told::Closed(now),
             Call::Timer(id) => Told::Timer(now, id.0),
             Call::Fill(..) => return,
         });
@@ -61,18 +61,20 @@ fn naive(ticks: &[Tick], timeframes: &[&str]) -> BTreeMap<Bucket, Bar> {
         for timeframe in timeframes.iter().map(|t| Timeframe::parse(t).unwrap()) {
             let length = timeframe.nanos();
             let open_ts = open.plus(tick.ts.since(open) / length * length);
-            let bar = bars.entry((tick.instrument, timeframe, open_ts.nanos())).or_insert(Bar {
-                open_ts,
-                close_ts: open_ts.plus(length).min(close),
-                open: tick.price,
-                high: tick.price,
-                low: tick.price,
-                close: tick.price,
-                volume: Quantity::ZERO,
-                open_interest: Quantity::ZERO,
-                instrument: tick.instrument,
-                timeframe,
-            });
+            let bar = bars
+                .entry((tick.instrument, timeframe, open_ts.nanos()))
+                .or_insert(Bar {
+                    open_ts,
+                    close_ts: open_ts.plus(length).min(close),
+                    open: tick.price,
+                    high: tick.price,
+                    low: tick.price,
+                    close: tick.price,
+                    volume: Quantity::ZERO,
+                    open_interest: Quantity::ZERO,
+                    instrument: tick.instrument,
+                    timeframe,
+                });
             bar.high = bar.high.max(tick.price);
             bar.low = bar.low.min(tick.price);
             bar.close = tick.price;
@@ -90,19 +92,25 @@ fn bars_of_ticks_are_those_of_their_buckets_and_come_at_their_close() {
         let recipe = listener(&notes, &[AXIS, BEL, COIN], &timeframes);
         let mut system = match inside {
             false => System::new(&[(1, recipe)], &[Plan::default()]),
-            true => System::new(&[], &[Plan { own: vec![recipe], ..Plan::default() }]),
+            true => System::new(
+                &[],
+                &[Plan {
+                    own: vec![recipe],
+                    ..Plan::default()
+                }],
+            ),
         };
         let mut chance = Chance(seed);
         let (mut ts, mut ticks, mut price) = (at(-100), Vec::new(), 10_000_000_000);
         for _ in 0..900 {
             let pause = match chance.below(40) {
-                0 => chance.from_to(0, 4000 * SECOND),
+                0 => chance.within(0, 4000 * SECOND),
                 1 => 0,
                 2 => MINUTE - ts.since(at(0)).rem_euclid(MINUTE),
-                _ => chance.from_to(0, 40 * SECOND),
+                _ => chance.within(0, 40 * SECOND),
             };
             ts = ts.plus(pause);
-            price += chance.from_to(-3, 3) * 5_000_000;
+            price += chance.within(-3, 3) * 5_000_000;
             ticks.push(system.tick_at(ts, chance.pick(&[AXIS, BEL, COIN]), price));
         }
         let told = notes.read();
@@ -125,7 +133,10 @@ fn bars_of_ticks_are_those_of_their_buckets_and_come_at_their_close() {
             }
         }
         // What is left is still in the making.
-        assert!(wanted.values().all(|bar| bar.close_ts > ts), "seed {seed}: {wanted:?}");
+        assert!(
+            wanted.values().all(|bar| bar.close_ts > ts),
+            "seed {seed}: {wanted:?}"
+        );
         let sorted: Vec<_> = told
             .iter()
             .map(|t| match t {
@@ -140,8 +151,10 @@ fn bars_of_ticks_are_those_of_their_buckets_and_come_at_their_close() {
 #[test]
 fn the_last_bar_ends_with_the_session_and_comes_before_its_end() {
     let notes = Notes::new();
-    let mut system =
-        System::new(&[(1, listener(&notes, &[AXIS], &["7h"]))], &[Plan::default()]);
+    let mut system = System::new(
+        &[(1, listener(&notes, &[AXIS], &["7h"]))],
+        &[Plan::default()],
+    );
     let price = 10_000_000_000;
     system.tick_at(at(-5), AXIS, price);
     system.tick_at(at(0), AXIS, price);
@@ -163,10 +176,21 @@ fn the_last_bar_ends_with_the_session_and_comes_before_its_end() {
         })
         .collect();
     let day = NEXT_DAY;
-    assert_eq!(told, [
-        (-5, "close"), (-5, "tick"), (0, "open"), (0, "tick"), (SESSION, "bar"), (SESSION, "close"),
-        (SESSION, "tick"), (day - 1, "tick"), (day, "open"), (day, "tick"),
-    ]);
+    assert_eq!(
+        told,
+        [
+            (-5, "close"),
+            (-5, "tick"),
+            (0, "open"),
+            (0, "tick"),
+            (SESSION, "bar"),
+            (SESSION, "close"),
+            (SESSION, "tick"),
+            (day - 1, "tick"),
+            (day, "open"),
+            (day, "tick"),
+        ]
+    );
 }
 
 /// A bar from so many seconds after the open, with numbers of its own.
@@ -191,12 +215,16 @@ fn bar_at(from: i64, length: &str) -> Bar {
 #[test]
 fn longer_bars_are_built_from_shorter_ones() {
     let notes = Notes::new();
-    let mut system =
-        System::new(&[(1, listener(&notes, &[AXIS], &["1m", "5m", "4h"]))], &[Plan::default()]);
+    let mut system = System::new(
+        &[(1, listener(&notes, &[AXIS], &["1m", "5m", "4h"]))],
+        &[Plan::default()],
+    );
     // Every minute of a session but a few: the last part of a bar, a whole bar, the session's last.
     let missing = |m: i64| m % 60 == 4 || (100..110).contains(&m) || m == 359;
-    let minutes: Vec<Bar> =
-        (0..360).filter(|m| !missing(*m)).map(|m| bar_at(m * 60, "1m")).collect();
+    let minutes: Vec<Bar> = (0..360)
+        .filter(|m| !missing(*m))
+        .map(|m| bar_at(m * 60, "1m"))
+        .collect();
     for bar in &minutes {
         system.bar(bar);
     }
@@ -215,7 +243,11 @@ fn longer_bars_are_built_from_shorter_ones() {
         .collect();
     for (length, step) in [("1m", 60), ("5m", 300), ("4h", 14_400)] {
         let timeframe = Timeframe::parse(length).unwrap();
-        let got: Vec<_> = told.iter().filter(|b| b.timeframe == timeframe).copied().collect();
+        let got: Vec<_> = told
+            .iter()
+            .filter(|b| b.timeframe == timeframe)
+            .copied()
+            .collect();
         let mut want: Vec<Bar> = Vec::new();
         for part in &minutes {
             let open = part.open_ts.since(at(0)) / SECOND / step * step;
@@ -246,9 +278,8 @@ fn timers_fire_in_the_order_of_time_and_id_before_the_data() {
         let recipe = Recipe::new("timers", &[AXIS], move |state, call, ctx| {
             let now = ctx.now();
             match call {
-                Call::Tick(slot, tick) => {
+                Call::Tick(_, tick) => {
                     noted.write(Told::Tick(now, AXIS, tick.price));
-                    let _ = slot;
                     if *state == 0 {
                         *state = 1;
                         for (seconds, id) in [(5, 3), (5, 1), (3, 2), (5, 2), (9, 4), (60, 9)] {
@@ -268,7 +299,13 @@ fn timers_fire_in_the_order_of_time_and_id_before_the_data() {
         });
         let mut system = match inside {
             false => System::new(&[(1, recipe)], &[Plan::default()]),
-            true => System::new(&[], &[Plan { own: vec![recipe], ..Plan::default() }]),
+            true => System::new(
+                &[],
+                &[Plan {
+                    own: vec![recipe],
+                    ..Plan::default()
+                }],
+            ),
         };
         for seconds in [0, 5, 100] {
             system.tick_at(at(seconds), AXIS, 10_000_000_000);
@@ -283,7 +320,16 @@ fn timers_fire_in_the_order_of_time_and_id_before_the_data() {
             })
             .collect();
         // Timer 2 was set twice: the later request holds.
-        let want = [(0, 0), (5, 1), (5, 2), (5, 3), (5, 0), (7, 9), (9, 4), (100, 0)];
+        let want = [
+            (0, 0),
+            (5, 1),
+            (5, 2),
+            (5, 3),
+            (5, 0),
+            (7, 9),
+            (9, 4),
+            (100, 0),
+        ];
         assert_eq!(told, want, "inside: {inside}");
     }
 }
@@ -316,7 +362,11 @@ fn what_is_decided_while_warming_up_is_discarded() {
             ctx.target(slot, units(*state as i64));
         }
     });
-    recipe.subscription = Subscription { ticks: true, warm_up: 2, ..Subscription::default() };
+    recipe.subscription = Subscription {
+        ticks: true,
+        warm_up: 2,
+        ..Subscription::default()
+    };
     recipe.warm_up = 3;
     let mut system = System::new(&[(1, recipe)], &[Plan::default()]);
     for _ in 0..4 {
@@ -324,6 +374,10 @@ fn what_is_decided_while_warming_up_is_discarded() {
     }
     system.tick(BEL, 50);
     assert_eq!(notes.read().len(), 5, "fed all along");
-    let signals = system.events(0).iter().filter(|e| e.kind() == "signal_raw").count();
+    let signals = system
+        .events(0)
+        .iter()
+        .filter(|e| e.kind() == "signal_raw")
+        .count();
     assert_eq!(signals, 1, "three of each instrument are warm-up");
 }

@@ -9,18 +9,26 @@ use model::{OrderId, Quantity, StrategyIdx};
 use paper::PaperSettings;
 use pipeline::portfolio::PositionKey;
 
-use crate::desk::{
-    Desk, Plan, bracket, cancels, enter, exit, kinds, limit, resizes, target,
-};
+use crate::desk::{Desk, Plan, bracket, cancels, enter, exit, kinds, limit, resizes, target};
 use crate::world::{AXIS, Chance, units};
 
 fn key() -> PositionKey {
-    PositionKey { strategy: StrategyIdx(1), instrument: AXIS, product: Product::Intraday }
+    PositionKey {
+        strategy: StrategyIdx(1),
+        instrument: AXIS,
+        product: Product::Intraday,
+    }
 }
 
 fn latency(ms: u64) -> Plan {
-    let settings = PaperSettings { simulation_latency_ms: ms, ..PaperSettings::default() };
-    Plan { paper: Some(settings), ..Plan::default() }
+    let settings = PaperSettings {
+        simulation_latency_ms: ms,
+        ..PaperSettings::default()
+    };
+    Plan {
+        paper: Some(settings),
+        ..Plan::default()
+    }
 }
 
 /// Long ten at 100 with a stop at 95 and a target at 110, and the ids of the two.
@@ -36,7 +44,10 @@ fn protected(desk: &mut Desk) -> (OrderId, OrderId) {
     }
     assert_eq!(desk.position(1, AXIS), 10);
     let legs = desk.working();
-    assert_eq!(legs.iter().map(|l| l.role).collect::<Vec<_>>(), [OrderRole::StopLoss, OrderRole::TakeProfit]);
+    assert_eq!(
+        legs.iter().map(|l| l.role).collect::<Vec<_>>(),
+        [OrderRole::StopLoss, OrderRole::TakeProfit]
+    );
     (legs[0].id, legs[1].id)
 }
 
@@ -45,12 +56,23 @@ fn open(desk: &Desk, role: OrderRole) -> i64 {
     desk.working()
         .iter()
         .filter(|i| i.role == role)
-        .map(|i| desk.pipeline.engine().order(i.id).unwrap().open_quantity().raw() / model::fixed::ONE)
+        .map(|i| {
+            desk.pipeline
+                .engine()
+                .order(i.id)
+                .unwrap()
+                .open_quantity()
+                .raw()
+                / model::fixed::ONE
+        })
         .sum()
 }
 
 fn both(desk: &Desk) -> (i64, i64) {
-    (open(desk, OrderRole::StopLoss), open(desk, OrderRole::TakeProfit))
+    (
+        open(desk, OrderRole::StopLoss),
+        open(desk, OrderRole::TakeProfit),
+    )
 }
 
 fn status(desk: &Desk, id: OrderId) -> OrderStatus {
@@ -62,22 +84,38 @@ fn an_entry_is_followed_by_two_legs_of_one_chain() {
     for side in [Buy, Sell] {
         let mut desk = Desk::new(&Plan::default());
         desk.tick(AXIS, "100");
-        let (stop, profit) = if side == Buy { ("95", "110") } else { ("105", "90") };
+        let (stop, profit) = if side == Buy {
+            ("95", "110")
+        } else {
+            ("105", "90")
+        };
         desk.signal(1, bracket(enter(AXIS, side, 10), stop, profit));
         let entry = desk.orders()[0];
         desk.tick(AXIS, "100");
         let legs = desk.orders();
-        let [sl, tp] = legs.as_slice() else { panic!("{legs:?}") };
+        let [sl, tp] = legs.as_slice() else {
+            panic!("{legs:?}")
+        };
         for leg in [sl, tp] {
-            assert_eq!((leg.side, leg.quantity, leg.parent), (side.opposite(), units(10), Some(entry.id)));
+            assert_eq!(
+                (leg.side, leg.quantity, leg.parent),
+                (side.opposite(), units(10), Some(entry.id))
+            );
             assert_eq!((leg.increase, leg.signal), (Quantity::ZERO, entry.signal));
         }
-        assert_eq!((sl.order_type, tp.order_type), (OrderType::Stop, OrderType::Limit));
+        assert_eq!(
+            (sl.order_type, tp.order_type),
+            (OrderType::Stop, OrderType::Limit)
+        );
         assert_eq!(sl.trigger_price.unwrap().to_string(), stop);
         assert_eq!(tp.limit_price.unwrap().to_string(), profit);
         assert_eq!((sl.oco, tp.oco), (Some(tp.id), Some(sl.id)));
         // One fills, the other goes.
-        let (first, other, at) = if side == Buy { (tp, sl, "110") } else { (sl, tp, "105") };
+        let (first, other, at) = if side == Buy {
+            (tp, sl, "110")
+        } else {
+            (sl, tp, "105")
+        };
         desk.tick(AXIS, at);
         assert_eq!(status(&desk, first.id), OrderStatus::Filled);
         assert_eq!(status(&desk, other.id), OrderStatus::Cancelled);
@@ -96,13 +134,24 @@ fn legs_grow_with_the_entry_and_shrink_with_each_other() {
     assert!(desk.orders().is_empty());
     desk.fill(entry, 3, "100");
     let legs = desk.orders();
-    assert_eq!(legs.iter().map(|l| l.quantity).collect::<Vec<_>>(), [units(3), units(3)]);
+    assert_eq!(
+        legs.iter().map(|l| l.quantity).collect::<Vec<_>>(),
+        [units(3), units(3)]
+    );
     let (sl, tp) = (legs[0].id, legs[1].id);
     desk.fill(entry, 4, "100");
     assert_eq!(resizes(desk.latest()), [(sl, units(7)), (tp, units(7))]);
-    let modified = |total| ReportKind::Modified { quantity: units(total), limit_price: None, trigger_price: None };
+    let modified = |total| ReportKind::Modified {
+        quantity: units(total),
+        limit_price: None,
+        trigger_price: None,
+    };
     for leg in [sl, tp] {
-        assert!(desk.report(leg, modified(7)).iter().all(|e| e.kind() == "order_modified"));
+        assert!(
+            desk.report(leg, modified(7))
+                .iter()
+                .all(|e| e.kind() == "order_modified")
+        );
     }
     // The target fills a part: as much less is left for the stop.
     desk.fill(tp, 2, "110");
@@ -134,7 +183,12 @@ fn a_part_that_fills_after_the_stop_did_is_protected_too() {
     desk.cancelled(legs[1].id);
     desk.fill(entry, 6, "100");
     assert_eq!(desk.position(1, AXIS), 6);
-    assert_eq!(both(&desk), (6, 6), "after the first legs were done: {:?}", kinds(desk.latest()));
+    assert_eq!(
+        both(&desk),
+        (6, 6),
+        "after the first legs were done: {:?}",
+        kinds(desk.latest())
+    );
     desk.check();
 }
 
@@ -193,7 +247,10 @@ fn a_leg_that_executes_before_its_cancel_arrives_is_taken_into_account() {
         assert!(desk.orders().is_empty(), "the other leg may still execute");
         desk.cancelled(tp);
         let orders = desk.orders();
-        assert_eq!(orders.iter().map(|o| o.quantity).sum::<Whole>().0, 10 - part);
+        assert_eq!(
+            orders.iter().map(|o| o.quantity).sum::<Whole>().0,
+            10 - part
+        );
         for order in orders {
             desk.fill(order.id, 10 - part, "95");
         }
@@ -211,7 +268,11 @@ fn a_refused_cancel_leaves_the_position_protected() {
     desk.report(tp, ReportKind::CancelRefused);
     assert_eq!(desk.refused(), Some(Reason::BrokerRejected));
     assert_eq!(open(&desk, OrderRole::TakeProfit), 10);
-    assert_eq!(open(&desk, OrderRole::StopLoss), 10, "the stop is gone, and the position is not");
+    assert_eq!(
+        open(&desk, OrderRole::StopLoss),
+        10,
+        "the stop is gone, and the position is not"
+    );
     desk.check();
 }
 
@@ -221,7 +282,10 @@ fn a_refused_exit_puts_the_protection_back() {
     let mut desk = Desk::new(&Plan::outside());
     let (sl, tp) = protected(&mut desk);
     desk.signal(1, exit(AXIS, None));
-    desk.command(model::control::CommandAction::DisableStrategy(StrategyIdx(1), Reason::OperatorRequest));
+    desk.command(model::control::CommandAction::DisableStrategy(
+        StrategyIdx(1),
+        Reason::OperatorRequest,
+    ));
     desk.cancelled(sl);
     desk.cancelled(tp);
     assert_eq!(desk.refused(), Some(Reason::StrategyDisabled));
@@ -232,15 +296,26 @@ fn a_refused_exit_puts_the_protection_back() {
 #[test]
 fn a_resting_exit_and_the_legs_do_not_sell_the_same_units() {
     for plan in [Plan::default(), latency(700)] {
-        for decision in [limit(target(AXIS, 0), "108"), limit(exit(AXIS, Some(10)), "108")] {
+        for decision in [
+            limit(target(AXIS, 0), "108"),
+            limit(exit(AXIS, Some(10)), "108"),
+        ] {
             let mut desk = Desk::new(&plan);
             protected(&mut desk);
             desk.signal(1, decision);
             for at in ["101", "102", "103", "115", "94", "116", "93"] {
                 desk.tick(AXIS, at);
-                let working: i64 = desk.working().iter().map(|i| i.quantity.raw() / model::fixed::ONE).sum();
+                let working: i64 = desk
+                    .working()
+                    .iter()
+                    .map(|i| i.quantity.raw() / model::fixed::ONE)
+                    .sum();
                 let pair = open(&desk, OrderRole::TakeProfit);
-                assert!(working - pair <= desk.position(1, AXIS).max(0), "at {at}: {:?}", desk.working());
+                assert!(
+                    working - pair <= desk.position(1, AXIS).max(0),
+                    "at {at}: {:?}",
+                    desk.working()
+                );
                 assert!(desk.position(1, AXIS) >= 0, "sold twice at {at}");
             }
             desk.check();
@@ -262,8 +337,17 @@ fn a_reversal_changes_the_legs_over() {
     }
     assert_eq!(both(&desk), (5, 5), "{orders:?}");
     assert!(desk.working().iter().all(|i| i.side == Buy));
-    let reversal = desk.audit.orders.values().find(|o| o.intent().quantity == units(15)).unwrap();
-    assert_eq!(reversal.intent().increase, units(5), "one order closes ten and opens five");
+    let reversal = desk
+        .audit
+        .orders
+        .values()
+        .find(|o| o.intent().quantity == units(15))
+        .unwrap();
+    assert_eq!(
+        reversal.intent().increase,
+        units(5),
+        "one order closes ten and opens five"
+    );
     desk.check();
 }
 
@@ -294,41 +378,57 @@ impl std::iter::Sum<Quantity> for Whole {
 /// Buys with brackets, exits of every kind, nothing that may open a short position.
 fn long_only(chance: &mut Chance, price: i64) -> Decision {
     let at = |away: i64| (price + away).to_string();
-    let size = chance.from_to(1, 9);
-    let (up, down) = (chance.from_to(1, 4), chance.from_to(1, 4));
+    let size = chance.within(1, 9);
+    let (up, down) = (chance.within(1, 4), chance.within(1, 4));
     match chance.below(9) {
         0..2 => bracket(enter(AXIS, Buy, size), &at(-down), &at(up)),
-        2 => bracket(limit(enter(AXIS, Buy, size), &at(-1)), &at(-1 - down), &at(up)),
+        2 => bracket(
+            limit(enter(AXIS, Buy, size), &at(-1)),
+            &at(-1 - down),
+            &at(up),
+        ),
         3 => exit(AXIS, None),
         4 => exit(AXIS, Some(size)),
         5 => limit(exit(AXIS, Some(size)), &at(up)),
         6 => limit(target(AXIS, 0), &at(up)),
-        7 => Decision { action: Action::Target { quantity: units(size) }, ..bracket(target(AXIS, 1), &at(-down), &at(up)) },
+        7 => Decision {
+            action: Action::Target {
+                quantity: units(size),
+            },
+            ..bracket(target(AXIS, 1), &at(-down), &at(up))
+        },
         _ => target(AXIS, 0),
     }
 }
 
 #[test]
 fn whatever_is_asked_a_long_position_is_never_sold_twice() {
-    for seed in 0..1500u64 {
+    for seed in 0..90u64 {
         let settings = PaperSettings {
             simulation_latency_ms: [0, 700, 2500][(seed % 3) as usize],
             participation: if seed.is_multiple_of(2) { 0.0 } else { 0.004 },
             seed,
             ..PaperSettings::default()
         };
-        let mut desk = Desk::new(&Plan { paper: Some(settings), ..Plan::default() });
+        let mut desk = Desk::new(&Plan {
+            paper: Some(settings),
+            ..Plan::default()
+        });
         let mut chance = Chance(seed);
         let mut price = 100;
         for _ in 0..60 {
-            price = (price + chance.from_to(-2, 2)).max(20);
+            price = (price + chance.within(-2, 2)).max(20);
             desk.tick(AXIS, &price.to_string());
             if chance.one_in(3) {
                 let decision = long_only(&mut chance, price);
                 desk.signal(1, decision);
             }
             let position = desk.pipeline.portfolio().quantity(&key());
-            assert!(position >= Quantity::ZERO, "seed {seed}: short {position}\n{}", desk.story());
+            assert!(
+                position >= Quantity::ZERO,
+                "seed {seed}: short {position}\n{}",
+                desk.story()
+            );
         }
         desk.check();
     }
@@ -337,31 +437,52 @@ fn whatever_is_asked_a_long_position_is_never_sold_twice() {
 #[test]
 fn what_a_bracket_opened_stays_protected() {
     // Without latency, once all is quiet, stops cover the position, but for resting exits.
-    for seed in 0..1500u64 {
+    for seed in 0..60u64 {
         let settings = PaperSettings {
             participation: if seed.is_multiple_of(2) { 0.0 } else { 0.004 },
             seed,
             ..PaperSettings::default()
         };
-        let mut desk = Desk::new(&Plan { paper: Some(settings), ..Plan::default() });
+        let mut desk = Desk::new(&Plan {
+            paper: Some(settings),
+            ..Plan::default()
+        });
         let mut chance = Chance(seed);
         let mut price = 100;
         for _ in 0..50 {
-            price = (price + chance.from_to(-2, 2)).max(20);
+            price = (price + chance.within(-2, 2)).max(20);
             desk.tick(AXIS, &price.to_string());
-            let market_orders_left = desk.working().iter().any(|i| i.order_type == OrderType::Market);
+            let market_orders_left = desk
+                .working()
+                .iter()
+                .any(|i| i.order_type == OrderType::Market);
             let settled = !market_orders_left
-                && desk.pipeline.engine().book(&key()).is_none_or(|b| b.deferred().is_none());
+                && desk
+                    .pipeline
+                    .engine()
+                    .book(&key())
+                    .is_none_or(|b| b.deferred().is_none());
             if settled {
                 let stops = open(&desk, OrderRole::StopLoss);
                 let exits: i64 = desk
                     .working()
                     .iter()
                     .filter(|i| i.side == Side::Sell && i.role == OrderRole::Exit)
-                    .map(|i| desk.pipeline.engine().order(i.id).unwrap().open_quantity().raw() / model::fixed::ONE)
+                    .map(|i| {
+                        desk.pipeline
+                            .engine()
+                            .order(i.id)
+                            .unwrap()
+                            .open_quantity()
+                            .raw()
+                            / model::fixed::ONE
+                    })
                     .sum();
                 let position = desk.position(1, AXIS);
-                assert!(stops + exits >= position, "seed {seed}: {stops} + {exits} of {position} covered");
+                assert!(
+                    stops + exits >= position,
+                    "seed {seed}: {stops} + {exits} of {position} covered"
+                );
             }
             if chance.one_in(3) {
                 let decision = long_only(&mut chance, price);

@@ -1,9 +1,6 @@
 //! Drives one namespace as a host does, and holds it to everything that must always be true: a second
 //! instance folded from the record stays equal to it, and an auditor follows every event.
 
-use std::sync::Arc;
-
-use model::charges::{Charges, NoCharges};
 use model::control::{Command, CommandAction};
 use model::event::{Event, EventBody};
 use model::ids::{CommandId, NameHash, SourceSession};
@@ -12,111 +9,16 @@ use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
 use model::signal::{Action, Decision, OrderType, Product, Side, Signal};
 use model::time::SECOND;
-use model::topic::Namespace;
-use model::trader::{Capabilities, Delivery, InPipelineTrader, ReportKind, TraderReport};
+use model::trader::{ReportKind, TraderReport};
 use model::{
-    Amount, AssetClass, CorrelationId, InputId, InstrumentIdx, OrderId, Price, Quantity, SignalId,
-    StrategyIdx, Tick, Timestamp, TradeId,
+    CorrelationId, InputId, InstrumentIdx, OrderId, Price, Quantity, SignalId, StrategyIdx, Tick,
+    Timestamp, TradeId,
 };
-use paper::{PaperSettings, PaperTrader};
-use pipeline::broker::OnResume;
-use pipeline::risk::{AutoResume, Limits};
-use pipeline::{BrokerPipeline, BrokerSettings, Input};
+use pipeline::{BrokerPipeline, Input};
 
 use crate::audit::Audit;
-use crate::scripted::Recipe;
-use crate::world::{Hours, at, instruments, units};
-
-/// Everything that a namespace is built from, as often as is needed.
-#[derive(Clone)]
-pub struct Plan {
-    pub namespace: &'static str,
-    /// How many strategies there are besides `manual`.
-    pub strategies: u32,
-    pub limits: Limits,
-    pub strategy_limits: Vec<Option<Limits>>,
-    pub cash: Amount,
-    pub auto_resume: AutoResume,
-    pub on_resume: OnResume,
-    pub square_off: Option<i64>,
-    pub charges: Arc<dyn Charges>,
-    pub asset_classes: Vec<AssetClass>,
-    /// `None`: orders are executed outside, and the test plays the broker.
-    pub paper: Option<PaperSettings>,
-    /// A trader of the test's own in the place of paper.
-    pub trader: Option<fn() -> Box<dyn InPipelineTrader>>,
-    /// Per-broker strategies; their indices count from 1.
-    pub own: Vec<Recipe>,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            namespace: "desk",
-            strategies: 3,
-            limits: Limits::default(),
-            strategy_limits: Vec::new(),
-            cash: Amount::from_int(1_000_000),
-            auto_resume: AutoResume::Manual,
-            on_resume: OnResume::Hold,
-            square_off: None,
-            charges: Arc::new(NoCharges),
-            asset_classes: AssetClass::ALL.to_vec(),
-            paper: Some(PaperSettings::default()),
-            trader: None,
-            own: Vec::new(),
-        }
-    }
-}
-
-impl Plan {
-    /// Orders go to a broker outside, which the test plays.
-    pub fn outside() -> Self {
-        Self { paper: None, ..Self::default() }
-    }
-
-    pub fn build(&self) -> BrokerPipeline {
-        let (instruments, sessions) = (instruments(), Arc::new(Hours));
-        let mut strategy_limits = self.strategy_limits.clone();
-        strategy_limits.resize(self.strategies as usize + 1, None);
-        let trader = match (&self.trader, &self.paper) {
-            (Some(make), _) => Some(make()),
-            (None, Some(settings)) => {
-                let trader =
-                    PaperTrader::new(settings.clone(), Arc::clone(&instruments), sessions.clone());
-                Some(Box::new(trader.unwrap()) as Box<dyn InPipelineTrader>)
-            }
-            (None, None) => None,
-        };
-        let settings = BrokerSettings {
-            namespace: Namespace::new(self.namespace).unwrap(),
-            starting_cash: vec![self.cash; instruments.currencies().len()],
-            limits: self.limits.clone(),
-            strategy_limits,
-            auto_resume: self.auto_resume,
-            on_resume: self.on_resume,
-            square_off_before_close: self.square_off,
-            snapshot_interval: 60 * SECOND,
-            send_within: 5 * SECOND,
-            charges: Arc::clone(&self.charges),
-        };
-        let capabilities = Capabilities {
-            delivery: Delivery::Idempotent,
-            asset_classes: self.asset_classes.clone(),
-            native_oco: false,
-        };
-        let own = self.own.iter().zip(1..).map(|(r, index)| r.build(index)).collect();
-        BrokerPipeline::new(
-            instruments,
-            sessions,
-            SourceSession(7),
-            settings,
-            capabilities,
-            own,
-            trader,
-        )
-    }
-}
+pub use crate::plan::Plan;
+use crate::world::{at, units};
 
 /// The namespace in the hands of a test.
 pub struct Desk {
@@ -161,13 +63,26 @@ impl Desk {
         self.shadow.discard_decisions();
         let (live, folded) = (self.pipeline.fingerprint(), self.shadow.fingerprint());
         if live != folded {
-            let same = live.bytes().zip(folded.bytes()).take_while(|(a, b)| a == b).count();
-            let near = |text: &str| text[same.saturating_sub(150)..].chars().take(400).collect::<String>();
+            let same = live
+                .bytes()
+                .zip(folded.bytes())
+                .take_while(|(a, b)| a == b)
+                .count();
+            let near = |text: &str| {
+                text[same.saturating_sub(150)..]
+                    .chars()
+                    .take(400)
+                    .collect::<String>()
+            };
             let (live, folded) = (near(&live), near(&folded));
             let out = kinds(&self.events[from..]);
             panic!("after {input:?} with {out:?} the fold differs:\n{live}\n{folded}");
         }
-        assert_eq!(self.pipeline.next_due(), self.shadow.next_due(), "after {input:?}");
+        assert_eq!(
+            self.pipeline.next_due(),
+            self.shadow.next_due(),
+            "after {input:?}"
+        );
         for event in &self.events[from..] {
             self.audit.take(event);
         }
@@ -258,7 +173,10 @@ impl Desk {
         self.latest = self.events.len();
         self.fire(self.input);
         self.commands += 1;
-        let command = Command { id: CommandId(self.commands), action };
+        let command = Command {
+            id: CommandId(self.commands),
+            action,
+        };
         self.feed(&Input::Command(self.now, &command));
         &self.events[self.latest..]
     }
@@ -266,7 +184,11 @@ impl Desk {
     pub fn report(&mut self, order: OrderId, kind: ReportKind) -> &[Event] {
         self.latest = self.events.len();
         self.fire(self.input);
-        self.feed(&Input::Report(&TraderReport { order, ts: self.now, kind }));
+        self.feed(&Input::Report(&TraderReport {
+            order,
+            ts: self.now,
+            kind,
+        }));
         &self.events[self.latest..]
     }
 
@@ -275,7 +197,15 @@ impl Desk {
         self.trades += 1;
         let (trade, price) = (TradeId(self.trades), text.parse().unwrap());
         let quantity = units(quantity);
-        self.report(order, ReportKind::Filled { trade, quantity, price, draws: 0 })
+        self.report(
+            order,
+            ReportKind::Filled {
+                trade,
+                quantity,
+                price,
+                draws: 0,
+            },
+        )
     }
 
     pub fn cancelled(&mut self, order: OrderId) -> &[Event] {
@@ -327,21 +257,39 @@ impl Desk {
                 EventBody::OrderSubmitted(i) => writeln!(
                     text,
                     "{at} submitted {} {:?} {:?} {:?} {} (+{}) limit {:?} trigger {:?}",
-                    i.id, i.role, i.order_type, i.side, i.quantity, i.increase, i.limit_price, i.trigger_price
+                    i.id,
+                    i.role,
+                    i.order_type,
+                    i.side,
+                    i.quantity,
+                    i.increase,
+                    i.limit_price,
+                    i.trigger_price
                 ),
                 EventBody::OrderChanged(s) => match s.change {
                     OrderChange::Filled(x) => {
-                        writeln!(text, "{at} filled {} {} at {}", s.order, x.quantity, x.price)
+                        writeln!(
+                            text,
+                            "{at} filled {} {} at {}",
+                            s.order, x.quantity, x.price
+                        )
                     }
                     change => writeln!(text, "{at} {} {change:?}", s.order),
                 },
                 EventBody::SignalRaw(s) => {
                     let d = &s.decision;
-                    writeln!(text, "{at} signal {:?} {:?} {:?}", d.action, d.limit_price, d.bracket)
+                    writeln!(
+                        text,
+                        "{at} signal {:?} {:?} {:?}",
+                        d.action, d.limit_price, d.bracket
+                    )
                 }
                 EventBody::SignalRejected(r) => writeln!(text, "{at} refused: {}", r.reason),
                 EventBody::Snapshot(_) => Ok(()),
-                body => writeln!(text, "{at} {} {body:?}", event.kind()).map(|()| text.truncate(100_000)),
+                EventBody::ModifyRequested { order, quantity } => {
+                    writeln!(text, "{at} {order} to become {quantity}")
+                }
+                _ => writeln!(text, "{at} {}", event.kind()),
             };
         }
         text
@@ -394,26 +342,52 @@ pub fn kinds(events: &[Event]) -> Vec<&'static str> {
 }
 
 pub fn enter(instrument: InstrumentIdx, side: Side, count: i64) -> Decision {
-    Decision::market(instrument, Action::Enter { side, quantity: units(count) })
+    Decision::market(
+        instrument,
+        Action::Enter {
+            side,
+            quantity: units(count),
+        },
+    )
 }
 
 pub fn target(instrument: InstrumentIdx, count: i64) -> Decision {
-    Decision::market(instrument, Action::Target { quantity: units(count) })
+    Decision::market(
+        instrument,
+        Action::Target {
+            quantity: units(count),
+        },
+    )
 }
 
 pub fn exit(instrument: InstrumentIdx, count: Option<i64>) -> Decision {
-    Decision::market(instrument, Action::Exit { quantity: count.map(units) })
+    Decision::market(
+        instrument,
+        Action::Exit {
+            quantity: count.map(units),
+        },
+    )
 }
 
 /// The decision as a limit order.
 pub fn limit(decision: Decision, text: &str) -> Decision {
     let limit_price: Option<Price> = Some(text.parse().unwrap());
-    Decision { order_type: OrderType::Limit, limit_price, ..decision }
+    Decision {
+        order_type: OrderType::Limit,
+        limit_price,
+        ..decision
+    }
 }
 
 /// The decision with exits at these prices.
 pub fn bracket(decision: Decision, stop: &str, profit: &str) -> Decision {
     let parse = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
-    let bracket = model::signal::Bracket { stop_loss: parse(stop), take_profit: parse(profit) };
-    Decision { bracket, ..decision }
+    let bracket = model::signal::Bracket {
+        stop_loss: parse(stop),
+        take_profit: parse(profit),
+    };
+    Decision {
+        bracket,
+        ..decision
+    }
 }

@@ -18,7 +18,7 @@ use pipeline::risk::limits::MoneyLimit;
 use pipeline::risk::{AutoResume, Limits};
 use strategies::Context;
 
-use crate::desk::{Desk, Plan};
+use crate::desk::{Desk, Plan, kinds};
 use crate::scripted::{Call, Recipe};
 use crate::world::{AXIS, BEL, COIN, Chance, GOLD, NEXT_DAY, SESSION, units};
 
@@ -36,15 +36,21 @@ struct Day {
 
 fn quantity(chance: &mut Chance, instrument: InstrumentIdx) -> Quantity {
     match instrument {
-        COIN => Quantity::from_raw(chance.from_to(1, 500_000_000)),
-        GOLD => units(2 * chance.from_to(1, 6)),
-        _ => units(chance.from_to(1, 12)),
+        COIN => Quantity::from_raw(chance.within(1, 500_000_000)),
+        GOLD => units(2 * chance.within(1, 6)),
+        _ => units(chance.within(1, 12)),
     }
 }
 
 fn near(chance: &mut Chance, instrument: InstrumentIdx, price: i64, away: i64) -> Price {
     let step = if instrument == COIN { 1 } else { 5_000_000 };
-    let raw = price + away * 5_000_000 + if instrument == COIN { chance.from_to(0, 9) } else { 0 };
+    let raw = price
+        + away * 5_000_000
+        + if instrument == COIN {
+            chance.within(0, 9)
+        } else {
+            0
+        };
     Price::from_raw((raw / step * step).max(5_000_000))
 }
 
@@ -53,11 +59,20 @@ fn decision(chance: &mut Chance, instrument: InstrumentIdx, price: i64) -> Decis
     let side = chance.pick(&[Side::Buy, Side::Sell]);
     let size = quantity(chance, instrument);
     let action = match chance.below(8) {
-        0..3 => Action::Enter { side, quantity: size },
+        0..3 => Action::Enter {
+            side,
+            quantity: size,
+        },
         3 => Action::Exit { quantity: None },
-        4 => Action::Exit { quantity: Some(size) },
-        5 => Action::Target { quantity: Quantity::ZERO },
-        _ => Action::Target { quantity: side.signed(size) },
+        4 => Action::Exit {
+            quantity: Some(size),
+        },
+        5 => Action::Target {
+            quantity: Quantity::ZERO,
+        },
+        _ => Action::Target {
+            quantity: side.signed(size),
+        },
     };
     let order_type = match chance.below(10) {
         0..5 => OrderType::Market,
@@ -65,21 +80,30 @@ fn decision(chance: &mut Chance, instrument: InstrumentIdx, price: i64) -> Decis
         8 => OrderType::Stop,
         _ => OrderType::StopLimit,
     };
-    let away = chance.from_to(-12, 12);
+    let away = chance.within(-12, 12);
     let at = near(chance, instrument, price, away);
-    let (gap, wide) = (chance.from_to(1, 12), chance.from_to(1, 12));
+    let (gap, wide) = (chance.within(1, 12), chance.within(1, 12));
     let below = near(chance, instrument, at.raw().min(price), -gap);
     let above = near(chance, instrument, at.raw().max(price), wide);
     let bracket = match (chance.below(5), side) {
-        (0, Side::Buy) => Bracket { stop_loss: Some(below), take_profit: Some(above) },
-        (0, Side::Sell) => Bracket { stop_loss: Some(above), take_profit: Some(below) },
-        (1, Side::Buy) => Bracket { stop_loss: Some(below), take_profit: None },
+        (0, Side::Buy) => Bracket {
+            stop_loss: Some(below),
+            take_profit: Some(above),
+        },
+        (0, Side::Sell) => Bracket {
+            stop_loss: Some(above),
+            take_profit: Some(below),
+        },
+        (1, Side::Buy) => Bracket {
+            stop_loss: Some(below),
+            take_profit: None,
+        },
         _ => Bracket::default(),
     };
     let validity = match chance.below(8) {
         0 => Validity::Ioc,
         1 => Validity::Fok,
-        2 => Validity::Gtd(crate::world::at(0).plus(chance.from_to(0, 200) * SECOND)),
+        2 => Validity::Gtd(crate::world::at(0).plus(chance.within(0, 200) * SECOND)),
         _ => Validity::Day,
     };
     Decision {
@@ -87,7 +111,12 @@ fn decision(chance: &mut Chance, instrument: InstrumentIdx, price: i64) -> Decis
         limit_price: order_type.has_limit().then_some(at),
         trigger_price: order_type.has_trigger().then_some(at),
         validity,
-        product: chance.pick(&[Product::Intraday, Product::Intraday, Product::Delivery, Product::CarryForward]),
+        product: chance.pick(&[
+            Product::Intraday,
+            Product::Intraday,
+            Product::Delivery,
+            Product::CarryForward,
+        ]),
         bracket,
         ..Decision::market(instrument, action)
     }
@@ -106,9 +135,13 @@ impl Day {
 
     fn walk(&mut self) -> InstrumentIdx {
         let instrument = self.chance.pick(&ALL);
-        let step = if instrument == COIN { 1_000_001 } else { 5_000_000 };
+        let step = if instrument == COIN {
+            1_000_001
+        } else {
+            5_000_000
+        };
         let price = &mut self.prices[instrument.index()];
-        *price = (*price + self.chance.from_to(-6, 6) * step).max(step * 20);
+        *price = (*price + self.chance.within(-6, 6) * step).max(step * 20);
         instrument
     }
 
@@ -127,11 +160,11 @@ impl Day {
     fn tick(&mut self) {
         let instrument = self.walk();
         let price = Price::from_raw(self.prices[instrument.index()]);
-        let pause = self.chance.from_to(0, 3 * SECOND);
+        let pause = self.chance.within(0, 3 * SECOND);
         let tick = Tick {
             ts: self.desk.now.plus(pause - SECOND / 4),
             price,
-            quantity: units(self.chance.from_to(0, 40)),
+            quantity: units(self.chance.within(0, 40)),
             instrument,
             ..Tick::default()
         };
@@ -141,7 +174,7 @@ impl Day {
     fn bar(&mut self) {
         let instrument = self.walk();
         let open = Price::from_raw(self.prices[instrument.index()]);
-        let up = self.chance.from_to(0, 5) * 5_000_000;
+        let up = self.chance.within(0, 5) * 5_000_000;
         let bar = Bar {
             open_ts: self.desk.now,
             close_ts: self.desk.now.plus(MINUTE / 4),
@@ -149,7 +182,7 @@ impl Day {
             high: Price::from_raw(open.raw() + up),
             low: Price::from_raw((open.raw() - up).max(10_000)),
             close: Price::from_raw(open.raw() + up / 10_000_000 * 5_000_000),
-            volume: units(self.chance.from_to(0, 60)),
+            volume: units(self.chance.within(0, 60)),
             open_interest: Quantity::ZERO,
             instrument,
             timeframe: Timeframe::parse("15s").unwrap(),
@@ -160,8 +193,12 @@ impl Day {
 
     fn signal(&mut self) {
         let instrument = self.chance.pick(&ALL);
-        let strategy = self.chance.from_to(1, 3) as u32;
-        let decision = decision(&mut self.chance, instrument, self.prices[instrument.index()]);
+        let strategy = self.chance.within(1, 3) as u32;
+        let decision = decision(
+            &mut self.chance,
+            instrument,
+            self.prices[instrument.index()],
+        );
         let mut signal = self.desk.make_signal(strategy, decision);
         if self.chance.one_in(20) {
             signal.ts = signal.ts.plus(-20 * SECOND);
@@ -170,7 +207,7 @@ impl Day {
         if self.chance.one_in(20) {
             // The runner repeats what it sent before a crash.
             let repeated = self.desk.pipeline.stats().repeated_signals;
-            assert!(self.desk.send(&signal).is_empty());
+            assert!(!kinds(self.desk.send(&signal)).contains(&"signal_raw"));
             assert_eq!(self.desk.pipeline.stats().repeated_signals, repeated + 1);
         }
     }
@@ -184,8 +221,8 @@ impl Day {
     }
 
     fn command(&mut self) {
-        let strategy = StrategyIdx(self.chance.from_to(1, 3) as u32);
-        let order = self.any_order().unwrap_or(OrderId::default());
+        let strategy = StrategyIdx(self.chance.within(1, 3) as u32);
+        let order = self.any_order().unwrap_or_default();
         let action = match self.chance.below(14) {
             0 => CommandAction::SetState(TradingState::Halted),
             1 => CommandAction::SetState(TradingState::ReduceOnly),
@@ -197,7 +234,9 @@ impl Day {
             11 => CommandAction::SquareOff(self.chance.pick(&ALL)),
             12 => CommandAction::SquareOffAll,
             _ => {
-                let how = self.chance.pick(&[Resolution::NeverReached, Resolution::Cancelled]);
+                let how = self
+                    .chance
+                    .pick(&[Resolution::NeverReached, Resolution::Cancelled]);
                 CommandAction::ResolveOrder(order, how)
             }
         };
@@ -235,7 +274,10 @@ impl Day {
 
     fn kind_of(&mut self, order: OrderId) -> ReportKind {
         let known = self.desk.audit.orders[&order].clone();
-        let (intent, open) = (*known.intent(), known.quantity().raw() - known.filled().raw());
+        let (intent, open) = (
+            *known.intent(),
+            known.quantity().raw() - known.filled().raw(),
+        );
         let price = self.prices[intent.instrument.index()];
         if known.cancel_requested() && self.chance.one_in(2) {
             return match self.chance.below(3) {
@@ -250,17 +292,19 @@ impl Day {
                 let over = i64::from(self.chance.one_in(9));
                 let part = match self.chance.below(3) {
                     0 => open.max(1),
-                    _ => self.chance.from_to(1, open.max(1) + over),
+                    _ => self.chance.within(1, open.max(1) + over),
                 };
                 ReportKind::Filled {
                     trade: TradeId(u128::from(self.chance.next())),
                     quantity: Quantity::from_raw(part),
-                    price: Price::from_raw(price + self.chance.from_to(0, 3)),
+                    price: Price::from_raw(price + self.chance.within(0, 3)),
                     draws: 0,
                 }
             }
             11 => ReportKind::Modified {
-                quantity: Quantity::from_raw(known.filled().raw() + self.chance.from_to(0, open.max(1))),
+                quantity: Quantity::from_raw(
+                    known.filled().raw() + self.chance.within(0, open.max(1)),
+                ),
                 limit_price: known.limit_price(),
                 trigger_price: known.trigger_price(),
             },
@@ -319,9 +363,21 @@ fn limits(seed: u64) -> Limits {
 fn plan(seed: u64) -> Plan {
     Plan {
         limits: limits(seed),
-        strategy_limits: if seed.is_multiple_of(2) { Vec::new() } else { vec![None, Some(limits(seed + 1))] },
-        auto_resume: if seed.is_multiple_of(2) { AutoResume::NextDay } else { AutoResume::Manual },
-        on_resume: if seed % 4 < 2 { OnResume::Follow } else { OnResume::Hold },
+        strategy_limits: if seed.is_multiple_of(2) {
+            Vec::new()
+        } else {
+            vec![None, Some(limits(seed + 1))]
+        },
+        auto_resume: if seed.is_multiple_of(2) {
+            AutoResume::NextDay
+        } else {
+            AutoResume::Manual
+        },
+        on_resume: if seed % 4 < 2 {
+            OnResume::Follow
+        } else {
+            OnResume::Hold
+        },
         square_off: (seed % 5 < 3).then_some(5 * MINUTE),
         charges: Arc::new(FlatRate::from_raw(33_333).unwrap()),
         ..Plan::default()
@@ -335,7 +391,11 @@ fn paper(seed: u64) -> PaperSettings {
         slippage_ticks: (seed % 3) as u32,
         participation: if seed.is_multiple_of(2) { 0.0 } else { 0.3 },
         partial_fill_probability: if seed % 3 == 1 { 0.5 } else { 0.0 },
-        fill: if seed % 5 == 4 { FillOn::SignalTick } else { FillOn::NextTick },
+        fill: if seed % 5 == 4 {
+            FillOn::SignalTick
+        } else {
+            FillOn::NextTick
+        },
         seed,
         ..PaperSettings::default()
     }
@@ -348,7 +408,7 @@ fn restless(name: &str, seed: u64) -> Recipe {
         let price = match call {
             Call::Tick(_, tick) => tick.price.raw(),
             Call::Bar(_, bar) => bar.close.raw(),
-            Call::Fill(_, fill) => fill.price.raw(),
+            Call::Fill(fill) => fill.price.raw(),
             _ => 10_000_000_000,
         };
         let wants = match call {
@@ -357,10 +417,13 @@ fn restless(name: &str, seed: u64) -> Recipe {
         };
         if wants {
             let made = decision(&mut chance, AXIS, price);
-            ctx.signal(Decision { instrument: chance.pick(&[AXIS, BEL]), ..made });
+            ctx.signal(Decision {
+                instrument: chance.pick(&[AXIS, BEL]),
+                ..made
+            });
         }
         if chance.one_in(9) {
-            let due = ctx.now().plus(chance.from_to(1, 100) * SECOND);
+            let due = ctx.now().plus(chance.within(1, 100) * SECOND);
             ctx.set_timer(due, strategies::TimerId(chance.below(3) as u32));
         }
         if seed % 7 == 3 && chance.one_in(120) {
@@ -383,22 +446,40 @@ fn quiet<T>(run: impl FnOnce() -> T) -> T {
 
 #[test]
 fn a_day_with_the_paper_trader_folds_and_adds_up() {
-    let (orders, fills) =
-        run(1000..1400, 200, |seed| Plan { paper: Some(paper(seed)), ..plan(seed) });
-    assert!(orders > 500 && fills > 300, "{orders} orders, {fills} fills: too quiet a test");
+    let (orders, fills) = run(0..24, 150, |seed| Plan {
+        paper: Some(paper(seed)),
+        ..plan(seed)
+    });
+    assert!(
+        orders > 500 && fills > 300,
+        "{orders} orders, {fills} fills: too quiet a test"
+    );
 }
 
 #[test]
 fn a_day_with_a_broker_outside_folds_and_adds_up() {
-    let (orders, fills) = run(2000..2500, 200, |seed| Plan { paper: None, ..plan(seed) });
-    assert!(orders > 500 && fills > 300, "{orders} orders, {fills} fills: too quiet a test");
+    let (orders, fills) = run(100..130, 180, |seed| Plan {
+        paper: None,
+        ..plan(seed)
+    });
+    assert!(
+        orders > 500 && fills > 300,
+        "{orders} orders, {fills} fills: too quiet a test"
+    );
 }
 
 #[test]
 fn a_day_with_strategies_inside_the_namespace_folds_and_adds_up() {
     let own = |seed| vec![restless("a", seed), restless("b", seed + 50)];
     let (orders, fills) = quiet(|| {
-        run(3000..3300, 200, |seed| Plan { paper: Some(paper(seed)), own: own(seed), ..plan(seed) })
+        run(200..224, 150, |seed| Plan {
+            paper: Some(paper(seed)),
+            own: own(seed),
+            ..plan(seed)
+        })
     });
-    assert!(orders > 500 && fills > 300, "{orders} orders, {fills} fills: too quiet a test");
+    assert!(
+        orders > 500 && fills > 300,
+        "{orders} orders, {fills} fills: too quiet a test"
+    );
 }

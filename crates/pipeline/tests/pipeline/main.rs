@@ -5,11 +5,15 @@
 
 mod audit;
 mod bars;
+mod bounds;
 mod brackets;
 mod desk;
 mod fuzz;
+mod halts;
 mod namespaces;
+mod plan;
 mod risk;
+mod rules;
 mod scripted;
 mod square_off;
 mod system;

@@ -33,11 +33,13 @@ fn trader(name: &str, instruments: &[InstrumentIdx], brokers: BrokerMask) -> Rec
             && chance.one_in(4)
         {
             let side = chance.pick(&[Buy, Sell]);
-            let quantity = units(2 * chance.from_to(1, 5));
+            let quantity = units(2 * chance.within(1, 5));
             let action = match chance.below(4) {
                 0 => Action::Exit { quantity: None },
                 1 => Action::Enter { side, quantity },
-                _ => Action::Target { quantity: side.signed(quantity) },
+                _ => Action::Target {
+                    quantity: side.signed(quantity),
+                },
             };
             let decision = ctx.decision(slot, action);
             ctx.signal(decision);
@@ -45,17 +47,28 @@ fn trader(name: &str, instruments: &[InstrumentIdx], brokers: BrokerMask) -> Rec
         *state = chance.next();
     };
     let recipe = Recipe::new(name, instruments, script).bars(&["15s"]);
-    Recipe { brokers, seed: 77, ..recipe }
+    Recipe {
+        brokers,
+        seed: 77,
+        ..recipe
+    }
 }
 
 fn second() -> Plan {
-    let paper = PaperSettings { simulation_latency_ms: 700, slippage_ticks: 2, ..PaperSettings::default() };
+    let paper = PaperSettings {
+        simulation_latency_ms: 700,
+        slippage_ticks: 2,
+        ..PaperSettings::default()
+    };
     Plan {
         namespace: "other",
         paper: Some(paper),
         cash: Amount::from_int(5),
         charges: Arc::new(FlatRate::from_raw(100_000).unwrap()),
-        limits: Limits { orders_per_day: Some(40), ..Limits::default() },
+        limits: Limits {
+            orders_per_day: Some(40),
+            ..Limits::default()
+        },
         ..Plan::default()
     }
 }
@@ -65,22 +78,35 @@ fn feed(system: &mut System) {
     let mut chance = Chance(3);
     for _ in 0..400 {
         let instrument = chance.pick(&[AXIS, BEL, COIN, GOLD]);
-        system.tick_at(system.now.plus(chance.from_to(0, 3) * SECOND), instrument, 10_000_000_000 + chance.from_to(-99, 99) * 5_000_000);
+        system.tick_at(
+            system.now.plus(chance.within(0, 3) * SECOND),
+            instrument,
+            10_000_000_000 + chance.within(-99, 99) * 5_000_000,
+        );
     }
 }
 
 fn shared(brokers: BrokerMask) -> Vec<(u32, Recipe)> {
-    vec![(1, trader("alpha", &[AXIS, BEL], brokers)), (2, trader("beta", &[AXIS, COIN], brokers))]
+    vec![
+        (1, trader("alpha", &[AXIS, BEL], brokers)),
+        (2, trader("beta", &[AXIS, COIN], brokers)),
+    ]
 }
 
 fn orders(events: &[Event]) -> usize {
-    kinds(events).iter().filter(|k| **k == "order_submitted").count()
+    kinds(events)
+        .iter()
+        .filter(|k| **k == "order_submitted")
+        .count()
 }
 
 #[test]
 fn a_namespace_beside_another_gives_the_events_that_it_gives_alone() {
     let own = || vec![trader("gamma", &[GOLD], BrokerMask::single(0))];
-    let first = Plan { own: own(), ..Plan::default() };
+    let first = Plan {
+        own: own(),
+        ..Plan::default()
+    };
     let mut alone = System::new(&shared(BOTH), std::slice::from_ref(&first));
     let mut beside = System::new(&shared(BOTH), &[first.clone(), second()]);
     let mut behind = System::new(&shared(BOTH), &[second(), first]);
@@ -89,7 +115,11 @@ fn a_namespace_beside_another_gives_the_events_that_it_gives_alone() {
     }
     assert!(orders(alone.events(0)) > 40 && orders(beside.events(1)) > 20);
     assert_eq!(alone.events(0), beside.events(0));
-    assert_eq!(alone.events(0), behind.events(1), "the position among the namespaces is nothing");
+    assert_eq!(
+        alone.events(0),
+        behind.events(1),
+        "the position among the namespaces is nothing"
+    );
     assert_eq!(beside.events(1), behind.events(0));
 }
 
@@ -120,7 +150,10 @@ fn one_decision_is_one_signal_and_one_chain_on_every_namespace() {
     };
     let (mine, theirs) = (chains(0), chains(1));
     assert!(mine.keys().all(|id| !theirs.contains_key(id)));
-    let shared = mine.values().filter(|chain| theirs.values().any(|t| t == *chain)).count();
+    let shared = mine
+        .values()
+        .filter(|chain| theirs.values().any(|t| t == *chain))
+        .count();
     assert!(shared > 20);
     // Every event of an order's life carries its chain.
     for (n, chains) in [(0, &mine), (1, &theirs)] {
@@ -149,25 +182,52 @@ fn sends(name: &str, decisions: Vec<Action>) -> Recipe {
 #[test]
 fn what_reduces_keeps_its_openers_chain_and_what_reverses_starts_one() {
     let target = |n: i64| Action::Target { quantity: units(n) };
-    let enter = |side, n: i64| Action::Enter { side, quantity: units(n) };
-    let exit = |n: Option<i64>| Action::Exit { quantity: n.map(units) };
+    let enter = |side, n: i64| Action::Enter {
+        side,
+        quantity: units(n),
+    };
+    let exit = |n: Option<i64>| Action::Exit {
+        quantity: n.map(units),
+    };
     let lives = [
-        vec![target(10), target(4), target(0), target(-3), target(-1), target(2)],
-        vec![enter(Buy, 10), exit(Some(6)), exit(None), enter(Sell, 3), enter(Buy, 2), enter(Buy, 3)],
+        vec![
+            target(10),
+            target(4),
+            target(0),
+            target(-3),
+            target(-1),
+            target(2),
+        ],
+        vec![
+            enter(Buy, 10),
+            exit(Some(6)),
+            exit(None),
+            enter(Sell, 3),
+            enter(Buy, 2),
+            enter(Buy, 3),
+        ],
     ];
     for inside in [false, true] {
         for life in &lives {
             let recipe = sends("life", life.clone());
             let mut system = match inside {
                 false => System::new(&[(1, recipe)], &[Plan::default()]),
-                true => System::new(&[], &[Plan { own: vec![recipe], ..Plan::default() }]),
+                true => System::new(
+                    &[],
+                    &[Plan {
+                        own: vec![recipe],
+                        ..Plan::default()
+                    }],
+                ),
             };
             for _ in 0..14 {
                 system.tick(AXIS, 100);
             }
             let signals = raw_signals(system.events(0));
             let chains: Vec<_> = signals.iter().map(|s| s.correlation).collect();
-            let [open, reduce, close, short, cover, reverse] = chains[..] else { panic!("{signals:?}") };
+            let [open, reduce, close, short, cover, reverse] = chains[..] else {
+                panic!("{signals:?}")
+            };
             assert!(open == reduce && open == close, "inside: {inside}");
             assert!(short == cover && short != open && reverse != short && reverse != open);
             let mut ids: Vec<_> = signals.iter().map(|s| s.id).collect();
@@ -180,7 +240,12 @@ fn what_reduces_keeps_its_openers_chain_and_what_reverses_starts_one() {
 
 #[test]
 fn a_target_is_sent_when_it_changes() {
-    let recipe = sends("same", [5, 5, 5, 6, 6, 5].map(|n| Action::Target { quantity: units(n) }).to_vec());
+    let recipe = sends(
+        "same",
+        [5, 5, 5, 6, 6, 5]
+            .map(|n| Action::Target { quantity: units(n) })
+            .to_vec(),
+    );
     let mut system = System::new(&[(1, recipe)], &[Plan::default()]);
     for _ in 0..14 {
         system.tick(AXIS, 100);
@@ -198,14 +263,19 @@ fn failing(fault: &'static str, inner: Recipe) -> Recipe {
             "flood" if fails => {
                 (0..5000).for_each(|n| ctx.target(Slot(0), units(n % 7 + 1)));
             }
-            "foreign" if fails => ctx.signal(Decision::market(GOLD, Action::Exit { quantity: None })),
+            "foreign" if fails => {
+                ctx.signal(Decision::market(GOLD, Action::Exit { quantity: None }))
+            }
             "timers" if fails => {
                 (0..5000).for_each(|n| ctx.set_timer(at(10_000), TimerId(n)));
             }
             _ => script(state, call, ctx),
         }
     };
-    Recipe { script: Arc::new(faulty), ..inner }
+    Recipe {
+        script: Arc::new(faulty),
+        ..inner
+    }
 }
 
 #[test]
@@ -219,7 +289,16 @@ fn a_strategy_that_fails_is_disabled_and_harms_no_other() {
                 false => System::new(&[good, (2, bad), third], &[Plan::default(), second()]),
                 true => {
                     let own = vec![good.1, bad, third.1];
-                    System::new(&[], &[Plan { own, ..Plan::default() }, second()])
+                    System::new(
+                        &[],
+                        &[
+                            Plan {
+                                own,
+                                ..Plan::default()
+                            },
+                            second(),
+                        ],
+                    )
                 }
             }
         };
@@ -238,13 +317,24 @@ fn a_strategy_that_fails_is_disabled_and_harms_no_other() {
                 let switched: Vec<_> = events
                     .iter()
                     .filter_map(|e| match e.body {
-                        EventBody::StrategySwitched { strategy, enabled, reason } => Some((strategy, enabled, reason)),
+                        EventBody::StrategySwitched {
+                            strategy,
+                            enabled,
+                            reason,
+                        } => Some((strategy, enabled, reason)),
                         _ => None,
                     })
                     .collect();
                 assert_eq!(switched, [(StrategyIdx(2), false, reason)], "{fault}");
-                let failed = events.iter().position(|e| e.kind() == "strategy_switched").unwrap();
-                assert!(raw_signals(&events[failed..]).iter().all(|s| s.strategy != StrategyIdx(2)));
+                let failed = events
+                    .iter()
+                    .position(|e| e.kind() == "strategy_switched")
+                    .unwrap();
+                assert!(
+                    raw_signals(&events[failed..])
+                        .iter()
+                        .all(|s| s.strategy != StrategyIdx(2))
+                );
                 // Up to there it did as it would have; the others do so to the end.
                 let of = |system: &System, strategy| -> Vec<Signal> {
                     let mut signals = raw_signals(system.events(namespace));
@@ -265,11 +355,17 @@ fn a_strategy_that_fails_is_disabled_and_harms_no_other() {
 fn events_of_others_are_those_of_a_run_without_the_one_that_fails() {
     silence();
     // It never trades, then fails: but for its being switched off, nothing is different.
-    let quiet = Recipe { brokers: BOTH, ..Recipe::new("mid", &[AXIS], |_, _, _| {}) };
+    let quiet = Recipe {
+        brokers: BOTH,
+        ..Recipe::new("mid", &[AXIS], |_, _, _| {})
+    };
     let mut with = shared(BOTH);
     with.push((3, failing("panic", quiet)));
     let plans = || [Plan::default(), second()];
-    let (mut without, mut with) = (System::new(&shared(BOTH), &plans()), System::new(&with, &plans()));
+    let (mut without, mut with) = (
+        System::new(&shared(BOTH), &plans()),
+        System::new(&with, &plans()),
+    );
     feed(&mut without);
     feed(&mut with);
     for namespace in 0..2 {
@@ -334,13 +430,26 @@ fn a_timer_that_a_command_brings_due_still_trades() {
         }
         _ => {}
     });
-    let mut system = System::new(&[], &[Plan { own: vec![recipe], ..Plan::default() }]);
+    let mut system = System::new(
+        &[],
+        &[Plan {
+            own: vec![recipe],
+            ..Plan::default()
+        }],
+    );
     for round in 1..=3u64 {
         system.tick(AXIS, 100);
         system.now = system.now.plus(6 * SECOND);
-        let command = Command { id: CommandId(u128::from(round)), action: CommandAction::CancelAll };
+        let command = Command {
+            id: CommandId(u128::from(round)),
+            action: CommandAction::CancelAll,
+        };
         system.input(0, &Input::Command(system.now, &command));
-        assert_eq!(raw_signals(system.events(0)).len() as u64, 2 * round, "round {round}");
+        assert_eq!(
+            raw_signals(system.events(0)).len() as u64,
+            2 * round,
+            "round {round}"
+        );
         assert_eq!(system.kernel.pipelines()[0].stats().repeated_signals, 0);
     }
     let mut ids: Vec<_> = raw_signals(system.events(0)).iter().map(|s| s.id).collect();

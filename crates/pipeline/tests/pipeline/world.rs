@@ -3,13 +3,9 @@
 use std::sync::Arc;
 
 use model::money::Multiplier;
-use model::session::{
-    SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay,
-};
+use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
 use model::time::{DAY, HOUR, SECOND};
-use model::{
-    AssetClass, Instrument, InstrumentIdx, Instruments, Price, Quantity, Timestamp,
-};
+use model::{AssetClass, Instrument, InstrumentIdx, Instruments, Price, Quantity, Timestamp};
 
 /// Index of `MCX:GOLD`: a future in rupees with a multiplier of 2.5 and lots of two.
 pub const GOLD: InstrumentIdx = InstrumentIdx(0);
@@ -19,10 +15,6 @@ pub const AXIS: InstrumentIdx = InstrumentIdx(1);
 pub const BEL: InstrumentIdx = InstrumentIdx(2);
 /// Index of `US:COIN`: fractional units in dollars, open around the clock.
 pub const COIN: InstrumentIdx = InstrumentIdx(3);
-
-/// Rupees and dollars, in the order of their codes.
-pub const INR: model::CurrencyIdx = model::CurrencyIdx(0);
-pub const USD: model::CurrencyIdx = model::CurrencyIdx(1);
 
 /// One registry for all: what every part of a system shares.
 pub fn instruments() -> Arc<Instruments> {
@@ -71,12 +63,16 @@ impl Sessions for Hours {
         let day = at.nanos().div_euclid(DAY) * DAY;
         let time = at.nanos() - day;
         if time < OPEN {
-            SessionStatus::Closed { next_open: Timestamp(day + OPEN) }
+            SessionStatus::Closed {
+                next_open: Timestamp(day + OPEN),
+            }
         } else if time < CLOSE {
             let (open, close) = (Timestamp(day + OPEN), Timestamp(day + CLOSE));
             SessionStatus::Open(SessionWindow { open, close })
         } else {
-            SessionStatus::Closed { next_open: Timestamp(day + DAY + OPEN) }
+            SessionStatus::Closed {
+                next_open: Timestamp(day + DAY + OPEN),
+            }
         }
     }
     fn trading_day(&self, at: Timestamp) -> TradingDay {
@@ -84,7 +80,11 @@ impl Sessions for Hours {
         let shifted = at.plus(-6 * HOUR);
         let (date, ..) = shifted.utc();
         let start = Timestamp(shifted.nanos().div_euclid(DAY) * DAY + 6 * HOUR);
-        TradingDay { date, start, end: start.plus(DAY) }
+        TradingDay {
+            date,
+            start,
+            end: start.plus(DAY),
+        }
     }
 }
 
@@ -96,10 +96,6 @@ pub fn at(seconds: i64) -> Timestamp {
 /// Seconds from a session's open to its close, and from open to open.
 pub const SESSION: i64 = (CLOSE - OPEN) / SECOND;
 pub const NEXT_DAY: i64 = DAY / SECOND;
-
-pub fn price(text: &str) -> Price {
-    text.parse().unwrap()
-}
 
 pub fn quantity(text: &str) -> Quantity {
     text.parse().unwrap()
@@ -129,7 +125,7 @@ impl Chance {
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
-    pub fn from_to(&mut self, from: i64, to: i64) -> i64 {
+    pub fn within(&mut self, from: i64, to: i64) -> i64 {
         from + self.below((to - from + 1) as u64) as i64
     }
     /// True once in `n` times.

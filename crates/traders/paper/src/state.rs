@@ -373,9 +373,15 @@ impl State {
         }
         order.draws = draws;
         let (side, done, oco) = (order.side, order.open() <= Quantity::ZERO, order.oco);
+        // A leg that was placed beside an older one names it, without being named by it.
+        let named_by = book
+            .orders
+            .iter()
+            .find(|o| o.oco == Some(id) && Some(o.id) != oco);
+        let named_by = named_by.map(|o| o.id);
         self.markets[slot].take(side, quantity);
-        if let Some(oco) = oco {
-            self.give_way(oco, quantity, done);
+        for other in [oco, named_by].into_iter().flatten() {
+            self.give_way(other, quantity, done);
         }
         if done {
             self.finish(id);

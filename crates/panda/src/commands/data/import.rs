@@ -95,13 +95,10 @@ pub(super) fn run(args: &ImportArgs, sessions_for: SessionsFor<'_>) -> anyhow::R
     } else {
         Some(sessions_for(args.config.as_deref())?)
     };
-    cleaning.sessions = match &sessions {
-        Some((sessions, text)) => Some(SessionRule {
-            sessions: &**sessions,
-            text: text.clone(),
-        }),
-        None => None,
-    };
+    cleaning.sessions = sessions.as_ref().map(|(sessions, text)| SessionRule {
+        sessions: &**sessions,
+        text: text.clone(),
+    });
     let options = ImportOptions {
         cleaning,
         selection: feeds::select(&instruments, &args.symbols)?,

@@ -1,0 +1,179 @@
+//! Trading states, operators' commands and alerts.
+
+use super::*;
+
+impl BrokerPipeline {
+    pub(super) fn alert(
+        &mut self,
+        reason: Reason,
+        order: Option<OrderId>,
+        strategy: Option<StrategyIdx>,
+        out: &mut Vec<Event>,
+    ) {
+        let correlation = order
+            .and_then(|o| self.correlation_of(o))
+            .unwrap_or_else(|| self.own_correlation(u32::MAX - 1));
+        let body = EventBody::Alert {
+            reason,
+            order,
+            strategy,
+        };
+        self.emit(self.now, correlation, Cause::Input(self.input), body, out);
+    }
+
+    pub(super) fn change_state(
+        &mut self,
+        to: TradingState,
+        reason: Reason,
+        automatic: bool,
+        out: &mut Vec<Event>,
+    ) {
+        let correlation = self.own_correlation(u32::MAX - 2);
+        self.set_state(
+            to,
+            reason,
+            automatic,
+            correlation,
+            Cause::Input(self.input),
+            out,
+        );
+    }
+
+    pub(super) fn set_state(
+        &mut self,
+        to: TradingState,
+        reason: Reason,
+        automatic: bool,
+        correlation: CorrelationId,
+        cause: Cause,
+        out: &mut Vec<Event>,
+    ) {
+        let from = self.risk.state();
+        if from == to {
+            return;
+        }
+        let body = EventBody::StateChanged {
+            from,
+            to,
+            reason,
+            automatic,
+        };
+        self.emit(self.now, correlation, cause, body, out);
+        match to {
+            TradingState::Halted => {
+                self.cancel_where(Reason::Halted, cause, out, |i| i.role == OrderRole::Entry);
+            }
+            TradingState::Active if self.on_resume == OnResume::Follow => self.follow_targets(out),
+            _ => {}
+        }
+        self.drain_trader(out);
+    }
+
+    /// Resolves every strategy's latest target anew.
+    pub(super) fn follow_targets(&mut self, out: &mut Vec<Event>) {
+        let mut keys = self.engine.keys().to_vec();
+        keys.sort_unstable();
+        for key in keys {
+            let Some(book) = self.engine.book(&key) else {
+                continue;
+            };
+            let Some(signal) = book.last_target().copied() else {
+                continue;
+            };
+            let Action::Target { quantity } = signal.decision.action else {
+                continue;
+            };
+            if book.deferred().is_some() || book.is_closing() {
+                continue;
+            }
+            let held = self.portfolio.quantity(&key).checked_add(book.pending());
+            if held != Ok(quantity) {
+                // The same wish at a new time: a signal of its own in the old one's chain.
+                let again = Signal {
+                    id: SignalId(signal.id.0 ^ (self.now.nanos() as u128).rotate_left(64)),
+                    ts: self.now,
+                    decision: Decision { ..signal.decision },
+                    ..signal
+                };
+                self.resolve_signal(&again, out);
+            }
+        }
+    }
+
+    pub(super) fn take_command(&mut self, command: &Command, out: &mut Vec<Event>) {
+        let correlation = CorrelationId::of_command(command.id);
+        let cause = Cause::Command(command.id);
+        let reason = Reason::OperatorRequest;
+        match command.action {
+            CommandAction::SetState(to) => {
+                self.set_state(to, reason, false, correlation, cause, out);
+            }
+            CommandAction::EnableStrategy(strategy) => {
+                let body = EventBody::StrategySwitched {
+                    strategy,
+                    enabled: true,
+                    reason,
+                };
+                self.emit(self.now, correlation, cause, body, out);
+            }
+            CommandAction::DisableStrategy(strategy, reason) => {
+                let body = EventBody::StrategySwitched {
+                    strategy,
+                    enabled: false,
+                    reason,
+                };
+                self.emit(self.now, correlation, cause, body, out);
+                self.cancel_where(reason, cause, out, |i| {
+                    i.strategy == strategy && i.role == OrderRole::Entry
+                });
+            }
+            CommandAction::CancelOrder(id) => {
+                if self.engine.working(id).is_some() {
+                    self.request_cancel(id, reason, cause, out);
+                } else {
+                    self.alert(Reason::UnknownOrder, Some(id), None, out);
+                }
+            }
+            CommandAction::CancelAll => self.cancel_where(reason, cause, out, |_| true),
+            CommandAction::SquareOff(instrument) => {
+                self.square_off_where(correlation, cause, out, |k| k.instrument == instrument);
+            }
+            CommandAction::SquareOffAll => {
+                self.square_off_where(correlation, cause, out, |_| true);
+            }
+            CommandAction::ResolveOrder(id, resolution) => {
+                let kind = match resolution {
+                    Resolution::NeverReached => ReportKind::NotSent(reason),
+                    Resolution::Cancelled => ReportKind::Cancelled(reason),
+                };
+                let report = TraderReport {
+                    order: id,
+                    ts: self.now,
+                    kind,
+                };
+                let before = out.len();
+                self.take_report(&report, out);
+                if out.len() == before {
+                    // A report that says nothing new is dropped; a command is answered.
+                    self.alert(Reason::IllegalReport, Some(id), None, out);
+                }
+            }
+        }
+        self.drain_trader(out);
+    }
+
+    pub(super) fn square_off_where(
+        &mut self,
+        correlation: CorrelationId,
+        cause: Cause,
+        out: &mut Vec<Event>,
+        wanted: impl Fn(&PositionKey) -> bool,
+    ) {
+        let mut keys: Vec<_> = self.engine.keys().iter().copied().filter(wanted).collect();
+        keys.sort_unstable();
+        for key in keys {
+            let reason = Reason::OperatorRequest;
+            self.begin_square_off(&key, Some(correlation), reason, cause, out);
+        }
+    }
+}

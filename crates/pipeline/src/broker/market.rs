@@ -1,0 +1,152 @@
+//! What market data and the passing of time lead to: executions, halts, snapshots.
+
+use super::*;
+
+impl BrokerPipeline {
+    #[inline]
+    pub(super) fn after_market(&mut self, instrument: InstrumentIdx, out: &mut Vec<Event>) {
+        let before = out.len();
+        self.drain_trader(out);
+        // Equity moves with the marks of what is held, and with executions.
+        if !self.portfolio.net(instrument).is_zero()
+            || out.len() > before
+            || self.portfolio.marks_strategies()
+        {
+            self.check_losses(Some(self.instruments.currency(instrument)), out);
+        }
+    }
+
+    #[inline]
+    pub(super) fn drain_trader(&mut self, out: &mut Vec<Event>) {
+        let mut reports = 0;
+        let mut previous = None;
+        while let Some(report) = self.trader.as_ref().and_then(|t| t.next_report(self.now)) {
+            // One that says the same again, or that has no end, has lost its way: the namespace
+            // stops rather than the process.
+            if previous == Some(report) || reports > REPORTS_PER_INPUT_MAX {
+                self.stop_trader(&report, out);
+                break;
+            }
+            self.take_report(&report, out);
+            previous = Some(report);
+            reports += 1;
+        }
+    }
+
+    #[cold]
+    pub(super) fn stop_trader(&mut self, report: &TraderReport, out: &mut Vec<Event>) {
+        self.alert(Reason::IllegalReport, Some(report.order), None, out);
+        let body = EventBody::TraderDetached {
+            reason: Reason::IllegalReport,
+        };
+        let correlation = self.own_correlation(u32::MAX - 3);
+        self.emit(self.now, correlation, Cause::Input(self.input), body, out);
+        self.change_state(TradingState::Halted, Reason::IllegalReport, true, out);
+    }
+
+    /// After something has happened: what the trader says to it, and whether a limit is reached.
+    pub(super) fn settle(&mut self, out: &mut Vec<Event>) {
+        loop {
+            let before = out.len();
+            self.drain_trader(out);
+            self.check_losses(None, out);
+            if out.len() == before {
+                break;
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn check_losses(&mut self, moved: Option<CurrencyIdx>, out: &mut Vec<Event>) {
+        let halt = if self.engine.overflowed() && self.risk.state() != TradingState::Halted {
+            Some(Reason::Overflow)
+        } else {
+            self.risk.halt_due(&self.portfolio, moved)
+        };
+        if let Some(reason) = halt {
+            self.change_state(TradingState::Halted, reason, true, out);
+        }
+        if self.portfolio.marks_strategies() {
+            self.check_strategy_losses(out);
+        }
+    }
+
+    pub(super) fn check_strategy_losses(&mut self, out: &mut Vec<Event>) {
+        for index in 0..self.portfolio.positions().len() {
+            let strategy = self.portfolio.positions()[index].key.strategy;
+            if let Some(reason) = self.risk.disable_due(strategy, &self.portfolio) {
+                let body = EventBody::StrategySwitched {
+                    strategy,
+                    enabled: false,
+                    reason,
+                };
+                let correlation = self.own_correlation(strategy.0);
+                self.emit(self.now, correlation, Cause::Input(self.input), body, out);
+                self.cancel_where(reason, Cause::Input(self.input), out, |i| {
+                    i.strategy == strategy && i.role == OrderRole::Entry
+                });
+            }
+        }
+    }
+
+    pub(super) fn after_clock(&mut self, due: Timestamp, out: &mut Vec<Event>) {
+        let cause = Cause::Timer(due);
+        let day_began = self.day.is_some_and(|day| day.start == due);
+        if day_began
+            && self.auto_resume == AutoResume::NextDay
+            && self.risk.state() == TradingState::Halted
+            && let Some(reason @ (Reason::DailyLoss | Reason::Drawdown)) = self.risk.automatic()
+        {
+            self.change_state(TradingState::Active, reason, true, out);
+        }
+        self.drain_trader(out);
+        self.protect_at_open(due, out);
+        self.square_off_due_positions(due, out);
+        if due.nanos().rem_euclid(self.snapshot_interval) == 0 {
+            let changed: Vec<_> = self.portfolio.changed().collect();
+            for currency in changed {
+                self.emit_snapshot(currency, self.own_correlation(u32::MAX), cause, out);
+            }
+        }
+        self.check_losses(None, out);
+    }
+
+    /// Legs stand for the day: where a session opens now, those of held positions are placed anew.
+    pub(super) fn protect_at_open(&mut self, due: Timestamp, out: &mut Vec<Event>) {
+        let opens_now = |group: SessionGroup| match self.sessions.status(group, due) {
+            SessionStatus::Open(window) => window.open == due,
+            SessionStatus::Closed { .. } => false,
+        };
+        let mut keys: Vec<_> = self
+            .engine
+            .keys()
+            .iter()
+            .copied()
+            .filter(|key| self.engine.book(key).is_some_and(|b| !b.pairs().is_empty()))
+            .filter(|key| opens_now(self.groups[key.instrument.index()]))
+            .collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.protect(&key, Cause::Timer(due), out);
+        }
+        self.drain_trader(out);
+    }
+
+    pub(super) fn emit_snapshot(
+        &mut self,
+        currency: CurrencyIdx,
+        correlation: CorrelationId,
+        cause: Cause,
+        out: &mut Vec<Event>,
+    ) {
+        if let Ok(snapshot) = self.portfolio.snapshot(currency) {
+            self.emit(
+                self.now,
+                correlation,
+                cause,
+                EventBody::Snapshot(snapshot),
+                out,
+            );
+        }
+    }
+}

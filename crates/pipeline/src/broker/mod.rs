@@ -1,0 +1,551 @@
+//! The pipeline of one broker's namespace: per-broker strategies, risk, engine, portfolio and, where
+//! the trader is pure, the trader. Single writer: it alone owns the namespace's counters, orders and
+//! positions.
+
+mod control;
+mod market;
+mod reports;
+mod signals;
+mod square_off;
+
+use std::sync::Arc;
+
+use model::charges::{ChargeInput, Charges};
+use model::control::{Command, CommandAction, Resolution, TradingState};
+use model::event::{Cause, Event, EventBody, OrderStep, Refused, Validated};
+use model::ids::{NameHash, SourceSession};
+use model::market::MarketData;
+use model::money::Multiplier;
+use model::order::{Execution, OrderChange, OrderError, OrderIntent, OrderRole, OrderStatus};
+use model::reason::Reason;
+use model::session::{SessionGroup, SessionStatus, Sessions, TradingDay};
+use model::signal::{Action, Bracket, Decision, OrderType, Product, Signal, Validity};
+use model::topic::Namespace;
+use model::trader::{Capabilities, InPipelineTrader, ReportKind, TraderReport};
+use model::{
+    Amount, CorrelationId, CurrencyIdx, InputId, InstrumentIdx, Instruments, OrderId, Price,
+    Quantity, SignalId, StrategyIdx, Timestamp,
+};
+use strategies::OwnFill;
+
+use crate::engine::protect::Protection;
+use crate::engine::{Engine, Plan, key_of};
+use crate::portfolio::{Portfolio, PositionKey};
+use crate::risk::rules::Totals;
+use crate::risk::{AutoResume, Judgement, Limits, Proposal, Risk};
+use crate::strategy_host::{Made, StrategyHost, StrategySetup};
+
+/// One report may lead to at most this many further reports within the same input; a trader that
+/// exceeds it makes no progress, and the namespace halts.
+pub const REPORTS_PER_INPUT_MAX: u32 = 1_000_000;
+
+/// What happens to targets that could not be followed, when trading resumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnResume {
+    /// The difference stays until the strategy's next target.
+    #[default]
+    Hold,
+    /// The latest targets are followed at once.
+    Follow,
+}
+
+/// The settings of one namespace.
+pub struct BrokerSettings {
+    /// Its name.
+    pub namespace: Namespace,
+    /// Cash at the start, by currency index.
+    pub starting_cash: Vec<Amount>,
+    /// The namespace's limits.
+    pub limits: Limits,
+    /// Own limits of the strategies, by strategy index (0: `manual`).
+    pub strategy_limits: Vec<Option<Limits>>,
+    /// How an automatic halt ends.
+    pub auto_resume: AutoResume,
+    /// What happens to missed targets at a resume.
+    pub on_resume: OnResume,
+    /// Intraday positions are closed this long before their session's close, in nanoseconds.
+    pub square_off_before_close: Option<i64>,
+    /// Snapshots are taken at multiples of this interval, in nanoseconds.
+    pub snapshot_interval: i64,
+    /// How long after the decision the call to the broker may still be started, in nanoseconds.
+    pub send_within: i64,
+    /// What trading costs.
+    pub charges: Arc<dyn Charges>,
+}
+
+/// What reaches a namespace.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Market data.
+    Market(InputId, &'a MarketData<'a>),
+    /// Time has come to the namespace's next timer: every due time is an input of its own.
+    Clock(InputId, Timestamp),
+    /// A shared strategy's signal.
+    Signal(&'a Signal),
+    /// A report of an outside trader.
+    Report(&'a TraderReport),
+    /// A command, at its time.
+    Command(Timestamp, &'a Command),
+}
+
+/// What a namespace has counted and not turned into events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PipelineStats {
+    /// Signals that had been taken already, dropped.
+    pub repeated_signals: u64,
+    /// Reports that said what was known already, dropped.
+    pub repeated_reports: u64,
+}
+
+#[derive(Clone, Copy)]
+struct GroupClock {
+    group: SessionGroup,
+    due: Timestamp,
+}
+
+/// The pipeline of one namespace.
+pub struct BrokerPipeline {
+    namespace: Namespace,
+    hash: NameHash,
+    instruments: Arc<Instruments>,
+    sessions: Arc<dyn Sessions>,
+    charges: Arc<dyn Charges>,
+    capabilities: Capabilities,
+    auto_resume: AutoResume,
+    on_resume: OnResume,
+    square_off_before_close: Option<i64>,
+    snapshot_interval: i64,
+    send_within: i64,
+    groups: Vec<SessionGroup>,
+    supported: Vec<bool>,
+
+    strategies: StrategyHost,
+    risk: Risk,
+    engine: Engine,
+    portfolio: Portfolio,
+    trader: Option<Box<dyn InPipelineTrader>>,
+
+    now: Timestamp,
+    input: InputId,
+    day: Option<TradingDay>,
+    next_snapshot: Timestamp,
+    square_offs: Vec<GroupClock>,
+    /// When each group's next session opens: legs that ended with the last one are placed again.
+    opens: Vec<GroupClock>,
+    stats: PipelineStats,
+    /// The earliest of all timers; brought up to date by whatever can move one.
+    due: Timestamp,
+}
+
+impl BrokerPipeline {
+    /// Composes the stages. `trader` is given where orders are executed inside the pipeline; else
+    /// the host sends what `order_submitted` and the requests among the events say.
+    pub fn new(
+        instruments: Arc<Instruments>,
+        sessions: Arc<dyn Sessions>,
+        source: SourceSession,
+        settings: BrokerSettings,
+        capabilities: Capabilities,
+        strategies: Vec<StrategySetup>,
+        trader: Option<Box<dyn InPipelineTrader>>,
+    ) -> Self {
+        let count = settings.strategy_limits.len();
+        let marks = settings
+            .strategy_limits
+            .iter()
+            .flatten()
+            .any(|l| l.watches_losses);
+        let groups: Vec<_> = instruments.iter().map(|(_, i)| sessions.group(i)).collect();
+        let supported = instruments
+            .iter()
+            .map(|(_, i)| capabilities.asset_classes.contains(&i.asset_class))
+            .collect();
+        let mut used = groups.clone();
+        used.sort_unstable();
+        used.dedup();
+        let opens: Vec<_> = used
+            .into_iter()
+            .map(|group| GroupClock {
+                group,
+                due: Timestamp::MIN,
+            })
+            .collect();
+        let square_offs = match settings.square_off_before_close {
+            None => Vec::new(),
+            Some(_) => opens.clone(),
+        };
+        Self {
+            hash: NameHash::of(settings.namespace.as_str()),
+            namespace: settings.namespace,
+            charges: settings.charges,
+            capabilities,
+            auto_resume: settings.auto_resume,
+            on_resume: settings.on_resume,
+            square_off_before_close: settings.square_off_before_close,
+            snapshot_interval: settings.snapshot_interval.max(1),
+            send_within: settings.send_within,
+            groups,
+            supported,
+            strategies: StrategyHost::new(
+                Arc::clone(&instruments),
+                Arc::clone(&sessions),
+                source,
+                strategies,
+                true,
+            ),
+            risk: Risk::new(settings.limits, settings.strategy_limits),
+            engine: Engine::new(count, instruments.currencies().len()),
+            portfolio: Portfolio::new(
+                Arc::clone(&instruments),
+                &settings.starting_cash,
+                if marks { count } else { 0 },
+            ),
+            trader,
+            now: Timestamp::MIN,
+            input: InputId(0),
+            day: None,
+            next_snapshot: Timestamp::MAX,
+            square_offs,
+            opens,
+            stats: PipelineStats::default(),
+            due: Timestamp::MIN,
+            instruments,
+            sessions,
+        }
+    }
+
+    /// The namespace's name.
+    pub const fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+    /// Positions and money.
+    pub const fn portfolio(&self) -> &Portfolio {
+        &self.portfolio
+    }
+    /// Orders.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+    /// Limits, counters and state.
+    pub const fn risk(&self) -> &Risk {
+        &self.risk
+    }
+    /// When the next snapshot is taken; [`Timestamp::MAX`] while there is nothing to be marked.
+    pub const fn next_snapshot(&self) -> Timestamp {
+        self.next_snapshot
+    }
+    /// The latest market or clock input.
+    pub const fn latest_input(&self) -> InputId {
+        self.input
+    }
+    /// What has been counted.
+    pub const fn stats(&self) -> &PipelineStats {
+        &self.stats
+    }
+    /// The time of the latest input.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// When it next has something to do without new data. A host fires [`Input::Clock`] then, before
+    /// any input of that time or later.
+    #[inline]
+    pub const fn next_due(&self) -> Timestamp {
+        self.due
+    }
+
+    fn earliest_due(&self) -> Timestamp {
+        let mut due = self.strategies.next_due().min(self.next_snapshot);
+        if let Some(day) = &self.day {
+            due = due.min(day.end);
+        }
+        for clock in self.square_offs.iter().chain(&self.opens) {
+            due = due.min(clock.due);
+        }
+        if let Some(trader) = &self.trader {
+            due = due.min(trader.next_due());
+        }
+        due
+    }
+
+    // The contract: observe, apply, step.
+    /// Takes an input without emitting.
+    #[inline]
+    pub fn observe(&mut self, input: &Input<'_>) {
+        match input {
+            Input::Market(id, data) => {
+                self.input = *id;
+                self.observe_time(data.ts());
+                self.portfolio
+                    .observe_price(data.instrument(), data.price(), self.now);
+                if let Some(trader) = &mut self.trader {
+                    trader.observe_market(data, self.now);
+                }
+                if !self.strategies.is_empty() {
+                    self.strategies.market(*id, data);
+                    self.due = self.due.min(self.strategies.next_due());
+                }
+            }
+            Input::Clock(id, due) => self.observe_clock(*id, *due),
+            Input::Signal(signal) => self.observe_time(signal.ts),
+            Input::Report(report) => self.observe_time(report.ts),
+            Input::Command(ts, _) => self.observe_time(*ts),
+        }
+    }
+
+    #[inline]
+    pub(super) fn observe_time(&mut self, ts: Timestamp) {
+        if ts > self.now {
+            self.now = ts;
+        }
+        if self.day.is_none() {
+            self.begin(self.now);
+            self.due = self.earliest_due();
+        }
+    }
+
+    #[cold]
+    pub(super) fn begin(&mut self, ts: Timestamp) {
+        self.enter_day(self.sessions.trading_day(ts));
+        for i in 0..self.square_offs.len() {
+            self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, ts);
+        }
+        for i in 0..self.opens.len() {
+            self.opens[i].due = self.next_open(self.opens[i].group, ts);
+        }
+    }
+
+    /// The first open of a group's market after `ts`.
+    pub(super) fn next_open(&self, group: SessionGroup, ts: Timestamp) -> Timestamp {
+        match self.sessions.status(group, ts) {
+            SessionStatus::Closed { next_open } => next_open,
+            SessionStatus::Open(window) if window.close == Timestamp::MAX => Timestamp::MAX,
+            SessionStatus::Open(window) => match self.sessions.status(group, window.close) {
+                SessionStatus::Open(next) => next.open.max(window.close),
+                SessionStatus::Closed { next_open } => next_open,
+            },
+        }
+    }
+
+    /// The next square-off of a group after `ts`.
+    pub(super) fn square_off_due(&self, group: SessionGroup, ts: Timestamp) -> Timestamp {
+        let before = self.square_off_before_close.unwrap_or(0);
+        let mut at = ts;
+        // At most: this session, whose time has passed, then the next one.
+        for _ in 0..4 {
+            match self.sessions.status(group, at) {
+                SessionStatus::Open(window) if window.close == Timestamp::MAX => break,
+                SessionStatus::Open(window) => {
+                    let due = window.close.plus(-before).max(window.open);
+                    if due > ts {
+                        return due;
+                    }
+                    at = window.close;
+                }
+                SessionStatus::Closed {
+                    next_open: Timestamp::MAX,
+                } => break,
+                SessionStatus::Closed { next_open } => at = next_open,
+            }
+        }
+        Timestamp::MAX
+    }
+
+    pub(super) fn enter_day(&mut self, day: TradingDay) {
+        self.day = Some(day);
+        self.portfolio.observe_day(day.date);
+        self.risk.observe_day();
+        self.engine.observe_day();
+    }
+
+    pub(super) fn observe_clock(&mut self, id: InputId, due: Timestamp) {
+        self.input = id;
+        self.observe_time(due);
+        if self.day.is_some_and(|day| day.end <= due) {
+            self.enter_day(self.sessions.trading_day(due));
+        }
+        for i in 0..self.square_offs.len() {
+            if self.square_offs[i].due <= due {
+                self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, due);
+            }
+        }
+        for i in 0..self.opens.len() {
+            if self.opens[i].due <= due {
+                let next = self.next_open(self.opens[i].group, due);
+                self.opens[i].due = if next > due { next } else { Timestamp::MAX };
+            }
+        }
+        if let Some(trader) = &mut self.trader {
+            trader.observe_time(due);
+        }
+        if self.strategies.next_due() <= due {
+            self.strategies.fire(id, due);
+        }
+        if self.next_snapshot <= due {
+            self.next_snapshot = if self.has_exposure() {
+                self.snapshot_after(due)
+            } else {
+                Timestamp::MAX
+            };
+        }
+        self.due = self.earliest_due();
+    }
+
+    pub(super) fn has_exposure(&self) -> bool {
+        self.portfolio
+            .accounts()
+            .iter()
+            .any(|a| !a.gross_exposure.is_zero())
+    }
+
+    pub(super) fn snapshot_after(&self, ts: Timestamp) -> Timestamp {
+        let interval = self.snapshot_interval;
+        Timestamp((ts.nanos().div_euclid(interval) + 1).saturating_mul(interval))
+    }
+
+    /// Takes a recorded fact.
+    pub fn apply(&mut self, event: &Event) {
+        self.take(event);
+        self.due = self.earliest_due();
+    }
+
+    /// [`apply`](Self::apply) without a look at the timers, which a step takes once at its end.
+    pub(super) fn take(&mut self, event: &Event) {
+        if let EventBody::OrderChanged(OrderStep {
+            order,
+            change: OrderChange::Filled(x),
+            ..
+        }) = &event.body
+            && let Some(intent) = self.engine.order(*order).map(|o| *o.intent())
+        {
+            self.portfolio.apply_fill(&intent, x, event.ts);
+            if self.next_snapshot == Timestamp::MAX {
+                self.next_snapshot = self.snapshot_after(self.now);
+            }
+            let position = self.portfolio.quantity(&PositionKey::of(&intent));
+            self.strategies.fill(
+                intent.strategy,
+                intent.instrument,
+                &OwnFill {
+                    side: intent.side,
+                    quantity: x.quantity,
+                    price: x.price,
+                    product: intent.product,
+                    position,
+                },
+            );
+        }
+        let money = match &event.body {
+            EventBody::OrderSubmitted(intent) => self.money(intent.instrument),
+            _ => (CurrencyIdx(0), Multiplier::ONE, Price::ZERO),
+        };
+        self.engine.apply(event, money);
+        self.risk.apply(event);
+        self.portfolio.apply(event);
+        if let Some(trader) = &mut self.trader {
+            trader.apply(event);
+        }
+        match &event.body {
+            EventBody::StrategySwitched {
+                strategy, enabled, ..
+            } => {
+                self.strategies.switch(*strategy, *enabled);
+            }
+            EventBody::TraderDetached { .. } => self.trader = None,
+            _ => {}
+        }
+    }
+
+    /// Drops what per-broker strategies decided while inputs were only observed: recovery takes the
+    /// recorded decisions instead.
+    pub fn discard_decisions(&mut self) {
+        self.strategies.clear_made();
+    }
+
+    /// Takes an input and appends everything that follows from it to `out`.
+    #[inline]
+    pub fn step(&mut self, input: &Input<'_>, out: &mut Vec<Event>) {
+        let before = out.len();
+        self.observe(input);
+        match input {
+            Input::Market(_, data) => self.after_market(data.instrument(), out),
+            Input::Clock(_, due) => self.after_clock(*due, out),
+            Input::Signal(signal) => self.take_signal(signal, out),
+            Input::Report(report) => self.take_report(report, out),
+            Input::Command(_, command) => self.take_command(command, out),
+        }
+        if !self.strategies.is_empty() {
+            self.run_own_strategies(out);
+        }
+        if out.len() > before {
+            self.settle(out);
+            self.due = self.earliest_due();
+        }
+    }
+
+    #[allow(
+        clippy::large_types_passed_by_value,
+        reason = "it is moved into the event where that stays"
+    )]
+    pub(super) fn emit(
+        &mut self,
+        ts: Timestamp,
+        correlation: CorrelationId,
+        cause: Cause,
+        body: EventBody,
+        out: &mut Vec<Event>,
+    ) {
+        // Pushed first: the fact is written once, where it stays.
+        out.push(Event {
+            ts,
+            correlation,
+            cause,
+            body,
+        });
+        if let Some(event) = out.last() {
+            self.take(event);
+        }
+    }
+
+    pub(super) fn money(&self, instrument: InstrumentIdx) -> (CurrencyIdx, Multiplier, Price) {
+        (
+            self.instruments.currency(instrument),
+            self.instruments.get(instrument).multiplier,
+            self.portfolio.last(instrument).price,
+        )
+    }
+
+    /// A chain of its own for what the namespace does by itself, now.
+    pub(super) fn own_correlation(&self, ordinal: u32) -> CorrelationId {
+        CorrelationId::of_schedule(self.hash, self.now.nanos(), ordinal)
+    }
+
+    /// The state of every stage as text: two pipelines with equal states give equal texts.
+    pub fn fingerprint(&self) -> String {
+        format!(
+            "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            self.risk,
+            self.engine,
+            self.portfolio,
+            self.strategies,
+            self.trader.as_ref().map(|t| t.save()),
+            (
+                self.now,
+                self.input,
+                self.day,
+                self.next_snapshot,
+                self.square_offs
+                    .iter()
+                    .chain(&self.opens)
+                    .map(|s| (s.group, s.due))
+                    .collect::<Vec<_>>()
+            ),
+        )
+    }
+
+    /// What the trader can do.
+    pub const fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+}

@@ -1,0 +1,324 @@
+//! The way of a signal: planned, judged, then sent, refused, or kept until what is in its way is gone.
+
+use super::*;
+
+impl BrokerPipeline {
+    pub(super) fn run_own_strategies(&mut self, out: &mut Vec<Event>) {
+        let mut at = 0;
+        while let Some(made) = self.strategies.made().get(at).copied() {
+            at += 1;
+            match made {
+                Made::Signal(signal, _) => self.take_signal(&signal, out),
+                Made::Failed(strategy, reason, _, name) => {
+                    let body = EventBody::StrategySwitched {
+                        strategy,
+                        enabled: false,
+                        reason,
+                    };
+                    let correlation = self.own_correlation(name.0 as u32);
+                    self.emit(self.now, correlation, Cause::Input(self.input), body, out);
+                    self.cancel_where(reason, Cause::Input(self.input), out, |i| {
+                        i.strategy == strategy && i.role == OrderRole::Entry
+                    });
+                }
+            }
+        }
+        if at > 0 {
+            self.strategies.clear_made();
+        }
+    }
+
+    pub(super) fn take_signal(&mut self, signal: &Signal, out: &mut Vec<Event>) {
+        if self
+            .risk
+            .is_repeat(signal.strategy, (signal.input, signal.ordinal))
+        {
+            self.stats.repeated_signals += 1;
+            return;
+        }
+        let cause = Cause::Input(signal.input);
+        self.emit(
+            self.now,
+            signal.correlation,
+            cause,
+            EventBody::SignalRaw(*signal),
+            out,
+        );
+        self.resolve_signal(signal, out);
+        self.drain_trader(out);
+    }
+
+    /// Plans, judges and acts; also for a signal that had waited.
+    pub(super) fn resolve_signal(&mut self, signal: &Signal, out: &mut Vec<Event>) {
+        let key = key_of(signal);
+        let position = self.portfolio.quantity(&key);
+        let plan = match self.engine.plan(signal, position) {
+            Ok(plan) => plan,
+            Err(_) => return self.refuse(signal, Reason::Overflow, out),
+        };
+        if plan.quantity.is_zero() {
+            // Nothing to send: at most something to cancel.
+            return if plan.blocked {
+                self.defer(signal, &plan, out);
+            } else {
+                self.validate(signal, &plan, None, out);
+            };
+        }
+        // Judged before anything is cancelled for it, and again when that is done.
+        let (part, refused) = match self.judge(signal, &plan) {
+            Ok(Judgement::Pass) => (plan, None),
+            Ok(Judgement::ReduceOnly(reason)) => {
+                let reduce = Quantity::from_raw(plan.quantity.raw() - plan.increase.raw());
+                (
+                    Plan {
+                        quantity: reduce,
+                        increase: Quantity::ZERO,
+                        ..plan
+                    },
+                    Some(reason),
+                )
+            }
+            Ok(Judgement::Refuse(reason)) | Err(reason) => {
+                return self.refuse(signal, reason, out);
+            }
+        };
+        if plan.blocked {
+            return self.defer(signal, &plan, out);
+        }
+        self.validate(signal, &part, refused, out);
+        self.submit_signal(signal, &part, out);
+    }
+
+    pub(super) fn judge(&self, signal: &Signal, plan: &Plan) -> Result<Judgement, Reason> {
+        let index = signal.decision.instrument;
+        let currency = self.instruments.currency(index);
+        let key = key_of(signal);
+        let book = self.engine.book(&key);
+        let last = self.portfolio.last(index);
+        let account = self.portfolio.account(currency);
+        let overflow = |_| Reason::Overflow;
+        let pending = book.map_or(Quantity::ZERO, |b| b.pending());
+        let squaring_off = book.is_some_and(|b| b.is_closing()) || self.past_square_off(signal);
+        let own = self.risk.own_limits(signal.strategy).is_some();
+        let proposal = Proposal {
+            signal,
+            instrument: self.instruments.get(index),
+            currency,
+            now: self.now,
+            session: self.sessions.status(self.groups[index.index()], self.now),
+            supported: self.supported[index.index()],
+            squaring_off,
+            side: plan.side,
+            quantity: plan.quantity,
+            increase: plan.increase,
+            closes_all: plan.closes_all && plan.increase.is_zero(),
+            last: (last.price, last.ts),
+            namespace: Totals {
+                position: self
+                    .portfolio
+                    .net(index)
+                    .checked_add(self.pending_of(index, None))
+                    .map_err(overflow)?,
+                gross_exposure: account.gross_exposure,
+                working: self.engine.reserved(currency),
+                open_orders: self.engine.open_orders(),
+            },
+            strategy: if own {
+                Totals {
+                    position: self
+                        .portfolio
+                        .quantity(&key)
+                        .checked_add(pending)
+                        .map_err(overflow)?,
+                    gross_exposure: self
+                        .exposure_of(signal.strategy, currency)
+                        .map_err(overflow)?,
+                    working: self.engine.reserved_by(signal.strategy, currency),
+                    open_orders: self.engine.open_orders_of(signal.strategy),
+                }
+            } else {
+                Totals::default()
+            },
+            net_of_product: self
+                .portfolio
+                .net_of_product(index, key.product)
+                .checked_add(self.pending_of(index, Some(key.product)))
+                .map_err(overflow)?,
+            equity: account.equity(),
+        };
+        Ok(self.risk.judge(&proposal))
+    }
+
+    /// Signed open quantity of an instrument's working orders over all strategies, protective ones
+    /// apart.
+    pub(super) fn pending_of(
+        &self,
+        instrument: InstrumentIdx,
+        product: Option<Product>,
+    ) -> Quantity {
+        if self.engine.open_orders() == 0 {
+            return Quantity::ZERO;
+        }
+        let books = self.engine.keys_of(instrument);
+        books
+            .iter()
+            .filter(|key| product.is_none_or(|p| p == key.product))
+            .filter_map(|key| self.engine.book(key))
+            .try_fold(Quantity::ZERO, |sum, book| sum.checked_add(book.pending()))
+            .unwrap_or(Quantity::MAX)
+    }
+
+    pub(super) fn exposure_of(
+        &self,
+        strategy: StrategyIdx,
+        currency: CurrencyIdx,
+    ) -> Result<Amount, model::NumberError> {
+        self.portfolio
+            .positions()
+            .iter()
+            .filter(|p| {
+                p.key.strategy == strategy
+                    && self.instruments.currency(p.key.instrument) == currency
+            })
+            .try_fold(Amount::ZERO, |sum, p| {
+                let (_, multiplier, last) = self.money(p.key.instrument);
+                sum.checked_add(Amount::notional(last, p.quantity, multiplier)?.abs())
+            })
+    }
+
+    /// Whether an intraday entry comes after its session's square-off time.
+    pub(super) fn past_square_off(&self, signal: &Signal) -> bool {
+        let Some(before) = self.square_off_before_close else {
+            return false;
+        };
+        if signal.decision.product != Product::Intraday {
+            return false;
+        }
+        let group = self.groups[signal.decision.instrument.index()];
+        match self.sessions.status(group, self.now) {
+            SessionStatus::Open(window) if window.close != Timestamp::MAX => {
+                self.now >= window.close.plus(-before)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn validate(
+        &mut self,
+        signal: &Signal,
+        plan: &Plan,
+        entry_refused: Option<Reason>,
+        out: &mut Vec<Event>,
+    ) {
+        let body = EventBody::SignalValidated(Validated {
+            signal: signal.id,
+            strategy: signal.strategy,
+            mark: (signal.input, signal.ordinal),
+            instrument: signal.decision.instrument,
+            product: signal.decision.product,
+            side: plan.side,
+            quantity: plan.quantity,
+            increase: plan.increase,
+            target: plan.target,
+            entry_refused,
+            decision: signal.decision,
+        });
+        self.emit(
+            self.now,
+            signal.correlation,
+            Cause::Signal(signal.id),
+            body,
+            out,
+        );
+    }
+
+    pub(super) fn refuse(&mut self, signal: &Signal, reason: Reason, out: &mut Vec<Event>) {
+        let target = match signal.decision.action {
+            Action::Target { quantity } => Some(quantity),
+            _ => None,
+        };
+        let body = EventBody::SignalRejected(Refused {
+            signal: signal.id,
+            strategy: signal.strategy,
+            mark: (signal.input, signal.ordinal),
+            instrument: signal.decision.instrument,
+            product: signal.decision.product,
+            target,
+            reason,
+        });
+        self.emit(
+            self.now,
+            signal.correlation,
+            Cause::Signal(signal.id),
+            body,
+            out,
+        );
+    }
+
+    /// Cancels the resting orders that stand in a signal's way, and lets it wait for that.
+    pub(super) fn defer(&mut self, signal: &Signal, plan: &Plan, out: &mut Vec<Event>) {
+        let older = self
+            .engine
+            .book(&key_of(signal))
+            .and_then(|b| b.deferred().copied());
+        if let Some(older) = older.filter(|o| o.id != signal.id) {
+            self.refuse(&older, Reason::SupersededTarget, out);
+        }
+        let cause = Cause::Signal(signal.id);
+        self.emit(
+            self.now,
+            signal.correlation,
+            cause,
+            EventBody::SignalDeferred(*signal),
+            out,
+        );
+        let mut in_the_way: Vec<_> = match signal.decision.action {
+            Action::Exit { quantity: Some(_) } | Action::Enter { .. } => Vec::new(),
+            Action::Exit { quantity: None } | Action::Target { .. } => {
+                self.engine.resting(signal).collect()
+            }
+        };
+        if plan.increase < plan.quantity {
+            in_the_way.extend(self.engine.protective(signal));
+        }
+        for id in in_the_way {
+            self.request_cancel(id, Reason::SupersededTarget, cause, out);
+        }
+    }
+
+    pub(super) fn submit_signal(&mut self, signal: &Signal, plan: &Plan, out: &mut Vec<Event>) {
+        let d = &signal.decision;
+        let entry = !plan.increase.is_zero();
+        let intent = OrderIntent {
+            id: OrderId::derive(self.hash, signal.id.0, 0),
+            correlation: signal.correlation,
+            signal: Some(signal.id),
+            strategy: signal.strategy,
+            instrument: d.instrument,
+            role: if entry {
+                OrderRole::Entry
+            } else {
+                OrderRole::Exit
+            },
+            side: plan.side,
+            quantity: plan.quantity,
+            increase: plan.increase,
+            order_type: d.order_type,
+            limit_price: d.limit_price,
+            trigger_price: d.trigger_price,
+            validity: d.validity,
+            product: d.product,
+            bracket: if entry { d.bracket } else { Bracket::default() },
+            oco: None,
+            parent: None,
+            submitted: self.now,
+            send_by: self.now.plus(self.send_within),
+        };
+        self.submit(intent, Cause::Signal(signal.id), out);
+    }
+
+    pub(super) fn submit(&mut self, intent: OrderIntent, cause: Cause, out: &mut Vec<Event>) {
+        let body = EventBody::OrderSubmitted(intent);
+        self.emit(self.now, intent.correlation, cause, body, out);
+    }
+}
