@@ -1,7 +1,7 @@
 //! A strategy kind of your own: it buys after a number of rising bars in a row, and sells after the
 //! first falling one.
 //!
-//! A kind is three things: what it keeps ([`State`]), what it does ([`Strategy`]), and what
+//! A kind is three things: what it keeps (`State`), what it does ([`Strategy`]), and what
 //! definitions may say about it ([`KIND`]). Register it with one line beside the built-in ones:
 //!
 //! ```

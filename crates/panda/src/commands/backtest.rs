@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -24,6 +24,7 @@ use research::report::{ReportData, write_html};
 use research::sampler::PriceSampler;
 use research::summary::{FileUse, Provenance, RunFacts, Summary};
 
+use super::Interrupt;
 use super::print;
 use crate::compose::{self, Parts, System, compose};
 use crate::settings::{SessionTable, Settings};
@@ -78,10 +79,13 @@ struct Sink<'a> {
     collector: Collector<'a>,
     /// The first failure to write; the run ends at its next look.
     failed: Option<OutputError>,
+    /// Time in here, which is not the pipeline's.
+    spent: Duration,
 }
 
 impl EventSink for Sink<'_> {
     fn events(&mut self, namespace: usize, events: &[Event]) {
+        let start = Instant::now();
         for event in events {
             self.hashes.update(namespace, &self.names, event);
             if self.failed.is_none()
@@ -90,6 +94,7 @@ impl EventSink for Sink<'_> {
                 self.failed = Some(error);
             }
         }
+        self.spent += start.elapsed();
     }
 }
 
@@ -108,8 +113,10 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     // Everything that can be wrong is looked at before the data is, which may take long.
     let inputs = read_inputs(args)?;
     check_apart(args)?;
+    let interrupt = Interrupt::listen()?;
     let out = OutputDir::create(&args.out)?;
     let mut loaded = load(args, &inputs)?;
+    interrupt.check()?;
     let sessions: Arc<dyn Sessions> = Arc::new(inputs.table.clone());
     let mut system = compose(&Parts {
         settings: &inputs.settings,
@@ -123,7 +130,15 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     system.warnings.extend(idle_sessions(&inputs));
     let said = system.warnings.len();
     warn(&system.warnings);
-    let summary = execute(args, &inputs, &mut loaded, &mut system, &sessions, out)?;
+    let summary = execute(
+        args,
+        &inputs,
+        &mut loaded,
+        &mut system,
+        &sessions,
+        out,
+        &interrupt,
+    )?;
     warn(&summary.warnings[said.min(summary.warnings.len())..]);
     if args.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&summary)?))
@@ -305,6 +320,7 @@ fn execute(
     system: &mut System,
     sessions: &Arc<dyn Sessions>,
     out: OutputDir,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<Summary> {
     let instruments = &inputs.instruments;
     let names = Names {
@@ -333,6 +349,7 @@ fn execute(
         hashes: LogHashes::new(&space_names),
         collector: Collector::create(out.path(), names, &spaces)?,
         failed: None,
+        spent: Duration::ZERO,
     };
     let mut prices = PriceSampler::new(instruments.len());
     let bar = progress("running");
@@ -347,17 +364,18 @@ fn execute(
         |sink: &mut Sink<'_>, inputs| {
             bar.set_position(inputs);
             match sink.failed.take() {
-                None => Ok::<(), anyhow::Error>(()),
+                None => interrupt.check(),
                 Some(error) => Err(error.into()),
             }
         },
     )?;
     bar.finish_and_clear();
+    let spent = sink.spent;
     let collected = sink.collector.finish(&prices.last_prices())?;
     let (log_hash, log_hash_by_broker) = sink.hashes.finish();
     let facts = RunFacts {
         ticks: driven.inputs,
-        engine_seconds: driven.engine.as_secs_f64(),
+        engine_seconds: driven.engine.saturating_sub(spent).as_secs_f64(),
         log_hash,
         log_hash_by_broker,
         warnings: warnings(loaded, system, &driven),

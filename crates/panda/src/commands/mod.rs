@@ -1,6 +1,8 @@
 //! The commands.
 
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
@@ -17,5 +19,31 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
             Err(error).context("cannot write to the standard output")
         }
         _ => Ok(()),
+    }
+}
+
+/// Tells whether the user has asked to stop.
+pub(crate) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From here on the first interrupt or termination signal only raises a flag, so that what is
+    /// half-written can be removed; the second ends the process at once.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            // In this order: the second signal finds the flag that the first has raised.
+            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
+                .context("cannot listen for signals")?;
+        }
+        Ok(Self(flag))
+    }
+
+    /// An error once the user has asked to stop.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            anyhow::bail!("interrupted: nothing was written");
+        }
+        Ok(())
     }
 }

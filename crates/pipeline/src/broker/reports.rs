@@ -155,6 +155,9 @@ impl BrokerPipeline {
     }
 
     pub(super) fn protect(&mut self, key: &PositionKey, cause: Cause, out: &mut Vec<Event>) {
+        if self.engine.book(key).is_none_or(|b| b.pairs().is_empty()) {
+            return;
+        }
         let group = self.groups[key.instrument.index()];
         let open = matches!(
             self.sessions.status(group, self.now),
