@@ -28,7 +28,7 @@ use crate::settings::Settings;
 pub const SETTINGS: &str = r#"
 [trading_engine.paper]
 fill = "signal_tick"
-starting_cash = { INR = 0 }
+starting_cash = { INR = 1000000000000000 }
 
 [risk]
 order_quantity = 10000000000
@@ -47,6 +47,8 @@ stale_signal_ms = 9000000000000
 session_open = true
 tick_and_lot = true
 short_selling = "allowed"
+duplicate_window_ms = 1
+available_cash = true
 margin_fraction = 0.00000001
 "#;
 
@@ -234,7 +236,13 @@ impl EventSink for Counter<'_> {
 
 /// Composes a fresh kernel for a workload.
 pub fn kernel(workload: &Workload, orders: bool) -> anyhow::Result<(Kernel, Vec<String>)> {
-    let settings = Settings::parse(SETTINGS, "the benchmark's settings")?;
+    let all: Vec<_> = workload
+        .instruments
+        .iter()
+        .map(|(_, i)| i.id.as_str())
+        .collect();
+    let text = format!("{SETTINGS}allow = {}\n", serde_json::to_string(&all)?);
+    let settings = Settings::parse(&text, "the benchmark's settings")?;
     let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
     // Without orders the strategy runs as ever; its warm-up outlasts the data.
     let warm_up = if orders { 0 } else { u32::MAX };
@@ -280,7 +288,7 @@ pub fn pass(
     let seconds = cpu_seconds() - start;
     let portfolio = kernel.pipelines()[0].portfolio();
     let account = portfolio.accounts().first().copied().unwrap_or_default();
-    let equity: Amount = account.equity();
+    let equity: Amount = account.equity().checked_sub(account.starting_cash)?;
     let traded = portfolio
         .positions()
         .iter()

@@ -142,7 +142,7 @@ pub fn series(
             Err(DataError::unusable(
                 &file.path,
                 problem,
-                "give --timeframe, such as 1m",
+                "set `timeframe` under [data] of the settings, or give --timeframe to an import, such as 1m",
             ))
         }
     }
@@ -162,7 +162,7 @@ pub fn clean(
     pass.read(file, &opened, instruments, selection, cleaning)?;
     if pass.rows_read > 0 && pass.rejected.get(Reject::Malformed) == pass.rows_read {
         let problem = format!("every one of its {} rows is malformed", pass.rows_read);
-        let fix = "compare this line with the header; name columns with --map; stamps are RFC 3339, \
+        let fix = "compare this line with the header; name columns with `columns` under [data] of the settings or an import's --map; stamps are RFC 3339, \
                    YYYY-MM-DD HH:MM:SS or integers since the epoch";
         let line = Lines::new(&opened.content.text)
             .nth(1)

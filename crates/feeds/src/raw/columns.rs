@@ -266,7 +266,7 @@ fn unknown(path: &Path, header: &[String]) -> DataError {
     } else {
         (
             format!("columns not understood: {}", header.join(", ")),
-            "needed are timestamp and price (or open, high, low, close); name other columns with --map, such as price=last_traded_price",
+            "needed are timestamp and price (or open, high, low, close); name other columns with `columns` under [data] of the settings or an import's --map, such as price=last_traded_price",
         )
     };
     DataError::Unusable {

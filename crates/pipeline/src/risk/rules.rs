@@ -372,7 +372,9 @@ impl Risk {
     fn states(&self, p: &Proposal<'_>) -> Verdict {
         require(self.state != TradingState::Halted, Reason::Halted)?;
         require(self.state != TradingState::ReduceOnly, Reason::ReduceOnly)?;
-        require(!p.squaring_off, Reason::SquareOff)
+        require(!p.squaring_off, Reason::SquareOff)?;
+        // A reversal beyond the window still closes.
+        require(p.quantity.in_window().is_ok(), Reason::InvalidSignal)
     }
 }
 
@@ -387,8 +389,11 @@ fn well_formed(p: &Proposal<'_>) -> Result<(), ()> {
         };
         below.is_none_or(|b| b < reference) && above.is_none_or(|a| a > reference)
     };
+    let reduce = Quantity::from_raw(p.quantity.raw() - p.increase.raw());
+    let part_fits = |part: Quantity| part.is_zero() || part.in_window().is_ok();
     let reference = d.limit_price.or(d.trigger_price).unwrap_or(p.last.0);
-    let fits = p.quantity.in_window().is_ok()
+    let fits = part_fits(reduce)
+        && part_fits(p.increase)
         && d.limit_price.is_some() == d.order_type.has_limit()
         && d.trigger_price.is_some() == d.order_type.has_trigger()
         && price(d.limit_price)

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use model::market::{BarStamp, Timeframe};
 
 use super::{SessionsFor, print, print_json};
+use crate::settings::Settings;
 
 /// Clean raw CSV files and keep them as Parquet, by day and instrument
 ///
@@ -45,28 +46,28 @@ pub struct ImportArgs {
     /// Instruments: Kite's dump, or a CSV with at least the column `id`
     #[arg(long, value_name = "FILE")]
     instruments: PathBuf,
-    /// Time zone of stamps without one, and of the days that the data is kept by
-    #[arg(long, value_name = "ZONE", default_value = "Asia/Kolkata")]
-    tz: String,
-    /// Columns with other names: role=column,...
-    #[arg(long, value_name = "ROLE=COLUMN,...", default_value = "")]
-    map: String,
-    /// Length of the bars, such as 30s, 1m, 1h, 1d; needed for bars
+    /// Time zone of stamps without one, and of the days that the data is kept by [default: the settings' `[data]`, else Asia/Kolkata]
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// Columns with other names: role=column,... [default: the settings' `[data]`]
+    #[arg(long, value_name = "ROLE=COLUMN,...")]
+    map: Option<String>,
+    /// Length of the bars, such as 30s, 1m, 1h, 1d; needed for bars [default: the settings' `[data]`]
     #[arg(long, value_name = "LENGTH")]
     timeframe: Option<String>,
-    /// Whether a bar's stamp is its open or its close
-    #[arg(long, value_name = "STAMP", default_value = "open")]
-    bar_stamp: Stamp,
-    /// Largest move from the last kept price of the day, in percent; 0 switches the rule off
-    #[arg(long, value_name = "PERCENT", default_value = "20")]
-    band: String,
+    /// Whether a bar's stamp is its open or its close [default: the settings' `[data]`, else open]
+    #[arg(long, value_name = "STAMP")]
+    bar_stamp: Option<Stamp>,
+    /// Largest move from the last kept price of the day, in percent; 0 switches the rule off [default: the settings' `[data]`, else 20]
+    #[arg(long, value_name = "PERCENT")]
+    band: Option<String>,
     /// Import these instruments only (ids, symbols or aliases); files of others are skipped
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     symbols: Vec<String>,
     /// Keep rows of any hour
     #[arg(long)]
     no_session: bool,
-    /// Settings file with the session table; without it the built-in settings
+    /// Settings file: its sessions, and its `[data]` for what no flag says; without it the built-in settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the report as JSON
@@ -82,15 +83,30 @@ enum Stamp {
 
 pub(super) fn run(args: &ImportArgs, sessions_for: SessionsFor<'_>) -> anyhow::Result<()> {
     let instruments = feeds::load_instruments(&args.instruments)?;
-    let mut cleaning = Cleaning::new(time_zone(&args.tz).context("--tz")?);
-    cleaning.columns = ColumnMap::parse(&args.map).context("--map")?;
-    cleaning.band = Band::from_percent(&args.band).context("--band")?;
-    cleaning.timeframe = args.timeframe.as_deref().map(timeframe).transpose()?;
-    cleaning.bar_stamp = match args.bar_stamp {
-        Stamp::Open => BarStamp::Open,
-        Stamp::Close => BarStamp::Close,
+    let data = Settings::load(args.config.as_deref())?.data;
+    let zone = match &args.tz {
+        Some(tz) => time_zone(tz).context("--tz")?,
+        None => data.zone()?,
     };
-    let sessions = if args.no_session {
+    let mut cleaning = Cleaning::new(zone);
+    cleaning.columns = match &args.map {
+        Some(map) => ColumnMap::parse(map).context("--map")?,
+        None => data.column_map()?,
+    };
+    cleaning.band = match &args.band {
+        Some(band) => Band::from_percent(band).context("--band")?,
+        None => data.band()?,
+    };
+    cleaning.timeframe = match args.timeframe.as_deref() {
+        Some(text) => Some(timeframe(text)?),
+        None => data.bars()?,
+    };
+    cleaning.bar_stamp = match args.bar_stamp {
+        Some(Stamp::Open) => BarStamp::Open,
+        Some(Stamp::Close) => BarStamp::Close,
+        None => data.bar_stamp,
+    };
+    let sessions = if args.no_session || !data.session_only {
         None
     } else {
         Some(sessions_for(args.config.as_deref())?)
