@@ -14,6 +14,7 @@ mod namespaces;
 mod plan;
 mod risk;
 mod rules;
+mod runner;
 mod scripted;
 mod square_off;
 mod system;

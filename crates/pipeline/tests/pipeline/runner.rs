@@ -1,0 +1,93 @@
+//! The runner's contract: a second one that only observes the inputs and applies the outputs ends in
+//! the same state.
+
+use std::sync::Arc;
+
+use model::ids::SourceSession;
+use model::market::MarketData;
+use model::time::SECOND;
+use model::{InputId, InstrumentIdx, Price, Quantity, Tick, Timestamp};
+use pipeline::{BrokerMask, Runner, RunnerInput, RunnerOutput, StrategyHost, StrategySetup};
+use strategies::{KindRegistry, parse, resolve};
+
+use crate::world::{Hours, at, instruments};
+
+const DEFINITIONS: &str = "
+- { id: ticks, kind: ema_cross, asset_classes: [equity], parameters: { fast: 3, slow: 7, quantity: 2 } }
+- { id: bars, kind: ema_cross, asset_classes: [equity], parameters: { fast: 2, slow: 4, timeframe: 1m } }
+- { id: clock, kind: low_frequency_demo, asset_classes: [equity] }
+";
+
+fn runner() -> Runner {
+    let definitions = parse("test", DEFINITIONS).expect("valid definitions");
+    let resolved = resolve(definitions, &instruments(), &KindRegistry::built_in());
+    let setups = resolved
+        .expect("valid definitions")
+        .iter()
+        .enumerate()
+        .map(|(i, strategy)| StrategySetup {
+            index: model::StrategyIdx(i as u32 + 1),
+            name: strategy.id().to_owned(),
+            instruments: strategy.instruments.clone(),
+            product: strategy.product(),
+            warm_up: 0,
+            enabled: true,
+            brokers: BrokerMask::single(0),
+            strategy: strategy.build().expect("a valid strategy"),
+        })
+        .collect();
+    let source = SourceSession(7);
+    Runner::new(StrategyHost::new(
+        instruments(),
+        Arc::new(Hours),
+        source,
+        setups,
+        false,
+    ))
+}
+
+#[test]
+fn observing_the_inputs_and_applying_the_outputs_gives_the_same_runner() {
+    let (mut live, mut recovered) = (runner(), runner());
+    let count = instruments().len() as u64;
+    let mut out: Vec<RunnerOutput> = Vec::new();
+    let mut signals = 0;
+    let mut state = 11u64;
+    let mut random = move |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut both = |input: &RunnerInput<'_>, out: &mut Vec<RunnerOutput>| {
+        live.step(input, out);
+        recovered.observe(input);
+        out.iter().for_each(|output| recovered.apply(output));
+        signals += out.len();
+        out.clear();
+        assert_eq!(format!("{live:?}"), format!("{recovered:?}"));
+        live.next_due()
+    };
+    let mut due = Timestamp::MIN;
+    let mut ts = at(0);
+    for n in 0..3_000u64 {
+        ts = ts.plus(random(5) as i64 * SECOND);
+        while due <= ts && due != Timestamp::MAX {
+            let now = if due == Timestamp::MIN { ts } else { due };
+            due = both(&RunnerInput::Clock(InputId(n), now), &mut out);
+        }
+        let tick = Tick {
+            ts,
+            price: Price::from_raw((10_000 + random(200) as i64) * 1_000_000),
+            quantity: Quantity::from_raw(100_000_000),
+            instrument: InstrumentIdx(random(count) as u32),
+            ..Tick::default()
+        };
+        let data = MarketData::Tick(&tick, None);
+        due = both(&RunnerInput::Market(InputId(n), &data), &mut out);
+        if n == 2_000 {
+            due = both(&RunnerInput::Switch(model::StrategyIdx(3), false), &mut out);
+        }
+    }
+    assert!(signals > 100, "{signals} signals");
+}
