@@ -1,8 +1,7 @@
 //! The composition root: builds each part of a system once, from settings, instruments and
 //! definitions.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -293,22 +292,4 @@ fn own_limits(
         .resolve(instruments, base)
         .map(Some)
         .with_context(place)
-}
-
-/// The strategy files and settings of a run, for its digest: (name, content).
-pub fn digest_of(files: &[(&str, &[u8])]) -> String {
-    let sorted: BTreeMap<_, _> = files.iter().copied().collect();
-    let mut hasher = blake3::Hasher::new();
-    for (name, content) in sorted {
-        hasher.update(&(name.len() as u64).to_le_bytes());
-        hasher.update(name.as_bytes());
-        hasher.update(&(content.len() as u64).to_le_bytes());
-        hasher.update(content);
-    }
-    hasher.finalize().to_hex().to_string()
-}
-
-/// A path as messages show it.
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

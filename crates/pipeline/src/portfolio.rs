@@ -553,12 +553,6 @@ impl Portfolio {
     pub fn marks_strategies(&self) -> bool {
         !self.strategies.is_empty()
     }
-    /// Strategies that have traded an instrument.
-    pub fn strategies_in(&self, instrument: InstrumentIdx) -> impl Iterator<Item = StrategyIdx> {
-        self.of_instrument[instrument.index()]
-            .iter()
-            .map(|i| self.positions[*i as usize].key.strategy)
-    }
     /// Unrealised profit of a position at the last price.
     pub fn unrealised(&self, position: &Position) -> Result<Amount, NumberError> {
         let instrument = position.key.instrument;

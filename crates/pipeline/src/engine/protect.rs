@@ -1,6 +1,5 @@
 //! Brackets: which protective orders a position should have, against those that it has.
 
-use model::order::OrderRole;
 use model::{OrderId, Quantity};
 
 use super::{Book, Engine, Pair};
@@ -132,16 +131,5 @@ impl Engine {
                 left.clamp(0, working.order.open_quantity().raw())
             });
         Quantity::from_raw(closing.fold(0i64, i64::saturating_add))
-    }
-
-    /// Whether a position has a stop order at the broker.
-    pub fn is_protected(&self, key: &PositionKey) -> bool {
-        self.book(key).is_some_and(|book| {
-            book.working.iter().any(|id| {
-                self.orders.get(id).is_some_and(|w| {
-                    w.order.intent().role == OrderRole::StopLoss && !w.order.cancel_requested()
-                })
-            })
-        })
     }
 }
