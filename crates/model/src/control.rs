@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fixed::{Price, Quantity};
 use crate::ids::{CommandId, OrderId, StrategyIdx};
 use crate::instrument::InstrumentIdx;
 use crate::reason::Reason;
@@ -59,6 +60,15 @@ pub enum CommandAction {
     SquareOffAll,
     /// End an order whose outcome nothing else can tell.
     ResolveOrder(OrderId, Resolution),
+    /// Cancel every working entry.
+    CancelEntries,
+    /// Close one strategy's position of an instrument; without a strategy, everyone's.
+    SquareOffPosition(InstrumentIdx, Option<StrategyIdx>),
+    /// The host keeps exposure from growing, for this reason, until it allows it again. It is
+    /// independent of the operator's trading state.
+    BlockEntries(Reason),
+    /// The host's reason is gone.
+    AllowEntries(Reason),
 }
 
 /// How an operator ends an order of unknown outcome.
@@ -69,4 +79,12 @@ pub enum Resolution {
     NeverReached,
     /// The broker had it and it is cancelled, beyond what has been reported as executed.
     Cancelled,
+    /// So much of it executed at this price. A report of the same execution that still comes carries
+    /// the broker's own trade id: it would be booked as well, as far as the order's quantity allows.
+    Filled {
+        /// How much.
+        quantity: Quantity,
+        /// At what price.
+        price: Price,
+    },
 }

@@ -120,6 +120,13 @@ pub enum EventBody {
         /// The strategy it is about.
         strategy: Option<StrategyIdx>,
     },
+    /// The host keeps exposure from growing, or lets it grow again.
+    EntriesBlocked {
+        /// Why.
+        reason: Reason,
+        /// True when it begins, false when it has ended.
+        blocked: bool,
+    },
 }
 
 /// A signal that passed.
@@ -223,6 +230,7 @@ impl Event {
             | EventBody::StrategySwitched { .. }
             | EventBody::SquareOff { .. }
             | EventBody::TraderDetached { .. }
+            | EventBody::EntriesBlocked { .. }
             | EventBody::Alert { .. } => Channel::Control,
             EventBody::Snapshot(_) => Channel::PortfolioSnapshots,
         }
@@ -248,6 +256,7 @@ impl Event {
                 OrderChange::Rejected(_) => "order_rejected",
                 OrderChange::Expired(_) => "order_expired",
                 OrderChange::Failed(_) => "order_failed",
+                OrderChange::ModifyRefused => "order_modify_refused",
             },
             EventBody::ModifyRequested { .. } => "order_modify_requested",
             EventBody::StateChanged { .. } => "trading_state_changed",
@@ -257,6 +266,8 @@ impl Event {
             EventBody::TraderDetached { .. } => "trader_detached",
             EventBody::Snapshot(_) => "portfolio_snapshot",
             EventBody::Alert { .. } => "alert",
+            EventBody::EntriesBlocked { blocked: true, .. } => "entries_blocked",
+            EventBody::EntriesBlocked { blocked: false, .. } => "entries_allowed",
         }
     }
 }

@@ -17,9 +17,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 pub struct InputId(pub u64);
 
 /// A strategy's dense index in one start of the system; 0 is the reserved owner `manual`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct StrategyIdx(pub u32);
 
@@ -122,6 +120,7 @@ enum Domain {
     Scheduled = 7,
     Timed = 8,
     Failure = 9,
+    Host = 10,
 }
 
 fn hash(domain: Domain, a: u128, b: u128, c: u64, d: u32) -> u128 {
@@ -200,6 +199,19 @@ impl CommandId {
             Domain::Failure,
             u128::from(strategy.0),
             0,
+            at as u64,
+            0,
+        ))
+    }
+}
+
+impl CommandId {
+    /// Of a command that the host of a namespace gives by itself, for a reason, at an instant.
+    pub fn of_host(namespace: &str, reason: &str, at: i64) -> Self {
+        Self(hash(
+            Domain::Host,
+            u128::from(NameHash::of(namespace).0),
+            u128::from(NameHash::of(reason).0),
             at as u64,
             0,
         ))

@@ -11,9 +11,7 @@ use crate::money::{Currency, CurrencyIdx, Multiplier};
 use crate::time::Date;
 
 /// An instrument's dense index: its rank among the registry's canonical ids.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct InstrumentIdx(pub u32);
 

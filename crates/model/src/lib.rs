@@ -18,6 +18,7 @@ pub mod order;
 pub mod control;
 pub mod event;
 pub mod reason;
+pub mod reindex;
 
 pub mod topic;
 

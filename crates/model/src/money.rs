@@ -53,9 +53,7 @@ impl fmt::Display for Currency {
 }
 
 /// A currency's dense index in the registry of instruments.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct CurrencyIdx(pub u16);
 

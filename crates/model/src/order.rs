@@ -168,6 +168,8 @@ pub enum OrderChange {
     Expired(Reason),
     /// Provably never reached the broker.
     Failed(Reason),
+    /// The broker did not change it; it works on as it was.
+    ModifyRefused,
 }
 
 /// One execution.
@@ -353,6 +355,8 @@ impl Order {
             OrderChange::CancelRequested(_) => illegal("cancel_requested"),
             OrderChange::CancelRefused if live => Ok(self.status),
             OrderChange::CancelRefused => illegal("cancel_refused"),
+            OrderChange::ModifyRefused if live => Ok(self.status),
+            OrderChange::ModifyRefused => illegal("modify_refused"),
             OrderChange::Unknown if live => Ok(S::Unknown),
             OrderChange::Unknown => illegal("unknown"),
             OrderChange::Filled(execution) => {

@@ -75,6 +75,11 @@ reasons! {
     StrategyPanic = "strategy_panic", "The strategy's code failed.";
     StrategyTimeout = "strategy_timeout", "The strategy used more than its time.";
     Panic = "panic", "A stage's code failed.";
+    UnresolvedOrder = "unresolved_order", "An order of this strategy has an unknown outcome.";
+    MarketLogFailed = "market_log_failed", "The market log cannot be written.";
+    FeedStale = "feed_stale", "The market feed delivers nothing.";
+    TraderUnreachable = "trader_unreachable", "The broker cannot be reached.";
+    QueueFull = "queue_full", "A queue is full.";
 }
 
 impl fmt::Display for Reason {

@@ -85,6 +85,8 @@ pub enum ReportKind {
     NotSent(Reason),
     /// Whether the broker has the order cannot be told.
     Unknown,
+    /// A change was refused; the order works on as it was.
+    ModifyRefused,
 }
 
 /// Whether the same client order id may be presented again.
