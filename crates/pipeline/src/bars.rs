@@ -22,12 +22,19 @@ struct Builder {
 }
 
 /// All bars in the making of one host.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct BarBuilders {
     builders: Vec<Builder>,
     /// Builders of an instrument: a range of `builders`.
     ranges: Vec<(u32, u32)>,
     due: BinaryHeap<Reverse<(Timestamp, u32)>>,
+}
+
+/// What is in the making; timers follow from it.
+impl std::fmt::Debug for BarBuilders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.in_the_making()).finish()
+    }
 }
 
 impl BarBuilders {
@@ -80,8 +87,15 @@ impl BarBuilders {
         let (from, to) = self.ranges[instrument.index()];
         from as usize..to as usize
     }
-    /// When the next bar ends.
-    pub fn next_due(&self) -> Timestamp {
+    /// When the next bar ends. Timers of bars that were finished early are forgotten first.
+    pub fn next_due(&mut self) -> Timestamp {
+        while let Some(Reverse((due, index))) = self.due.peek() {
+            let current = self.builders[*index as usize].current;
+            if current.is_some_and(|(_, timer)| timer == *due) {
+                break;
+            }
+            self.due.pop();
+        }
         self.due
             .peek()
             .map_or(Timestamp::MAX, |Reverse((due, _))| *due)
@@ -101,6 +115,21 @@ impl BarBuilders {
                 return builder.current.take().map(|(bar, _)| (index as usize, bar));
             }
         }
+    }
+
+    /// The bars in the making, each with the instant at which its timer finishes it.
+    pub fn in_the_making(&self) -> impl Iterator<Item = (Bar, Timestamp)> + '_ {
+        self.builders.iter().filter_map(|b| b.current)
+    }
+
+    /// Takes back a bar in the making, if anyone still wants it.
+    pub fn put_back(&mut self, bar: &Bar, timer: Timestamp) {
+        let wanted = (bar.instrument, bar.timeframe);
+        let Some(index) = (0..self.len()).find(|b| self.pair(*b) == wanted) else {
+            return;
+        };
+        self.builders[index].current = Some((*bar, timer));
+        self.due.push(Reverse((timer, index as u32)));
     }
 
     fn open(

@@ -102,6 +102,18 @@ impl Kernel {
         }
     }
 
+    /// The data has ended at `end`: fires all that is due by then, and lets every namespace mark what
+    /// it still holds once more. None of it depends on what other namespaces there are.
+    pub fn finish(&mut self, id: InputId, end: Timestamp, sink: &mut impl EventSink) {
+        self.advance(id, end, sink);
+        for index in 0..self.pipelines.len() {
+            let snapshot = self.pipelines[index].next_snapshot();
+            if snapshot != Timestamp::MAX {
+                self.advance_pipeline(index, id, snapshot, sink);
+            }
+        }
+    }
+
     #[cold]
     fn advance_runner(&mut self, id: InputId, ts: Timestamp, sink: &mut impl EventSink) {
         loop {

@@ -12,6 +12,7 @@ use model::event::{Event, EventBody, Snapshot};
 use model::fixed::NumberError;
 use model::money::Multiplier;
 use model::order::{Execution, OrderIntent};
+use model::reindex::Reindex;
 use model::signal::Product;
 use model::time::Date;
 use model::{
@@ -284,6 +285,56 @@ impl Portfolio {
             overflow: false,
             instruments,
         }
+    }
+
+    /// The state as text: equal states give equal texts, however their maps came to be.
+    pub(crate) fn fingerprint(&self) -> String {
+        let keys: std::collections::BTreeMap<_, _> = self.by_key.iter().collect();
+        let bare = Self {
+            by_key: FxHashMap::default(),
+            ..self.clone()
+        };
+        format!("{keys:?} {bare:?}")
+    }
+
+    /// Takes over a saved portfolio. Multipliers and currencies of the instruments are those of now.
+    pub fn adopt(&mut self, saved: Self, map: &Reindex) {
+        let fresh = self.clone();
+        let marks = !self.strategies.is_empty();
+        let known = marks && !saved.strategies.is_empty();
+        let positions = saved.positions.len();
+        let row = fresh.strategies.first().cloned().unwrap_or_default();
+        let rows = saved.strategies.into_iter();
+        *self = Self {
+            instruments: Arc::clone(&self.instruments),
+            marked: if marks == known {
+                saved.marked
+            } else {
+                vec![Amount::ZERO; positions]
+            },
+            of_instrument: map.by_instrument(saved.of_instrument, fresh.of_instrument),
+            net: map
+                .by_instrument(saved.net, fresh.net.clone())
+                .into_iter()
+                .zip(fresh.net)
+                .map(|(saved, fresh)| Net {
+                    multiplier: fresh.multiplier,
+                    currency: fresh.currency,
+                    ..saved
+                })
+                .collect(),
+            accounts: map.by_currency(saved.accounts, fresh.accounts),
+            strategies: if known {
+                let rows = rows.map(|old| map.by_currency(old, row.clone()));
+                map.by_strategy(rows.collect(), fresh.strategies)
+            } else {
+                fresh.strategies
+            },
+            positions: saved.positions,
+            by_key: saved.by_key,
+            day: saved.day,
+            overflow: saved.overflow,
+        };
     }
 
     /// A price has been seen: marks what is held of the instrument.

@@ -1,5 +1,7 @@
 //! The strategy runner: hosts the shared strategies and fans their signals out to the namespaces.
 
+use std::sync::Arc;
+
 use model::ids::{InputId, NameHash, StrategyIdx};
 use model::market::MarketData;
 use model::reason::Reason;
@@ -7,7 +9,7 @@ use model::signal::Signal;
 use model::time::Timestamp;
 
 use crate::kernel::BrokerMask;
-use crate::strategy_host::{Made, StrategyHost};
+use crate::strategy_host::{CallProbe, HostState, Made, StrategyHost};
 
 /// What reaches the runner.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +91,25 @@ impl Runner {
             }));
             self.host.clear_made();
         }
+    }
+
+    /// The state for a snapshot.
+    pub fn save_state(&self) -> Result<HostState, strategies::StateError> {
+        self.host.save_state()
+    }
+
+    /// Takes a saved state over: see [`StrategyHost::restore_state`].
+    pub fn restore_state(
+        &mut self,
+        saved: &HostState,
+        unchanged: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        self.host.restore_state(saved, unchanged)
+    }
+
+    /// Who is told of every call of a strategy.
+    pub fn set_probe(&mut self, probe: Option<Arc<dyn CallProbe>>) {
+        self.host.set_probe(probe);
     }
 
     /// The hosted strategies.

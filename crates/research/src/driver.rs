@@ -52,12 +52,7 @@ pub fn drive<S: EventSink, E: From<DataError>>(
     if let Some((_, last)) = driven.span {
         let start = Instant::now();
         let end = end_of_session(instruments, sessions, last);
-        // The last prices are marked once more, where a position is open.
-        let snapshots = kernel.pipelines().iter().map(|p| p.next_snapshot());
-        let end = snapshots
-            .filter(|due| *due != Timestamp::MAX)
-            .fold(end, Timestamp::max);
-        kernel.advance(InputId(driven.inputs), end, sink);
+        kernel.finish(InputId(driven.inputs), end, sink);
         driven.engine += start.elapsed();
         go_on(sink, driven.inputs)?;
     }

@@ -135,6 +135,20 @@ impl BrokerPipeline {
                 }
             }
             CommandAction::CancelAll => self.cancel_where(reason, cause, out, |_| true),
+            CommandAction::CancelEntries => {
+                self.cancel_where(reason, cause, out, |i| i.role == OrderRole::Entry);
+            }
+            CommandAction::BlockEntries(reason) => {
+                self.block_entries(reason, true, correlation, cause, out);
+            }
+            CommandAction::AllowEntries(reason) => {
+                self.block_entries(reason, false, correlation, cause, out);
+            }
+            CommandAction::SquareOffPosition(instrument, strategy) => {
+                self.square_off_where(correlation, cause, out, |k| {
+                    k.instrument == instrument && strategy.is_none_or(|s| s == k.strategy)
+                });
+            }
             CommandAction::SquareOff(instrument) => {
                 self.square_off_where(correlation, cause, out, |k| k.instrument == instrument);
             }
@@ -145,6 +159,15 @@ impl BrokerPipeline {
                 let kind = match resolution {
                     Resolution::NeverReached => ReportKind::NotSent(reason),
                     Resolution::Cancelled => ReportKind::Cancelled(reason),
+                    Resolution::Filled { quantity, price } => {
+                        let ordinal = self.engine.order(id).map_or(0, |o| o.executions());
+                        ReportKind::Filled {
+                            trade: TradeId::derive(id, u32::MAX - ordinal),
+                            quantity,
+                            price,
+                            draws: 0,
+                        }
+                    }
                 };
                 let report = TraderReport {
                     order: id,
@@ -160,6 +183,21 @@ impl BrokerPipeline {
             }
         }
         self.drain_trader(out);
+    }
+
+    fn block_entries(
+        &mut self,
+        reason: Reason,
+        blocked: bool,
+        correlation: CorrelationId,
+        cause: Cause,
+        out: &mut Vec<Event>,
+    ) {
+        // What holds already is no news.
+        if self.risk.blocks().contains(&reason) != blocked {
+            let body = EventBody::EntriesBlocked { reason, blocked };
+            self.emit(self.now, correlation, cause, body, out);
+        }
     }
 
     pub(super) fn square_off_where(

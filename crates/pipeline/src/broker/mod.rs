@@ -7,6 +7,9 @@ mod market;
 mod reports;
 mod signals;
 mod square_off;
+mod state;
+
+pub use state::{PipelineState, PipelineStateError};
 
 use std::sync::Arc;
 
@@ -24,7 +27,7 @@ use model::topic::Namespace;
 use model::trader::{Capabilities, InPipelineTrader, ReportKind, TraderReport};
 use model::{
     Amount, CorrelationId, CurrencyIdx, InputId, InstrumentIdx, Instruments, OrderId, Price,
-    Quantity, SignalId, StrategyIdx, Timestamp,
+    Quantity, SignalId, StrategyIdx, Timestamp, TradeId,
 };
 use strategies::OwnFill;
 
@@ -238,6 +241,10 @@ impl BrokerPipeline {
     /// The latest market or clock input.
     pub const fn latest_input(&self) -> InputId {
         self.input
+    }
+    /// Working orders whose outcome is unknown: live exposure.
+    pub fn unresolved(&self) -> impl Iterator<Item = OrderId> + '_ {
+        self.engine.unresolved().iter().map(|(order, _)| *order)
     }
     /// What has been counted.
     pub const fn stats(&self) -> &PipelineStats {
@@ -524,10 +531,10 @@ impl BrokerPipeline {
     /// The state of every stage as text: two pipelines with equal states give equal texts.
     pub fn fingerprint(&self) -> String {
         format!(
-            "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            "{:?}\n{}\n{}\n{:?}\n{:?}\n{:?}",
             self.risk,
-            self.engine,
-            self.portfolio,
+            self.engine.fingerprint(),
+            self.portfolio.fingerprint(),
             self.strategies,
             self.trader.as_ref().map(|t| t.save()),
             (

@@ -58,6 +58,17 @@ impl BrokerPipeline {
             let (order, strategy) = (Some(report.order), Some(intent.strategy));
             self.alert(Reason::BrokerRejected, order, strategy, out);
         }
+        if change == OrderChange::Unknown {
+            let (order, strategy) = (Some(report.order), Some(intent.strategy));
+            self.alert(Reason::OutcomeUnknown, order, strategy, out);
+        }
+        if change == OrderChange::ModifyRefused {
+            // A leg of the wrong size would close too much or too little: it goes, and one of the
+            // right size takes its place when it is gone.
+            let (order, strategy) = (Some(report.order), Some(intent.strategy));
+            self.alert(Reason::BrokerRejected, order, strategy, out);
+            self.request_cancel(report.order, Reason::BrokerRejected, cause, out);
+        }
         self.follow_up(&PositionKey::of(&intent), cause, out);
     }
 
@@ -100,6 +111,7 @@ impl BrokerPipeline {
             ReportKind::Expired(reason) => OrderChange::Expired(reason),
             ReportKind::NotSent(reason) => OrderChange::Failed(reason),
             ReportKind::Unknown => OrderChange::Unknown,
+            ReportKind::ModifyRefused => OrderChange::ModifyRefused,
         })
     }
 

@@ -108,6 +108,7 @@ impl BrokerPipeline {
             session: self.sessions.status(self.groups[index.index()], self.now),
             supported: self.supported[index.index()],
             squaring_off,
+            unresolved: self.engine.has_unresolved(signal.strategy),
             side: plan.side,
             quantity: plan.quantity,
             increase: plan.increase,

@@ -4,11 +4,12 @@
 pub mod plan;
 pub mod protect;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use model::event::{Event, EventBody};
 use model::money::Multiplier;
 use model::order::{Order, OrderChange, OrderIntent, OrderRole, OrderStatus};
+use model::reindex::Reindex;
 use model::signal::{Bracket, OrderType, Side, Signal};
 use model::{Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx};
 use rustc_hash::FxHashMap;
@@ -37,6 +38,13 @@ pub struct Working {
     requested: Quantity,
     /// Its position's book.
     book: u32,
+}
+
+impl Working {
+    /// The total quantity that was last asked for.
+    pub const fn requested(&self) -> Quantity {
+        self.requested
+    }
 }
 
 /// An entry with a bracket, and the legs that protect what has filled of it.
@@ -142,6 +150,8 @@ pub struct Engine {
     /// Closed orders that can, of this trading day and the one before.
     late_orders: [Vec<OrderId>; 2],
     open_by_strategy: Vec<u32>,
+    /// Working orders whose outcome is unknown, rising.
+    unresolved: Vec<(OrderId, StrategyIdx)>,
     /// Value of working entries, by currency.
     reserved: Vec<Amount>,
     /// The same by strategy and currency.
@@ -160,6 +170,44 @@ impl Engine {
             reserved_by_strategy: vec![vec![Amount::ZERO; currencies]; strategies],
             ..Self::default()
         }
+    }
+
+    /// The state as text: equal states give equal texts, however their maps came to be.
+    pub(crate) fn fingerprint(&self) -> String {
+        fn sorted<K: Ord, V>(map: &FxHashMap<K, V>) -> BTreeMap<&K, &V> {
+            map.iter().collect()
+        }
+        let bare = Self {
+            orders: FxHashMap::default(),
+            closed: FxHashMap::default(),
+            book_of: FxHashMap::default(),
+            keys_of: FxHashMap::default(),
+            ..self.clone()
+        };
+        format!(
+            "{:?} {:?} {:?} {:?} {bare:?}",
+            sorted(&self.orders),
+            sorted(&self.closed),
+            sorted(&self.book_of),
+            sorted(&self.keys_of),
+        )
+    }
+
+    /// Takes over a saved engine's orders.
+    pub fn adopt(&mut self, saved: Self, map: &Reindex) {
+        let fresh = std::mem::take(self);
+        let by_currency = |old: Vec<Amount>, fresh: Vec<Amount>| map.by_currency(old, fresh);
+        let empty = fresh.reserved.clone();
+        let rows = saved.reserved_by_strategy.into_iter();
+        *self = Self {
+            open_by_strategy: map.by_strategy(saved.open_by_strategy, fresh.open_by_strategy),
+            reserved: by_currency(saved.reserved, fresh.reserved),
+            reserved_by_strategy: map.by_strategy(
+                rows.map(|row| by_currency(row, empty.clone())).collect(),
+                fresh.reserved_by_strategy,
+            ),
+            ..saved
+        };
     }
 
     /// An order that may still execute.
@@ -191,6 +239,19 @@ impl Engine {
     /// The positions in one instrument that have ever had an order.
     pub fn keys_of(&self, instrument: model::InstrumentIdx) -> &[PositionKey] {
         self.keys_of.get(&instrument).map_or(&[], Vec::as_slice)
+    }
+    /// Working orders whose outcome is unknown, with their strategies.
+    pub fn unresolved(&self) -> &[(OrderId, StrategyIdx)] {
+        &self.unresolved
+    }
+    /// Whether an order of a strategy has an unknown outcome.
+    #[inline]
+    pub fn has_unresolved(&self, strategy: StrategyIdx) -> bool {
+        self.unresolved.iter().any(|(_, s)| *s == strategy)
+    }
+    /// Orders that have ended and are still remembered, in no particular order.
+    pub fn ended_ids(&self) -> impl Iterator<Item = OrderId> + '_ {
+        self.closed.keys().copied()
     }
     /// Orders working.
     pub fn open_orders(&self) -> u32 {
@@ -442,6 +503,13 @@ impl Engine {
         }
         let status = working.order.status();
         let index = working.book as usize;
+        if status == OrderStatus::Unknown {
+            if let Err(at) = self.unresolved.binary_search(&(id, strategy)) {
+                self.unresolved.insert(at, (id, strategy));
+            }
+        } else if !self.unresolved.is_empty() {
+            self.unresolved.retain(|(order, _)| *order != id);
+        }
         if let OrderChange::Filled(execution) = change
             && !self.books[index].pairs.is_empty()
         {

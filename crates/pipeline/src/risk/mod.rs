@@ -12,6 +12,7 @@ use model::control::TradingState;
 use model::event::{Event, EventBody};
 use model::order::OrderRole;
 use model::reason::Reason;
+use model::reindex::Reindex;
 use model::time::SECOND;
 use model::{CurrencyIdx, InputId, StrategyIdx, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,8 @@ pub struct Risk {
     automatic: Option<Reason>,
     counters: Counters,
     strategies: Vec<StrategyRecord>,
+    /// Why the host keeps exposure from growing, in the order in which the reasons came.
+    blocks: Vec<Reason>,
 }
 
 impl Risk {
@@ -110,9 +113,14 @@ impl Risk {
             automatic: None,
             counters: Counters::default(),
             strategies,
+            blocks: Vec::new(),
         }
     }
 
+    /// Why the host keeps exposure from growing.
+    pub fn blocks(&self) -> &[Reason] {
+        &self.blocks
+    }
     /// Whether the namespace may trade.
     #[inline]
     pub const fn state(&self) -> TradingState {
@@ -164,6 +172,16 @@ impl Risk {
             .and_then(|s| s.latest.as_ref())
     }
 
+    /// Takes over what a saved manager had counted; limits stay those of now.
+    pub fn adopt(&mut self, saved: Self, map: &Reindex) {
+        self.state = saved.state;
+        self.automatic = saved.automatic;
+        self.counters = saved.counters;
+        self.blocks = saved.blocks;
+        let fresh = std::mem::take(&mut self.strategies);
+        self.strategies = map.by_strategy(saved.strategies, fresh);
+    }
+
     /// A trading day has begun.
     pub fn observe_day(&mut self) {
         let reset = |counters: &mut Counters| {
@@ -210,6 +228,12 @@ impl Risk {
             } => {
                 if let Some(record) = self.strategies.get_mut(strategy.index()) {
                     record.enabled = *enabled;
+                }
+            }
+            EventBody::EntriesBlocked { reason, blocked } => {
+                self.blocks.retain(|r| r != reason);
+                if *blocked {
+                    self.blocks.push(*reason);
                 }
             }
             _ => {}

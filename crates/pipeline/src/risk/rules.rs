@@ -134,6 +134,20 @@ pub const RULES: &[Rule] = &[
         "the broker is not in reduce-only",
     ),
     rule(
+        Reason::TraderUnreachable,
+        Applies::Entry,
+        "",
+        "",
+        "the host blocks no entries: the broker is there, the feed delivers, the market log is written, no queue is full (each has its own reason)",
+    ),
+    rule(
+        Reason::UnresolvedOrder,
+        Applies::Entry,
+        "",
+        "",
+        "no order of the strategy has an unknown outcome on this broker",
+    ),
+    rule(
         Reason::SquareOff,
         Applies::Entry,
         "",
@@ -278,6 +292,8 @@ pub struct Proposal<'a> {
     pub supported: bool,
     /// Whether a square-off keeps the position from growing.
     pub squaring_off: bool,
+    /// Whether an order of the strategy has an unknown outcome.
+    pub unresolved: bool,
     /// The side of the order.
     pub side: Side,
     /// The whole order.
@@ -372,6 +388,10 @@ impl Risk {
     fn states(&self, p: &Proposal<'_>) -> Verdict {
         require(self.state != TradingState::Halted, Reason::Halted)?;
         require(self.state != TradingState::ReduceOnly, Reason::ReduceOnly)?;
+        if let Some(reason) = self.blocks.first() {
+            return Err(*reason);
+        }
+        require(!p.unresolved, Reason::UnresolvedOrder)?;
         require(!p.squaring_off, Reason::SquareOff)?;
         // A reversal beyond the window still closes.
         require(p.quantity.in_window().is_ok(), Reason::InvalidSignal)

@@ -7,6 +7,7 @@ use model::ids::{CommandId, NameHash, SourceSession};
 use model::market::MarketData;
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
+use model::reindex::Reindex;
 use model::signal::{Action, Decision, OrderType, Product, Side, Signal};
 use model::time::SECOND;
 use model::trader::{ReportKind, TraderReport};
@@ -53,6 +54,17 @@ impl Desk {
         }
     }
 
+    /// The second instance is born again from a snapshot of the first.
+    pub fn reborn(&mut self, plan: &Plan) {
+        let bytes = postcard::to_stdvec(&self.pipeline.save_state().unwrap()).unwrap();
+        let state = postcard::from_bytes(&bytes).unwrap();
+        self.shadow = plan.build();
+        let map = Reindex::new(Vec::new(), Vec::new(), Vec::new());
+        let anew = self.shadow.restore_state(state, &map, |_| true).unwrap();
+        assert!(anew.is_empty(), "{anew:?} start from warm-up");
+        self.same("a snapshot");
+    }
+
     fn feed(&mut self, input: &Input<'_>) {
         let from = self.events.len();
         self.pipeline.step(input, &mut self.events);
@@ -61,6 +73,15 @@ impl Desk {
             self.shadow.apply(event);
         }
         self.shadow.discard_decisions();
+        let out = kinds(&self.events[from..]);
+        self.same(&format!("{input:?} with {out:?}"));
+        for event in &self.events[from..] {
+            self.audit.take(event);
+        }
+    }
+
+    /// Both instances are in one state.
+    fn same(&self, after: &str) {
         let (live, folded) = (self.pipeline.fingerprint(), self.shadow.fingerprint());
         if live != folded {
             let same = live
@@ -75,17 +96,13 @@ impl Desk {
                     .collect::<String>()
             };
             let (live, folded) = (near(&live), near(&folded));
-            let out = kinds(&self.events[from..]);
-            panic!("after {input:?} with {out:?} the fold differs:\n{live}\n{folded}");
+            panic!("after {after} the fold differs:\n{live}\n{folded}");
         }
         assert_eq!(
             self.pipeline.next_due(),
             self.shadow.next_due(),
-            "after {input:?}"
+            "after {after}"
         );
-        for event in &self.events[from..] {
-            self.audit.take(event);
-        }
     }
 
     /// Fires what is due up to now.

@@ -320,10 +320,14 @@ fn run(seeds: std::ops::Range<u64>, inputs: u32, plan: impl Fn(u64) -> Plan) -> 
     let (mut orders, mut fills) = (0, 0);
     for seed in seeds {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut day = Day::new(seed, &plan(seed));
-            for _ in 0..inputs {
+            let plan = plan(seed);
+            let mut day = Day::new(seed, &plan);
+            for input in 0..inputs {
                 day.step();
                 day.desk.check();
+                if (u64::from(input) + seed).is_multiple_of(29) {
+                    day.desk.reborn(&plan);
+                }
             }
             (day.desk.audit.orders.len(), day.desk.audit.fills)
         }));

@@ -5,6 +5,7 @@ use model::reason::Reason;
 use model::signal::Side::{Buy, Sell};
 use model::signal::{Decision, OrderType, Product};
 use model::time::{MINUTE, SECOND};
+use model::trader::ReportKind;
 use model::{Amount, AssetClass, StrategyIdx};
 use pipeline::risk::Limits;
 use pipeline::risk::limits::MoneyLimit;
@@ -79,6 +80,40 @@ pub fn cases() -> Vec<Case> {
         desk.tick(AXIS, "100");
     };
     vec![
+        Case {
+            before: |desk| {
+                desk.command(CommandAction::BlockEntries(R::TraderUnreachable));
+                desk.command(CommandAction::BlockEntries(R::FeedStale));
+            },
+            between: |desk| {
+                desk.command(CommandAction::AllowEntries(R::TraderUnreachable));
+                desk.signal(1, buy(1));
+                assert_eq!(desk.refused(), Some(R::FeedStale));
+                desk.command(CommandAction::AllowEntries(R::FeedStale));
+            },
+            ..case(R::TraderUnreachable, none(), buy(1), buy(1))
+        },
+        Case {
+            plan: Plan {
+                paper: None,
+                ..Plan::default()
+            },
+            before: |desk| {
+                desk.signal(1, limit(buy(1), "90"));
+                let order = desk.orders()[0].id;
+                desk.report(order, ReportKind::Unknown);
+                // It is live exposure, and freezes this strategy only.
+                assert_eq!(desk.pipeline.unresolved().collect::<Vec<_>>(), [order]);
+                desk.signal(2, buy(1));
+                assert_eq!(desk.refused(), None);
+            },
+            between: |desk| {
+                let order = desk.pipeline.unresolved().next().unwrap();
+                desk.report(order, ReportKind::Acknowledged);
+                assert_eq!(desk.pipeline.unresolved().count(), 0);
+            },
+            ..case(R::UnresolvedOrder, none(), buy(1), buy(1))
+        },
         Case {
             before: |desk| {
                 let disable = CommandAction::DisableStrategy(StrategyIdx(1), R::OperatorRequest);

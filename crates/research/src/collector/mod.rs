@@ -199,6 +199,8 @@ impl<'a> Collector<'a> {
             }
             // The alert before it and the halt after it tell of it.
             EventBody::TraderDetached { .. } => {}
+            // Hosts block entries, backtests have none.
+            EventBody::EntriesBlocked { .. } => {}
             // The broker's answer arrives as a step of the order.
             EventBody::ModifyRequested { .. } => {}
             EventBody::Snapshot(snapshot) => self.on_snapshot(namespace, ts, snapshot)?,
@@ -282,6 +284,7 @@ impl<'a> Collector<'a> {
             | OrderChange::Modified { .. }
             | OrderChange::CancelRequested(_)
             | OrderChange::CancelRefused
+            | OrderChange::ModifyRefused
             | OrderChange::Unknown => {}
         }
         Ok(())

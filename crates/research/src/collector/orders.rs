@@ -164,6 +164,7 @@ impl OrderFiles {
             | OrderChange::Modified { .. }
             | OrderChange::CancelRequested(_)
             | OrderChange::CancelRefused
+            | OrderChange::ModifyRefused
             | OrderChange::Unknown => {}
         }
         if !(was_live && status.is_terminal()) {

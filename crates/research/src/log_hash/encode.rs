@@ -284,6 +284,11 @@ impl Encoder<'_, '_> {
                 self.u8(13);
                 self.reason(*reason);
             }
+            EventBody::EntriesBlocked { reason, blocked } => {
+                self.u8(14);
+                self.reason(*reason);
+                self.u8(u8::from(*blocked));
+            }
         }
     }
 
@@ -477,6 +482,7 @@ impl Encoder<'_, '_> {
             OrderChange::Rejected(reason) => self.ended(9, reason),
             OrderChange::Expired(reason) => self.ended(10, reason),
             OrderChange::Failed(reason) => self.ended(11, reason),
+            OrderChange::ModifyRefused => self.u8(12),
         }
     }
 

@@ -204,7 +204,7 @@ impl PaperTrader {
                     }
                 });
             }
-            OrderChange::CancelRefused | OrderChange::Unknown => {}
+            OrderChange::CancelRefused | OrderChange::ModifyRefused | OrderChange::Unknown => {}
         }
     }
 }

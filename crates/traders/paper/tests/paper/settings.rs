@@ -18,7 +18,7 @@ fn build(text: &str) -> Result<Vec<String>, String> {
     };
     let kind = registry.get("paper").unwrap();
     match (kind.build)(&context) {
-        Ok(Built::InPipeline { warnings, .. }) => Ok(warnings),
+        Ok(Built::InPipeline { warnings, .. } | Built::Outside { warnings, .. }) => Ok(warnings),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -1,6 +1,10 @@
 //! Runs strategies: hands them what they subscribed to, gives their decisions an identity, and keeps
 //! one that fails from harming the others.
 
+mod state;
+
+pub use state::HostState;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -58,6 +62,14 @@ pub enum Made {
     Signal(Signal, BrokerMask),
     /// A strategy failed and is disabled, and where it sent its signals.
     Failed(StrategyIdx, Reason, BrokerMask, NameHash),
+}
+
+/// Is told of every call of a strategy; only a live host, which measures time, has one.
+pub trait CallProbe: Send + Sync {
+    /// A call begins.
+    fn enter(&self, strategy: StrategyIdx);
+    /// It has returned, or panicked.
+    fn leave(&self, strategy: StrategyIdx);
 }
 
 /// What tells one target from the next: a new limit price is a new target.
@@ -133,6 +145,7 @@ pub struct StrategyHost {
     decisions: Vec<Decision>,
     requests: Vec<TimerRequest>,
     made: Vec<Made>,
+    probe: Option<Arc<dyn CallProbe>>,
 }
 
 impl StrategyHost {
@@ -258,7 +271,13 @@ impl StrategyHost {
             decisions: Vec::new(),
             requests: Vec::new(),
             made: Vec::new(),
+            probe: None,
         }
+    }
+
+    /// Who is told of every call.
+    pub fn set_probe(&mut self, probe: Option<Arc<dyn CallProbe>>) {
+        self.probe = probe;
     }
 
     /// True when nothing is hosted.
@@ -291,14 +310,6 @@ impl StrategyHost {
             .iter()
             .filter(|h| !h.enabled)
             .map(|h| h.name.as_str())
-    }
-
-    /// The saved states of the strategies, by name.
-    pub fn save(&self) -> Result<Vec<(String, Vec<u8>)>, strategies::StateError> {
-        self.hosted
-            .iter()
-            .map(|h| Ok((h.name.clone(), h.strategy.save()?)))
-            .collect()
     }
 
     /// Lets a strategy trade, or keeps it from it.
@@ -376,7 +387,8 @@ impl StrategyHost {
                 self.deliver_bar(builder, &whole, None);
             }
         }
-        self.next_due = self.next_due.min(self.bars.next_due());
+        // What is finished early needs its timer no more.
+        self.refresh_due();
     }
 
     #[inline]
@@ -551,7 +563,14 @@ impl StrategyHost {
             &mut self.decisions,
             &mut self.requests,
         );
-        f(hosted.strategy.as_mut(), &mut ctx);
+        if let Some(probe) = &self.probe {
+            probe.enter(hosted.index);
+            // A panic is caught further up, and `fail` tells the probe.
+            f(hosted.strategy.as_mut(), &mut ctx);
+            probe.leave(hosted.index);
+        } else {
+            f(hosted.strategy.as_mut(), &mut ctx);
+        }
         if !self.decisions.is_empty() || !self.requests.is_empty() {
             self.collect(host, due);
         }
@@ -561,6 +580,11 @@ impl StrategyHost {
         self.decisions.clear();
         self.requests.clear();
         let hosted = &mut self.hosted[host];
+        if let Some(probe) = &self.probe
+            && reason == Reason::StrategyPanic
+        {
+            probe.leave(hosted.index);
+        }
         hosted.enabled = false;
         hosted.timers.clear();
         self.made.push(Made::Failed(
@@ -586,12 +610,13 @@ impl StrategyHost {
             return;
         }
         let hosted = &mut self.hosted[host];
+        let mut moved = false;
         for mut request in self.requests.drain(..) {
             // One that keeps asking for "now" must not keep time from passing.
             request.due = request.due.max(self.now.plus(TIMER_DELAY_MIN));
             hosted.timers.retain(|t| t.id != request.id);
             hosted.timers.push(request);
-            self.next_due = self.next_due.min(request.due);
+            moved = true;
         }
         for decision in self.decisions.drain(..) {
             let Some(slot) = hosted.slots.get(&decision.instrument) else {
@@ -623,6 +648,9 @@ impl StrategyHost {
                 },
             };
             self.made.push(Made::Signal(signal, hosted.brokers));
+        }
+        if moved {
+            self.refresh_due();
         }
     }
 }

@@ -1,0 +1,96 @@
+//! A pipeline's state in a snapshot. What is a setting comes from the composition, not from it.
+
+use model::reindex::Reindex;
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::strategy_host::HostState;
+
+/// Everything of a pipeline that its inputs have made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PipelineState {
+    strategies: HostState,
+    risk: Risk,
+    engine: Engine,
+    portfolio: Portfolio,
+    /// The trader's own, where it is inside the pipeline and has not been detached.
+    trader: Option<Vec<u8>>,
+    now: Timestamp,
+    input: InputId,
+    next_snapshot: Timestamp,
+}
+
+/// Why a state cannot be saved or taken over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PipelineStateError {
+    /// A strategy's own state.
+    #[error(transparent)]
+    Strategy(#[from] strategies::StateError),
+    /// The trader's own state.
+    #[error(transparent)]
+    Trader(#[from] model::trader::TraderStateError),
+}
+
+impl BrokerPipeline {
+    /// The state for a snapshot.
+    pub fn save_state(&self) -> Result<PipelineState, PipelineStateError> {
+        Ok(PipelineState {
+            strategies: self.strategies.save_state()?,
+            risk: self.risk.clone(),
+            engine: self.engine.clone(),
+            portfolio: self.portfolio.clone(),
+            trader: self.trader.as_ref().map(|t| t.save()).transpose()?,
+            now: self.now,
+            input: self.input,
+            next_snapshot: self.next_snapshot,
+        })
+    }
+
+    /// Takes a saved state over, in a pipeline that has seen nothing yet. The state's indices must have
+    /// been translated where it was decoded; `map` brings its tables into order. `unchanged` says
+    /// whether a strategy is defined as it was. Returns the strategies that start from warm-up.
+    pub fn restore_state(
+        &mut self,
+        saved: PipelineState,
+        map: &Reindex,
+        unchanged: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, PipelineStateError> {
+        let anew = self.strategies.restore_state(&saved.strategies, unchanged);
+        self.risk.adopt(saved.risk, map);
+        self.engine.adopt(saved.engine, map);
+        self.portfolio.adopt(saved.portfolio, map);
+        match saved.trader {
+            Some(state) => {
+                if let Some(trader) = &mut self.trader {
+                    trader.restore(&state)?;
+                }
+            }
+            // It was detached, and stays so.
+            None => self.trader = None,
+        }
+        (self.now, self.input) = (saved.now, saved.input);
+        self.next_snapshot = saved.next_snapshot;
+        if saved.now > Timestamp::MIN {
+            // Where days and sessions stand follows from the time; counters were saved as they were.
+            self.day = Some(self.sessions.trading_day(self.now));
+            for i in 0..self.square_offs.len() {
+                self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, self.now);
+            }
+            for i in 0..self.opens.len() {
+                let next = self.next_open(self.opens[i].group, self.now);
+                self.opens[i].due = if next > self.now {
+                    next
+                } else {
+                    Timestamp::MAX
+                };
+            }
+            self.due = self.earliest_due();
+        }
+        Ok(anew)
+    }
+
+    /// Who is told of every call of a strategy.
+    pub fn set_probe(&mut self, probe: Option<Arc<dyn crate::strategy_host::CallProbe>>) {
+        self.strategies.set_probe(probe);
+    }
+}
