@@ -6,5 +6,9 @@
 
 pub mod conformance;
 pub mod registry;
+pub mod trader;
 
 pub use registry::{BrokerKind, BuildContext, BuildError, Built, Registry, SettingSpec};
+pub use trader::{
+    Answer, BrokerReport, ClientOrderId, Found, LinkError, Modification, Reports, Trader,
+};

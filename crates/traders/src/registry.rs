@@ -30,6 +30,15 @@ pub enum Built {
         /// The settings in effect, for the record.
         effective: toml::Table,
     },
+    /// One that talks to a broker from a thread of its own.
+    Outside {
+        /// The trader.
+        trader: Box<dyn crate::Trader>,
+        /// What an operator must know about it.
+        warnings: Vec<String>,
+        /// The settings in effect, secrets redacted, for the record.
+        effective: toml::Table,
+    },
 }
 
 /// Why a trader could not be built.

@@ -8,7 +8,7 @@ use super::Finding;
 use crate::workspace::{Package, Workspace};
 
 /// The order of the pipeline: a crate depends only on crates above it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "crates/model",
     "crates/markets",
     "crates/strategies",
@@ -18,6 +18,7 @@ const ORDER: [&str; 14] = [
     TRADER,
     "crates/feeds",
     "crates/journal",
+    "crates/runtime",
     "crates/cluster",
     "crates/store",
     "crates/research",

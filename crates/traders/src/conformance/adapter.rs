@@ -142,6 +142,7 @@ pub(super) fn change_of(report: &TraderReport) -> OrderChange {
         ReportKind::Expired(reason) => OrderChange::Expired(reason),
         ReportKind::NotSent(reason) => OrderChange::Failed(reason),
         ReportKind::Unknown => OrderChange::Unknown,
+        ReportKind::ModifyRefused => OrderChange::ModifyRefused,
     }
 }
 

@@ -1,0 +1,1 @@
+//! The trader of the simulated exchange.
