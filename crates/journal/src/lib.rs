@@ -1,0 +1,25 @@
+//! The embedded durable logs: records in atomic batches, made durable before anything follows from them.
+//!
+//! [`Log`] writes, [`Reader`] reads, also while another process writes; [`snapshot`] keeps states beside a
+//! log. All of it works over a [`Storage`]: the [`Disk`], or [`simulated`], which loses power.
+
+mod error;
+pub mod lock;
+pub mod log;
+pub mod reader;
+pub mod record;
+pub mod retention;
+mod scan;
+pub mod segment;
+pub mod simulated;
+pub mod snapshot;
+pub mod storage;
+
+pub use error::JournalError;
+pub use lock::DirLock;
+pub use log::{Cut, Log, LogOptions, Opened, Position};
+pub use reader::{Reader, Verified, verify};
+pub use retention::Retention;
+pub use segment::SegmentInfo;
+pub use simulated::SimDisk;
+pub use storage::{Disk, OpenMode, Storage, StorageFile};

@@ -1,0 +1,430 @@
+//! A log: records in batches, batches in preallocated segments, one writer.
+//!
+//! A batch is atomic: it is there whole, or not at all. Each names the generation of its writer and the
+//! position up to which the log had been confirmed durable before the batch was written. That tells
+//! damage from a tail: what lies below the highest such position was confirmed and must be there; what
+//! lies beyond may be anything after a loss of power, and is cut. Damage in the last confirmed batch
+//! itself, behind which nothing was written, cannot be told from a tail.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::error::JournalError;
+use crate::retention::{Retention, surplus};
+use crate::scan::{self, Scanned};
+use crate::segment::{self, BATCH, HEAD, SegmentInfo};
+use crate::storage::{OpenMode, Storage, StorageFile};
+
+/// The largest record, in bytes.
+pub const RECORD_MAX: usize = 16 << 20;
+
+/// The offset of a record in the whole log, over all its segments.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Position(pub u64);
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How a log is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Space is taken from the device in steps of so many bytes, so that a commit need not.
+    pub preallocate: u64,
+    /// A segment that has come to so many bytes is followed by the next.
+    pub segment_max: u64,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            preallocate: 16 << 20,
+            segment_max: 1 << 30,
+        }
+    }
+}
+
+/// A tail that was never confirmed and is not whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Where the log ends now.
+    pub from: Position,
+    /// Bytes that were there behind it.
+    pub bytes: u64,
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The first position that is still there.
+    pub first: Position,
+    /// The position behind the last record.
+    pub end: Position,
+    /// What was cut.
+    pub cut: Option<Cut>,
+}
+
+struct Segment {
+    file: Box<dyn StorageFile>,
+    path: PathBuf,
+    base: u64,
+    /// Bytes in use.
+    used: u64,
+    /// Bytes taken from the device.
+    allocated: u64,
+}
+
+/// The writer of a log.
+pub struct Log {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    options: LogOptions,
+    generation: u64,
+    segments: Vec<SegmentInfo>,
+    current: Option<Segment>,
+    day: Date,
+    /// The batch in memory, its head left free.
+    batch: Vec<u8>,
+    count: u32,
+    end: u64,
+    durable: u64,
+    failed: Option<JournalError>,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("dir", &self.dir)
+            .field("generation", &self.generation)
+            .field("end", &self.end)
+            .field("durable", &self.durable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// Opens a log, or begins one. A tail that was never confirmed and is not whole is erased,
+    /// durably, before anything can be written; damage below what was confirmed is refused.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        options: LogOptions,
+    ) -> Result<(Self, Opened), JournalError> {
+        storage
+            .create_dir_all(dir)
+            .map_err(|e| JournalError::write(dir, &e))?;
+        let mut segments = scan::segments(storage.as_ref(), dir)?;
+        let mut log = Self {
+            storage,
+            dir: dir.to_owned(),
+            options,
+            generation: 0,
+            segments: Vec::new(),
+            current: None,
+            day: Date::default(),
+            batch: vec![0; BATCH],
+            count: 0,
+            end: 0,
+            durable: 0,
+            failed: None,
+        };
+        let mut cut = None;
+        // A segment is begun before it is written to: the newest may hold nothing yet, or be torn.
+        while let Some(last) = segments.last().copied() {
+            let path = segment::path(dir, last.base.0, last.day);
+            let scanned = scan::segment(log.storage.as_ref(), &path, last.base.0)?;
+            let before = segments.len().checked_sub(2).map(|i| segments[i]);
+            match scanned {
+                Scanned::Torn => {
+                    log.remove(&path)?;
+                    segments.pop();
+                }
+                Scanned::Whole(tail) => {
+                    if let Some(before) = before
+                        && before.end != last.base
+                    {
+                        return Err(JournalError::Gap {
+                            file: path,
+                            offset: before.end,
+                        });
+                    }
+                    if tail.batches == 0 && before.is_some() {
+                        // Its predecessor says which generation is next.
+                        log.remove(&path)?;
+                        segments.pop();
+                        continue;
+                    }
+                    log.generation = tail.generation;
+                    log.day = last.day;
+                    (log.end, log.durable) = (tail.end, tail.end);
+                    cut = log.adopt(path, last.base.0, &tail)?;
+                    if let Some(last) = segments.last_mut() {
+                        last.end = Position(tail.end);
+                    }
+                    break;
+                }
+            }
+        }
+        log.generation += 1;
+        log.segments = segments;
+        let first = log.segments.first().map_or(Position(log.end), |s| s.base);
+        let opened = Opened {
+            first,
+            end: Position(log.end),
+            cut,
+        };
+        Ok((log, opened))
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), JournalError> {
+        self.storage
+            .remove(path)
+            .and_then(|()| self.storage.sync_dir(&self.dir))
+            .map_err(|e| JournalError::write(path, &e))
+    }
+
+    /// Takes over the last segment, and erases what lies behind its last batch.
+    fn adopt(
+        &mut self,
+        path: PathBuf,
+        base: u64,
+        tail: &scan::Tail,
+    ) -> Result<Option<Cut>, JournalError> {
+        let failed = |e| JournalError::write(&path, &e);
+        let mut file = self.storage.open(&path, OpenMode::Write).map_err(failed)?;
+        let used = tail.end - base;
+        let mut allocated = file.size().map_err(failed)?;
+        let mut cut = None;
+        if tail.dirty > 0 {
+            file.allocate(used).map_err(failed)?;
+            allocated = used;
+            cut = Some(Cut {
+                from: Position(tail.end),
+                bytes: tail.dirty,
+            });
+        }
+        // What a process that was killed had written, the device may not have: what is read here is
+        // relied on from now on.
+        file.sync().map_err(|e| JournalError::sync(&path, &e))?;
+        self.storage
+            .sync_dir(&self.dir)
+            .map_err(|e| JournalError::sync(&self.dir, &e))?;
+        self.current = Some(Segment {
+            file,
+            path,
+            base,
+            used,
+            allocated,
+        });
+        Ok(cut)
+    }
+
+    /// The writer's generation: one more at every opening of a log that something was written to.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+    /// The position of the next record.
+    pub fn end(&self) -> Position {
+        let begun = if self.current.is_some() {
+            0
+        } else {
+            HEAD as u64
+        };
+        Position(self.end + begun + self.batch.len() as u64)
+    }
+    /// Everything below it is durable.
+    pub const fn durable(&self) -> Position {
+        Position(self.durable)
+    }
+    /// Bytes that wait to be committed.
+    pub fn pending_bytes(&self) -> usize {
+        if self.count == 0 { 0 } else { self.batch.len() }
+    }
+    /// The log's files, the one that is written to last.
+    pub fn segments(&self) -> &[SegmentInfo] {
+        &self.segments
+    }
+    /// Why the log takes nothing any more.
+    pub const fn failure(&self) -> Option<&JournalError> {
+        self.failed.as_ref()
+    }
+
+    fn check(&self) -> Result<(), JournalError> {
+        match &self.failed {
+            None => Ok(()),
+            Some(error) => Err(JournalError::Failed(Box::new(error.clone()))),
+        }
+    }
+
+    /// Adds a record to the batch in memory. No I/O.
+    pub fn append(&mut self, record: &[u8]) -> Result<Position, JournalError> {
+        self.check()?;
+        if record.len() > RECORD_MAX {
+            return Err(JournalError::TooLarge(record.len()));
+        }
+        let position = self.end();
+        self.batch
+            .extend_from_slice(&(record.len() as u32).to_le_bytes());
+        self.batch.extend_from_slice(record);
+        self.count += 1;
+        Ok(position)
+    }
+
+    /// Writes the batch and waits until the device has confirmed it. Returns up to where the log is
+    /// durable. An error is final: what the device holds is not known, so nothing is tried again.
+    pub fn commit(&mut self) -> Result<Position, JournalError> {
+        self.check()?;
+        if self.count == 0 {
+            return Ok(self.durable());
+        }
+        match self.write() {
+            Ok(()) => Ok(self.durable()),
+            Err(error) => {
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<(), JournalError> {
+        if self.current.is_none() {
+            self.begin()?;
+        }
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        segment::seal(
+            &mut self.batch,
+            self.count,
+            self.generation,
+            self.end,
+            self.durable,
+        );
+        let length = self.batch.len() as u64;
+        let needed = current.used + length;
+        if needed > current.allocated {
+            let step = self.options.preallocate.max(1);
+            let allocated = needed.div_ceil(step).saturating_mul(step);
+            current
+                .file
+                .allocate(allocated)
+                .map_err(|e| JournalError::write(&current.path, &e))?;
+            current.allocated = allocated;
+        }
+        current
+            .file
+            .write_all_at(&self.batch, current.used)
+            .map_err(|e| JournalError::write(&current.path, &e))?;
+        current
+            .file
+            .sync()
+            .map_err(|e| JournalError::sync(&current.path, &e))?;
+        current.used = needed;
+        self.end += length;
+        self.durable = self.end;
+        if let Some(last) = self.segments.last_mut() {
+            last.end = Position(self.end);
+        }
+        self.batch.truncate(BATCH);
+        self.count = 0;
+        if needed >= self.options.segment_max {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    /// Begins the next segment at the log's end.
+    fn begin(&mut self) -> Result<(), JournalError> {
+        let base = self.end;
+        let path = segment::path(&self.dir, base, self.day);
+        let failed = |e| JournalError::write(&path, &e);
+        let mut file = self.storage.open(&path, OpenMode::Create).map_err(failed)?;
+        let allocated = self.options.preallocate.max(HEAD as u64);
+        file.allocate(allocated).map_err(failed)?;
+        file.write_all_at(&segment::head(base), 0).map_err(failed)?;
+        file.sync().map_err(|e| JournalError::sync(&path, &e))?;
+        self.storage
+            .sync_dir(&self.dir)
+            .map_err(|e| JournalError::sync(&self.dir, &e))?;
+        self.end = base + HEAD as u64;
+        self.durable = self.end;
+        self.segments.push(SegmentInfo {
+            base: Position(base),
+            end: Position(self.end),
+            day: self.day,
+        });
+        self.current = Some(Segment {
+            file,
+            path,
+            base,
+            used: HEAD as u64,
+            allocated,
+        });
+        Ok(())
+    }
+
+    /// Gives back what was taken in advance: a segment that is closed ends with its last batch.
+    fn close(&mut self) -> Result<(), JournalError> {
+        let Some(mut current) = self.current.take() else {
+            return Ok(());
+        };
+        debug_assert_eq!(current.base + current.used, self.end);
+        current
+            .file
+            .allocate(current.used)
+            .map_err(|e| JournalError::write(&current.path, &e))?;
+        current
+            .file
+            .sync()
+            .map_err(|e| JournalError::sync(&current.path, &e))
+    }
+
+    /// Later records go into a segment of this trading day. What waits is committed first.
+    pub fn roll(&mut self, day: Date) -> Result<(), JournalError> {
+        if day == self.day && self.current.is_some() {
+            return Ok(());
+        }
+        self.commit()?;
+        let result = self.close();
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        self.day = day;
+        result
+    }
+
+    /// Removes whole segments that are no longer to be kept: never the one that is written to, never
+    /// one that reaches `floor` or beyond. Returns what was removed.
+    pub fn retain(
+        &mut self,
+        floor: Position,
+        today: Date,
+        keep: &Retention,
+    ) -> Result<Vec<SegmentInfo>, JournalError> {
+        self.check()?;
+        let count = surplus(&self.segments, floor, today, keep);
+        let removed: Vec<SegmentInfo> = self.segments[..count].to_vec();
+        for gone in &removed {
+            let path = segment::path(&self.dir, gone.base.0, gone.day);
+            self.storage
+                .remove(&path)
+                .map_err(|e| JournalError::io(&path, &e))?;
+            self.segments.remove(0);
+        }
+        if count > 0 {
+            self.storage
+                .sync_dir(&self.dir)
+                .map_err(|e| JournalError::io(&self.dir, &e))?;
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,239 @@
+//! Reads a log from a position on, while another thread or process may be writing it. It never writes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::JournalError;
+use crate::log::{Cut, Position};
+use crate::scan::{self, Pieces, batch_at, confirmed_behind};
+use crate::segment::{self, BATCH, HEAD, Head, SegmentInfo};
+use crate::storage::{OpenMode, Storage};
+
+struct Open {
+    pieces: Pieces,
+    path: PathBuf,
+    base: u64,
+    /// Offset of the next batch in the file.
+    at: u64,
+    generation: u64,
+}
+
+/// The reader.
+pub struct Reader {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    from: Position,
+    open: Option<Open>,
+    /// The batch that is being given out.
+    batch: Vec<u8>,
+    base: u64,
+    next: usize,
+    batches: u64,
+}
+
+impl Reader {
+    /// From the first record at or behind `from`; from the first that is still there where retention
+    /// has removed that one.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        from: Position,
+    ) -> Result<Self, JournalError> {
+        Ok(Self {
+            storage,
+            dir: dir.to_owned(),
+            from,
+            open: None,
+            batch: Vec::new(),
+            base: 0,
+            next: 0,
+            batches: 0,
+        })
+    }
+
+    /// The next record and its position. `None`: there is no more for now; ask again to follow the
+    /// writer.
+    #[allow(clippy::should_implement_trait, reason = "it lends its buffer")]
+    pub fn next(&mut self) -> Result<Option<(Position, &[u8])>, JournalError> {
+        loop {
+            if self.next < self.batch.len() {
+                let at = self.next;
+                let position = Position(self.base + at as u64);
+                let Some(length) = record_length(&self.batch, at) else {
+                    return Err(self.foreign("a batch's records do not fill it"));
+                };
+                self.next = at + 4 + length;
+                if position < self.from {
+                    continue;
+                }
+                return Ok(Some((position, &self.batch[at + 4..at + 4 + length])));
+            }
+            if !self.read_batch()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn foreign(&self, why: &str) -> JournalError {
+        JournalError::Foreign {
+            file: self
+                .open
+                .as_ref()
+                .map_or_else(|| self.dir.clone(), |o| o.path.clone()),
+            why: format!("{why}, at offset {}", self.base + self.next as u64),
+        }
+    }
+
+    /// Reads the next batch. False when there is none yet.
+    fn read_batch(&mut self) -> Result<bool, JournalError> {
+        if self.open.is_none() && !self.enter(None)? {
+            return Ok(false);
+        }
+        let mut refreshed = false;
+        loop {
+            let Some(open) = &mut self.open else {
+                return Ok(false);
+            };
+            let failed = |e: std::io::Error| JournalError::io(&open.path, &e);
+            let found =
+                batch_at(&mut open.pieces, open.base, open.at, open.generation).map_err(failed)?;
+            if let Some(head) = found {
+                let length = BATCH + head.length as usize;
+                let (at, skip) = (open.at, head.end() <= self.from.0);
+                open.at += length as u64;
+                open.generation = head.generation;
+                self.batches += 1;
+                if skip {
+                    continue;
+                }
+                let bytes = open.pieces.get(at, length).map_err(failed)?;
+                self.batch.clear();
+                self.batch.extend_from_slice(bytes);
+                self.base = head.base;
+                self.next = BATCH;
+                return Ok(true);
+            }
+            if !refreshed {
+                // It may just have been written.
+                open.pieces.refresh().map_err(failed)?;
+                refreshed = true;
+                continue;
+            }
+            let end = Position(open.base + open.at);
+            if let Some(confirmed) =
+                confirmed_behind(&mut open.pieces, open.base, open.at).map_err(failed)?
+            {
+                return Err(JournalError::Damaged {
+                    file: open.path.clone(),
+                    offset: end,
+                    confirmed: Position(confirmed),
+                });
+            }
+            if !self.enter(Some(end))? {
+                return Ok(false);
+            }
+            refreshed = false;
+        }
+    }
+
+    /// Opens the segment to begin with, or the one after `end`. False when there is none.
+    fn enter(&mut self, end: Option<Position>) -> Result<bool, JournalError> {
+        let segments = scan::segments(self.storage.as_ref(), &self.dir)?;
+        let next = match end {
+            None => {
+                let at = segments.partition_point(|s| s.base <= self.from);
+                segments.get(at.saturating_sub(1))
+            }
+            Some(end) => segments.iter().find(|s| s.base >= end),
+        };
+        let Some(next) = next.copied() else {
+            return Ok(false);
+        };
+        let path = segment::path(&self.dir, next.base.0, next.day);
+        if let Some(end) = end
+            && next.base > end
+        {
+            return Err(JournalError::Gap {
+                file: path,
+                offset: end,
+            });
+        }
+        let failed = |e: std::io::Error| JournalError::io(&path, &e);
+        let file = self.storage.open(&path, OpenMode::Read).map_err(failed)?;
+        let mut pieces = Pieces::new(file).map_err(failed)?;
+        match segment::read_head(pieces.get(0, HEAD).map_err(failed)?) {
+            Head::Segment(base) if base == next.base.0 => {}
+            Head::Version(version) => {
+                return Err(JournalError::Foreign {
+                    file: path,
+                    why: format!("the log has version {version}: use the build that wrote it"),
+                });
+            }
+            // It is being begun.
+            Head::Segment(_) | Head::Torn => return Ok(false),
+        }
+        self.open = Some(Open {
+            pieces,
+            path,
+            base: next.base.0,
+            at: HEAD as u64,
+            generation: 0,
+        });
+        Ok(true)
+    }
+}
+
+fn record_length(batch: &[u8], at: usize) -> Option<usize> {
+    let mut raw = [0; 4];
+    raw.copy_from_slice(batch.get(at..at + 4)?);
+    let length = u32::from_le_bytes(raw) as usize;
+    (at + 4 + length <= batch.len()).then_some(length)
+}
+
+/// What a whole log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Records.
+    pub records: u64,
+    /// Batches.
+    pub batches: u64,
+    /// Bytes of the records.
+    pub bytes: u64,
+    /// Its files.
+    pub segments: Vec<SegmentInfo>,
+    /// The position behind the last record.
+    pub end: Position,
+    /// A tail that was never confirmed and is not whole: opening would cut it.
+    pub tail: Option<Cut>,
+}
+
+/// Reads everything and checks every checksum.
+pub fn verify(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Verified, JournalError> {
+    let segments = scan::segments(storage.as_ref(), dir)?;
+    let mut reader = Reader::open(Arc::clone(storage), dir, Position(0))?;
+    let (mut records, mut bytes) = (0, 0);
+    while let Some((_, record)) = reader.next()? {
+        records += 1;
+        bytes += record.len() as u64;
+    }
+    let mut verified = Verified {
+        records,
+        batches: reader.batches,
+        bytes,
+        end: segments.last().map_or(Position(0), |s| s.base),
+        segments,
+        tail: None,
+    };
+    if let Some(last) = verified.segments.last_mut() {
+        let path = segment::path(dir, last.base.0, last.day);
+        if let scan::Scanned::Whole(tail) = scan::segment(storage.as_ref(), &path, last.base.0)? {
+            last.end = Position(tail.end);
+            verified.end = last.end;
+            verified.tail = (tail.dirty > 0).then_some(Cut {
+                from: last.end,
+                bytes: tail.dirty,
+            });
+        }
+    }
+    Ok(verified)
+}

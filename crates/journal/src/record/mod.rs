@@ -1,0 +1,251 @@
+//! What the logs hold. A record is one self-contained fact: version byte, then its encoding. Schemas only
+//! grow: a variant or a field is added at the end, and [`VERSION`] rises where old readers must not
+//! read on.
+//!
+//! Two logs, two vocabularies: a namespace's journal holds [`JournalRecord`]s, the market log
+//! [`MarketRecord`]s. Both begin each start of the system with a [`Start`], whose tables give the names
+//! behind the interned indices of all records up to the next start.
+
+mod start;
+
+use model::control::Command;
+use model::event::Event;
+use model::market::MarketData;
+use model::reason::Reason;
+use model::signal::Signal;
+use model::trader::TraderReport;
+use model::{Bar, Depth, InputId, StrategyIdx, Tick, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use start::{Start, StrategyEntry};
+
+/// Version of the records.
+pub const VERSION: u8 = 1;
+
+/// A market input that owns its data.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "plain values in reused buffers; a box would allocate per tick"
+)]
+pub enum MarketItem {
+    /// A tick without depth.
+    Tick(Tick),
+    /// A tick with five levels of depth.
+    Deep(Tick, Depth),
+    /// A finished bar.
+    Bar(Bar),
+}
+
+impl MarketItem {
+    /// As the stages take it.
+    pub const fn data(&self) -> MarketData<'_> {
+        match self {
+            Self::Tick(tick) => MarketData::Tick(tick, None),
+            Self::Deep(tick, depth) => MarketData::Tick(tick, Some(depth)),
+            Self::Bar(bar) => MarketData::Bar(bar),
+        }
+    }
+    /// A copy of what is borrowed.
+    pub const fn of(data: &MarketData<'_>) -> Self {
+        match *data {
+            MarketData::Tick(tick, None) => Self::Tick(*tick),
+            MarketData::Tick(tick, Some(depth)) => Self::Deep(*tick, *depth),
+            MarketData::Bar(bar) => Self::Bar(*bar),
+        }
+    }
+}
+
+/// One or more consecutive inputs of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "plain values in reused buffers; a box would allocate per input"
+)]
+pub enum Entry {
+    /// Market inputs `first..=last` of the market log, none of which caused an output.
+    Market {
+        /// The first.
+        first: InputId,
+        /// The last.
+        last: InputId,
+    },
+    /// A market input in full: one that caused outputs, or what a conflated range came to.
+    Full(InputId, MarketItem),
+    /// A timer, at its due time; the id is the latest market input before it.
+    Clock(InputId, Timestamp),
+    /// A shared strategy's signal.
+    Signal(Signal),
+    /// What the broker reported, stamped with the session's clock.
+    Report(TraderReport),
+    /// A command, at its time.
+    Command(Timestamp, Command),
+    /// The namespace was behind: it took inputs `first..=last` conflated, as the full inputs that
+    /// follow, a pure function of that range.
+    Conflated {
+        /// The first.
+        first: InputId,
+        /// The last.
+        last: InputId,
+    },
+}
+
+/// Wall-clock times of one record, in nanoseconds UTC, zero where unknown. Replay and parity ignore
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Host {
+    /// When the closing input arrived in this process.
+    pub received: i64,
+    /// When its outputs were decided.
+    pub decided: i64,
+    /// Of a report: when the order's intent was durable.
+    pub durable: i64,
+    /// Of a report: when the call to the broker started.
+    pub sent: i64,
+    /// Of a report: when the broker's answer to that call was there.
+    pub acknowledged: i64,
+}
+
+/// A run of consecutive inputs, closed by the first that caused an output or by a bound.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The record's number in the namespace, rising by one over all starts.
+    pub step: u64,
+    /// The inputs, in the order in which they were taken.
+    pub inputs: Vec<Entry>,
+    /// What the last of them caused.
+    pub outputs: Vec<Event>,
+    /// Times.
+    pub host: Host,
+}
+
+/// A run that is still where it was made.
+#[derive(Debug, Serialize)]
+pub struct RunRef<'a> {
+    /// See [`Run::step`].
+    pub step: u64,
+    /// See [`Run::inputs`].
+    pub inputs: &'a [Entry],
+    /// See [`Run::outputs`].
+    pub outputs: &'a [Event],
+    /// See [`Run::host`].
+    pub host: Host,
+}
+
+/// A record of a namespace's journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "one at a time")]
+pub enum JournalRecord {
+    /// The system starts: a new epoch.
+    Start(Start),
+    /// Inputs and what they caused.
+    Run(Run),
+    /// The system was stopped in good order, or the namespace was detached and why.
+    Stop {
+        /// On the wall clock.
+        at: Timestamp,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// The same, borrowed, for writing.
+#[derive(Debug, Serialize)]
+pub enum JournalRecordRef<'a> {
+    /// See [`JournalRecord::Start`].
+    Start(&'a Start),
+    /// See [`JournalRecord::Run`].
+    Run(RunRef<'a>),
+    /// See [`JournalRecord::Stop`].
+    Stop {
+        /// On the wall clock.
+        at: Timestamp,
+        /// Why, for people.
+        why: &'a str,
+    },
+}
+
+/// A record of the market log: the runner's inputs, in its order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "one at a time")]
+pub enum MarketRecord {
+    /// The system starts: a new epoch.
+    Start(Start),
+    /// A market input with its number in the source's session.
+    Market(InputId, MarketItem),
+    /// A timer of the runner, at its due time.
+    Clock(InputId, Timestamp),
+    /// A shared strategy is enabled or disabled; the id is the latest market input before it.
+    Switch {
+        /// The latest market input before it.
+        input: InputId,
+        /// Which.
+        strategy: StrategyIdx,
+        /// Whether it may trade.
+        enabled: bool,
+        /// Why.
+        reason: Reason,
+        /// When, on the session's clock.
+        ts: Timestamp,
+    },
+    /// The system was stopped in good order.
+    Stop {
+        /// On the wall clock.
+        at: Timestamp,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// Why a record cannot be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a newer build.
+    #[error(
+        "the record has version {0}, this build reads up to {VERSION}: use the build that wrote it, or a newer one"
+    )]
+    Version(u8),
+    /// Its bytes are no record: the checksum held, so the writer was wrong.
+    #[error("the record cannot be decoded: {0}")]
+    Malformed(String),
+}
+
+/// Writes into a buffer that is there already.
+struct Appender<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Appender<'_> {
+    type Output = ();
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Appends the encoding of a record.
+pub fn encode(record: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), RecordError> {
+    buffer.push(VERSION);
+    postcard::serialize_with_flavor(record, Appender(buffer))
+        .map_err(|e| RecordError::Malformed(e.to_string()))
+}
+
+/// The record in these bytes. Interned indices are those of the start that wrote it; within
+/// [`model::reindex::with`] they are translated.
+pub fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, RecordError> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => {
+            postcard::from_bytes(rest).map_err(|e| RecordError::Malformed(e.to_string()))
+        }
+        Some((&version, _)) => Err(RecordError::Version(version)),
+        None => Err(RecordError::Malformed("it is empty".to_owned())),
+    }
+}

@@ -1,0 +1,125 @@
+//! Snapshot files beside a log: each whole or not there, checked when read, a few of them kept.
+
+use std::io;
+use std::path::Path;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::JournalError;
+use crate::log::Position;
+use crate::storage::{OpenMode, Storage};
+
+const MAGIC: [u8; 8] = *b"PANDASNP";
+const HEAD: usize = 40;
+
+fn name(at: Position) -> String {
+    format!("snapshot-{:020}.bin", at.0)
+}
+
+fn position(name: &str) -> Option<Position> {
+    let digits = name.strip_prefix("snapshot-")?.strip_suffix(".bin")?;
+    (digits.len() == 20).then(|| digits.parse().ok().map(Position))?
+}
+
+fn checksum(at: Position, payload: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&at.0.to_le_bytes());
+    hasher.update(payload);
+    hasher.digest()
+}
+
+/// Saves the state at a position of the log, and removes all but the newest `keep`.
+pub fn save(
+    storage: &dyn Storage,
+    dir: &Path,
+    at: Position,
+    payload: &[u8],
+    keep: usize,
+) -> Result<(), JournalError> {
+    let path = dir.join(name(at));
+    let being_written = dir.join("snapshot.tmp");
+    let failed = |e: io::Error| JournalError::write(&being_written, &e);
+    let mut bytes = Vec::with_capacity(HEAD + payload.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&1u64.to_le_bytes());
+    bytes.extend_from_slice(&at.0.to_le_bytes());
+    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&checksum(at, payload).to_le_bytes());
+    bytes.extend_from_slice(payload);
+    storage.create_dir_all(dir).map_err(failed)?;
+    let mut file = storage
+        .open(&being_written, OpenMode::Create)
+        .map_err(failed)?;
+    file.allocate(bytes.len() as u64).map_err(failed)?;
+    file.write_all_at(&bytes, 0).map_err(failed)?;
+    file.sync()
+        .map_err(|e| JournalError::sync(&being_written, &e))?;
+    drop(file);
+    storage
+        .rename(&being_written, &path)
+        .and_then(|()| storage.sync_dir(dir))
+        .map_err(failed)?;
+    let mut all = list(storage, dir)?;
+    all.reverse();
+    for old in all.into_iter().skip(keep.max(1)) {
+        let path = dir.join(name(old));
+        storage
+            .remove(&path)
+            .map_err(|e| JournalError::io(&path, &e))?;
+    }
+    Ok(())
+}
+
+/// The positions of the snapshots that are there, rising.
+pub fn list(storage: &dyn Storage, dir: &Path) -> Result<Vec<Position>, JournalError> {
+    let names = storage.list(dir).map_err(|e| JournalError::io(dir, &e))?;
+    let mut all: Vec<Position> = names.iter().filter_map(|n| position(n)).collect();
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// The newest whole snapshot at or before a position. One that is damaged is passed over: the log
+/// holds all that it would have said.
+pub fn load_newest(
+    storage: &dyn Storage,
+    dir: &Path,
+    at_most: Position,
+) -> Result<Option<(Position, Vec<u8>)>, JournalError> {
+    for at in list(storage, dir)?.into_iter().rev() {
+        if at > at_most {
+            continue;
+        }
+        let path = dir.join(name(at));
+        let file = storage
+            .open(&path, OpenMode::Read)
+            .map_err(|e| JournalError::io(&path, &e))?;
+        let size = file.size().map_err(|e| JournalError::io(&path, &e))?;
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        let read = file
+            .read_at(&mut bytes, 0)
+            .map_err(|e| JournalError::io(&path, &e))?;
+        bytes.truncate(read);
+        if let Some(payload) = whole(at, bytes) {
+            return Ok(Some((at, payload)));
+        }
+    }
+    Ok(None)
+}
+
+fn whole(at: Position, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let number = |from: usize| -> Option<u64> {
+        let mut raw = [0; 8];
+        raw.copy_from_slice(bytes.get(from..from + 8)?);
+        Some(u64::from_le_bytes(raw))
+    };
+    let valid = bytes.get(0..8)? == MAGIC
+        && number(8)? == 1
+        && number(16)? == at.0
+        && number(24)? == (bytes.len() as u64).checked_sub(HEAD as u64)?
+        && number(32)? == checksum(at, bytes.get(HEAD..)?);
+    if !valid {
+        return None;
+    }
+    bytes.drain(..HEAD);
+    Some(bytes)
+}

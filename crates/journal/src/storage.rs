@@ -1,0 +1,158 @@
+//! What the logs ask of a file system. One implementation is the disk, another a simulation that loses
+//! power.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// An existing file, to be read.
+    Read,
+    /// An existing file, to be read and written.
+    Write,
+    /// To be read and written; made where it is not there.
+    Create,
+}
+
+/// A file system below one root; paths are relative to it.
+pub trait Storage: Send + Sync {
+    /// Opens a file.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
+    /// The names of the files in a directory, sorted; none where the directory is not there.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Makes a directory and those above it.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Renames a file, in place of one that has the name already.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes durable which files a directory has.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait StorageFile: Send {
+    /// Its length in bytes.
+    fn size(&self) -> io::Result<u64>;
+    /// Reads at an offset; fewer bytes than asked for at the end.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+    /// Writes all of it at an offset.
+    fn write_all_at(&mut self, data: &[u8], at: u64) -> io::Result<()>;
+    /// Sets the length; what is added is zero, and its space is really there.
+    fn allocate(&mut self, length: u64) -> io::Result<()>;
+    /// Makes data and length durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The disk.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    root: PathBuf,
+}
+
+impl Disk {
+    /// Below `root`, which is made where it is not there.
+    pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(&root)?;
+        Ok(Self { root })
+    }
+
+    /// Below `root` as it is, for readers.
+    pub fn existing(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+}
+
+impl Storage for Disk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(mode != OpenMode::Read)
+            .create(mode == OpenMode::Create)
+            .truncate(false)
+            .open(self.root.join(path))?;
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.root.join(dir)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(self.root.join(dir))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(self.root.join(path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(self.root.join(from), self.root.join(to))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(self.root.join(dir))?.sync_all()
+    }
+}
+
+struct DiskFile(File);
+
+impl StorageFile for DiskFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.0.read_at(&mut buffer[done..], at + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_all_at(&mut self, data: &[u8], at: u64) -> io::Result<()> {
+        self.0.write_all_at(data, at)
+    }
+
+    fn allocate(&mut self, length: u64) -> io::Result<()> {
+        let size = self.size()?;
+        if length > size {
+            let flags = rustix::fs::FallocateFlags::empty();
+            match rustix::fs::fallocate(&self.0, flags, size, length - size) {
+                Ok(()) => return Ok(()),
+                // Not every file system has it: then the space is there once it is written.
+                Err(rustix::io::Errno::NOTSUP) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.0.set_len(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

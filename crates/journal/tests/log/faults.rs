@@ -1,0 +1,171 @@
+use std::path::Path;
+
+use journal::{JournalError, Retention, SimDisk, snapshot, verify};
+use model::Date;
+
+use super::*;
+
+#[test]
+fn a_failed_sync_is_final() {
+    let disk = SimDisk::new(3);
+    let (mut log, _) = open(&disk).unwrap();
+    log.append(b"one").unwrap();
+    log.commit().unwrap();
+    log.append(b"two").unwrap();
+    disk.fail_sync(1);
+    assert!(matches!(log.commit(), Err(JournalError::Sync { .. })));
+    // The device would take it now; nobody tries.
+    let syncs = disk.syncs();
+    assert!(matches!(log.commit(), Err(JournalError::Failed(_))));
+    assert!(matches!(log.append(b"three"), Err(JournalError::Failed(_))));
+    assert_eq!(disk.syncs(), syncs);
+    let message = log.commit().unwrap_err().to_string();
+    assert!(message.contains("check the disk"), "{message}");
+}
+
+#[test]
+fn a_full_or_read_only_device_says_so_and_keeps_what_was_acknowledged() {
+    let disk = SimDisk::new(4);
+    let (mut log, _) = open(&disk).unwrap();
+    log.append(b"kept").unwrap();
+    log.commit().unwrap();
+    disk.space(Some(1_000));
+    let error = loop {
+        log.append(&[7; 500]).unwrap();
+        if let Err(error) = log.commit() {
+            break error;
+        }
+    };
+    assert!(matches!(error, JournalError::Full { .. }), "{error}");
+    assert!(error.to_string().contains("free some space"));
+    disk.space(None);
+    disk.power_loss();
+    let there = read(&disk, Position(0)).unwrap();
+    assert_eq!(there[0].1, b"kept");
+    disk.read_only(true);
+    let error = open(&disk).and_then(|(mut log, _)| {
+        log.append(b"x")?;
+        log.commit()
+    });
+    let error = error.unwrap_err();
+    assert!(matches!(error, JournalError::ReadOnly { .. }), "{error}");
+}
+
+#[test]
+fn a_reader_follows_a_writer_over_segments() {
+    let disk = SimDisk::new(5);
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let (mut log, _) = open(&disk).unwrap();
+    let mut reader = Reader::open(Arc::clone(&storage), Path::new(DIR), Position(0)).unwrap();
+    assert!(reader.next().unwrap().is_none());
+    let mut random = Random(9);
+    let mut day = 20_000;
+    let mut positions = Vec::new();
+    for number in 0..400u64 {
+        positions.push(log.append(&random.record(number)).unwrap());
+        if random.below(3) > 0 {
+            assert!(reader.next().unwrap().is_none(), "not durable yet");
+            log.commit().unwrap();
+        } else {
+            day += 1;
+            log.roll(Date::from_days(day)).unwrap();
+        }
+        let (position, record) = reader.next().unwrap().unwrap();
+        assert_eq!(position, positions[number as usize]);
+        assert_eq!(record[..8], number.to_le_bytes());
+        assert!(reader.next().unwrap().is_none());
+    }
+    assert!(log.segments().len() > 100);
+    let verified = verify(&storage, Path::new(DIR)).unwrap();
+    assert_eq!((verified.records, verified.tail), (400, None));
+    // From the middle: the records at and behind that position, no other.
+    for at in [0, 1, 57, 250, 399] {
+        let rest = read(&disk, positions[at]).unwrap();
+        assert_eq!(rest.len(), 400 - at);
+        assert_eq!(rest[0].0, positions[at]);
+    }
+    // Retention takes whole segments below the floor, and the rest reads on.
+    let floor = positions[200];
+    let keep = Retention {
+        days: None,
+        bytes: Some(0),
+    };
+    let gone = log.retain(floor, Date::from_days(day), &keep).unwrap();
+    assert!(!gone.is_empty() && gone.iter().all(|s| s.end <= floor));
+    let rest = read(&disk, Position(0)).unwrap();
+    assert!(rest[0].0 <= floor && rest.last().unwrap().0 == positions[399]);
+    let days = Retention {
+        days: Some(3),
+        bytes: None,
+    };
+    log.retain(log.durable(), Date::from_days(day), &days)
+        .unwrap();
+    assert!(log.segments().iter().all(|s| day - s.day.days() <= 3));
+}
+
+#[test]
+fn a_missing_segment_is_a_gap() {
+    let disk = SimDisk::new(6);
+    let (mut log, _) = open(&disk).unwrap();
+    for number in 0..4u8 {
+        log.append(&[number; 64]).unwrap();
+        log.roll(Date::from_days(20_000 + i32::from(number)))
+            .unwrap();
+    }
+    log.append(b"end").unwrap();
+    log.commit().unwrap();
+    let middle = log.segments()[2];
+    let path = journal::segment::path(Path::new(DIR), middle.base.0, middle.day);
+    disk.remove(&path).unwrap();
+    let error = read(&disk, Position(0)).unwrap_err();
+    assert!(matches!(error, JournalError::Gap { .. }), "{error}");
+}
+
+#[test]
+fn snapshots_are_whole_or_passed_over() {
+    let disk = SimDisk::new(7);
+    let dir = Path::new(DIR);
+    for at in 1..=5u64 {
+        snapshot::save(&disk, dir, Position(at * 10), &[at as u8; 100], 3).unwrap();
+    }
+    let all = snapshot::list(&disk, dir).unwrap();
+    assert_eq!(all, [Position(30), Position(40), Position(50)]);
+    let newest = snapshot::load_newest(&disk, dir, Position(49)).unwrap();
+    assert_eq!(newest, Some((Position(40), vec![4; 100])));
+    disk.flip(
+        Path::new("journal/snapshot-00000000000000000050.bin"),
+        90,
+        3,
+    );
+    let newest = snapshot::load_newest(&disk, dir, Position(u64::MAX)).unwrap();
+    assert_eq!(newest, Some((Position(40), vec![4; 100])));
+    // Whatever a loss of power does to one that is being saved, an older one is there.
+    for seed in 0..200 {
+        let disk = SimDisk::new(seed);
+        snapshot::save(&disk, dir, Position(1), b"old", 3).unwrap();
+        disk.fail_sync(1 + seed % 2);
+        let saved = snapshot::save(&disk, dir, Position(2), b"new", 3);
+        disk.power_loss();
+        let newest = snapshot::load_newest(&disk, dir, Position(9))
+            .unwrap()
+            .unwrap();
+        assert!(saved.is_err() && (newest.1 == b"old" || newest.1 == b"new"));
+    }
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = journal::DirLock::acquire(dir.path()).unwrap();
+    let error = journal::DirLock::acquire(dir.path())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(&std::process::id().to_string()), "{error}");
+    assert_eq!(
+        journal::DirLock::holder(dir.path()),
+        Some(Some(std::process::id()))
+    );
+    drop(lock);
+    assert_eq!(journal::DirLock::holder(dir.path()), None);
+    journal::DirLock::acquire(dir.path()).unwrap();
+}
