@@ -17,6 +17,8 @@ pub mod catalogue;
 pub mod source;
 pub mod stream;
 
+pub mod live;
+
 pub mod error;
 
 pub use catalogue::Catalogue;

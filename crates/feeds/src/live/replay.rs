@@ -1,0 +1,230 @@
+//! Recorded data as a feed: at the pace at which it came, faster, or as fast as it is taken.
+
+use std::time::Duration;
+
+use model::ids::SourceSession;
+use model::{InstrumentIdx, Timestamp};
+
+use super::{BATCH_MAX, Batch, Feed, FeedError, Item, Nature, Next};
+use crate::error::DataError;
+use crate::source::Loaded;
+use crate::stream::{CHUNK_ROWS, MarketStream};
+
+/// How fast a replay runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// As fast as it is taken.
+    Max,
+    /// So many times as fast as it was.
+    Times(f64),
+}
+
+/// Which rows are delivered. Row numbers stay those of the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayRange {
+    /// Rows before it are passed over: where an earlier run came to.
+    pub from_row: u64,
+    /// Rows stamped before it are passed over.
+    pub from: Timestamp,
+    /// Rows stamped at or after it are not delivered.
+    pub to: Timestamp,
+}
+
+impl Default for ReplayRange {
+    fn default() -> Self {
+        Self {
+            from_row: 0,
+            from: Timestamp::MIN,
+            to: Timestamp::MAX,
+        }
+    }
+}
+
+/// The time that passes while a replay waits.
+pub trait Pace: Send {
+    /// Time since any fixed instant.
+    fn elapsed(&self) -> Duration;
+    /// Lets at most so much time pass.
+    fn sleep(&self, time: Duration);
+}
+
+/// The wall's.
+#[derive(Debug)]
+struct WallPace(std::time::Instant);
+
+impl Pace for WallPace {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+/// The feed.
+pub struct Replay {
+    name: String,
+    session: SourceSession,
+    stream: MarketStream,
+    instruments: Vec<InstrumentIdx>,
+    range: ReplayRange,
+    speed: Speed,
+    pace: Box<dyn Pace>,
+    /// Rows of the current chunk, and the first that is still to be delivered.
+    chunk: Vec<Item>,
+    at: usize,
+    /// Number of the next row of the stream.
+    row: u64,
+    /// When the first delivered row was due, on its clock and on ours.
+    origin: Option<(Timestamp, Duration)>,
+    ended: bool,
+}
+
+impl Replay {
+    /// Of loaded data.
+    pub fn new(
+        name: &str,
+        loaded: Loaded,
+        instruments: Vec<InstrumentIdx>,
+        range: ReplayRange,
+        speed: Speed,
+    ) -> Self {
+        let pace = Box::new(WallPace(std::time::Instant::now()));
+        Self::with_pace(name, loaded, instruments, range, speed, pace)
+    }
+
+    /// The same against another clock.
+    pub fn with_pace(
+        name: &str,
+        loaded: Loaded,
+        instruments: Vec<InstrumentIdx>,
+        range: ReplayRange,
+        speed: Speed,
+        pace: Box<dyn Pace>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            session: loaded.session,
+            stream: loaded.stream,
+            instruments,
+            range,
+            speed,
+            pace,
+            chunk: Vec::with_capacity(CHUNK_ROWS),
+            at: 0,
+            row: 0,
+            origin: None,
+            ended: false,
+        }
+    }
+
+    fn read(&mut self) -> Result<(), DataError> {
+        self.chunk.clear();
+        self.at = 0;
+        while self.chunk.is_empty() && !self.ended {
+            let range = self.range;
+            let first = self.row;
+            let wanted = |number: u64, ts: Timestamp| {
+                number >= range.from_row && ts >= range.from && ts < range.to
+            };
+            let read = match &mut self.stream {
+                MarketStream::Ticks(ticks) => ticks.next_chunk()?.map(|rows| {
+                    let numbered = (first..).zip(rows);
+                    let rows_wanted = numbered.filter(|(n, tick)| wanted(*n, tick.ts));
+                    self.chunk
+                        .extend(rows_wanted.map(|(number, tick)| Item::Tick {
+                            number,
+                            tick: *tick,
+                            depth: None,
+                        }));
+                    (rows.len(), rows.last().map(|t| t.ts))
+                }),
+                MarketStream::Bars(bars) => bars.next_chunk()?.map(|rows| {
+                    let numbered = (first..).zip(rows);
+                    let rows_wanted = numbered.filter(|(n, bar)| wanted(*n, bar.close_ts));
+                    self.chunk
+                        .extend(rows_wanted.map(|(number, bar)| Item::Bar { number, bar: *bar }));
+                    (rows.len(), rows.last().map(|b| b.close_ts))
+                }),
+            };
+            match read {
+                Some((rows, last)) => {
+                    self.row += rows as u64;
+                    // Rows are in the order of their stamps.
+                    self.ended = last.is_some_and(|ts| ts >= range.to);
+                }
+                None => self.ended = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// How long until a row is due.
+    fn due_in(&mut self, ts: Timestamp) -> Duration {
+        let Speed::Times(times) = self.speed else {
+            return Duration::ZERO;
+        };
+        let now = self.pace.elapsed();
+        let (first, began) = *self.origin.get_or_insert((ts, now));
+        let passed = ts.since(first).max(0) as f64 / times.max(f64::MIN_POSITIVE);
+        let due = began.saturating_add(Duration::from_nanos(passed as u64));
+        due.saturating_sub(now)
+    }
+}
+
+fn stamp(item: &Item) -> Timestamp {
+    match item {
+        Item::Tick { tick, .. } => tick.ts,
+        Item::Bar { bar, .. } => bar.close_ts,
+    }
+}
+
+impl Feed for Replay {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn nature(&self) -> Nature {
+        Nature::Replay {
+            session: self.session,
+            from: self.range.from_row,
+        }
+    }
+    fn instruments(&self) -> &[InstrumentIdx] {
+        &self.instruments
+    }
+    fn connect(&mut self) -> Result<(), FeedError> {
+        Ok(())
+    }
+
+    fn next(&mut self, wait: Duration, batch: &mut Batch) -> Result<Next, FeedError> {
+        if self.at >= self.chunk.len() {
+            self.read()?;
+        }
+        let Some(first) = self.chunk.get(self.at).copied() else {
+            return Ok(Next::Ended);
+        };
+        let due = self.due_in(stamp(&first));
+        if due > wait {
+            self.pace.sleep(wait);
+            return Ok(Next::Idle);
+        }
+        if !due.is_zero() {
+            self.pace.sleep(due);
+        }
+        let mut given = 0;
+        while let Some(item) = self.chunk.get(self.at).copied() {
+            if given >= BATCH_MAX || (given > 0 && !self.due_in(stamp(&item)).is_zero()) {
+                break;
+            }
+            batch.items.push(item);
+            self.at += 1;
+            given += 1;
+        }
+        Ok(Next::Data)
+    }
+
+    fn stop(&mut self) {
+        self.ended = true;
+        self.chunk.clear();
+    }
+}
