@@ -1,0 +1,562 @@
+//! The order protocol of one outside trader, as a state machine: which call to make next, and what an
+//! answer, a report or a silence means. It does no I/O and reads no clock; a host makes the calls.
+//!
+//! What it holds to:
+//!
+//! - an intent is presented only once it is durable, and nobody starts the call after its `send_by`;
+//! - an outcome that cannot be proven is `unknown`, never `failed`, and is resolved by asking;
+//! - a `query_only` broker never sees an intent twice: after the first presentation there are only
+//!   questions, also after a crash, as a predecessor may have presented it;
+//! - an `idempotent` broker may be asked again under the same client order id until `send_by`, and its
+//!   books prove absence once no call can be under way any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::event::{Event, EventBody};
+use model::order::{Order, OrderChange, OrderIntent, OrderStatus};
+use model::reason::Reason;
+use model::trader::{Delivery, ReportKind, TraderReport};
+use model::{OrderId, Timestamp};
+use rustc_hash::FxHashMap;
+use traders::{Answer, BrokerReport, ClientOrderId, Found, Modification};
+
+/// How a desk waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeskSettings {
+    /// What client order ids are salted with.
+    pub salt: u128,
+    /// Whether the same order may be presented again.
+    pub delivery: Delivery,
+    /// The longest that a call can be under way, clock skew included, in nanoseconds.
+    pub call_within: i64,
+    /// First pause after a call that led to nothing, in nanoseconds; doubles up to `pause_max`.
+    pub pause_min: i64,
+    /// Longest pause, in nanoseconds.
+    pub pause_max: i64,
+    /// An accepted call of which nothing is reported for so long is asked about, in nanoseconds.
+    pub silence: i64,
+}
+
+/// A call to be made.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one in flight at a time")]
+pub enum Call {
+    /// Place the order.
+    Submit(OrderId, ClientOrderId, OrderIntent),
+    /// Cancel it.
+    Cancel(OrderId, ClientOrderId),
+    /// Change it.
+    Modify(OrderId, ClientOrderId, Modification),
+    /// Ask what the broker knows of it.
+    Query(OrderId, ClientOrderId),
+}
+
+impl Call {
+    /// Which order it is about.
+    pub const fn order(&self) -> OrderId {
+        match self {
+            Self::Submit(order, ..)
+            | Self::Cancel(order, _)
+            | Self::Modify(order, ..)
+            | Self::Query(order, _) => *order,
+        }
+    }
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of a submission, cancellation or change.
+    Answered(Answer),
+    /// Of a question.
+    Found(Found),
+}
+
+/// What is known of an order's presence at the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// Provably not there: no call with it was ever started.
+    Never,
+    /// A call was started, by this process or by one before it, and its outcome is not known.
+    Perhaps,
+    /// The broker has said that it has it.
+    There,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    client: ClientOrderId,
+    intent: OrderIntent,
+    presence: Presence,
+    /// A call that was started, by this process or the one before it, may have arrived.
+    perhaps_arrived: bool,
+    /// The namespace has been told that the outcome is unknown, and not been told better since.
+    unknown: bool,
+    /// The order's end, or that it never was, is reported: nothing more is to be done.
+    ended: bool,
+    cancel: bool,
+    modify: Option<Modification>,
+    /// Ask about it even though the broker has it.
+    ask: bool,
+    /// Calls in a row that led to nothing.
+    tries: u32,
+    /// Where it stands in the schedule.
+    slot: Option<(Timestamp, u64)>,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    settings: DeskSettings,
+    lines: BTreeMap<OrderId, Line>,
+    clients: FxHashMap<ClientOrderId, OrderId>,
+    schedule: BTreeSet<(Timestamp, u64, OrderId)>,
+    sequence: u64,
+    in_flight: Option<OrderId>,
+}
+
+/// Client order ids of ended orders that are still recognised; older ones are forgotten first.
+const REMEMBERED: usize = 1 << 20;
+
+impl Desk {
+    /// Without orders.
+    pub fn new(settings: DeskSettings) -> Self {
+        Self {
+            settings,
+            lines: BTreeMap::new(),
+            clients: FxHashMap::default(),
+            schedule: BTreeSet::new(),
+            sequence: 0,
+            in_flight: None,
+        }
+    }
+
+    /// Takes over an order after a restart. One that still waits for a first word of the broker may
+    /// have been presented by the process before.
+    pub fn recover(&mut self, order: &Order, modify: Option<Modification>, now: Timestamp) {
+        let intent = *order.intent();
+        let presence = match order.status() {
+            OrderStatus::Submitted | OrderStatus::Unknown => Presence::Perhaps,
+            _ => Presence::There,
+        };
+        self.insert(intent, presence);
+        if let Some(line) = self.lines.get_mut(&intent.id) {
+            line.unknown = order.status() == OrderStatus::Unknown;
+            line.cancel = order.cancel_requested();
+            line.modify = modify;
+            // What happened while nobody listened.
+            line.ask = true;
+        }
+        self.wake(intent.id, now);
+    }
+
+    /// Remembers an order that has ended, so that what arrives late is recognised.
+    pub fn remember(&mut self, order: OrderId) {
+        let client = order.client_order_id(self.settings.salt);
+        self.clients.insert(client, order);
+    }
+
+    fn insert(&mut self, intent: OrderIntent, presence: Presence) {
+        let client = intent.id.client_order_id(self.settings.salt);
+        if self.clients.len() >= REMEMBERED {
+            let lines = &self.lines;
+            self.clients.retain(|_, order| lines.contains_key(order));
+        }
+        self.clients.insert(client, intent.id);
+        self.lines.insert(
+            intent.id,
+            Line {
+                client,
+                intent,
+                presence,
+                perhaps_arrived: presence == Presence::Perhaps,
+                unknown: false,
+                ended: false,
+                cancel: false,
+                modify: None,
+                ask: false,
+                tries: 0,
+                slot: None,
+            },
+        );
+    }
+
+    fn wake(&mut self, id: OrderId, at: Timestamp) {
+        let Some(line) = self.lines.get_mut(&id) else {
+            return;
+        };
+        if let Some((due, sequence)) = line.slot.take() {
+            self.schedule.remove(&(due, sequence, id));
+        }
+        self.sequence += 1;
+        line.slot = Some((at, self.sequence));
+        self.schedule.insert((at, self.sequence, id));
+    }
+
+    fn sleep(&mut self, id: OrderId) {
+        if let Some(line) = self.lines.get_mut(&id)
+            && let Some((due, sequence)) = line.slot.take()
+        {
+            self.schedule.remove(&(due, sequence, id));
+        }
+    }
+
+    fn pause(&self, tries: u32) -> i64 {
+        let factor = 1i64 << tries.saturating_sub(1).min(30);
+        self.settings
+            .pause_min
+            .saturating_mul(factor)
+            .min(self.settings.pause_max)
+    }
+
+    /// A durable event of the namespace. `ended` tells whether the order that it is about has ended.
+    pub fn event(&mut self, event: &Event, ended: bool, now: Timestamp) {
+        match &event.body {
+            EventBody::OrderSubmitted(intent) => {
+                self.insert(*intent, Presence::Never);
+                self.wake(intent.id, now);
+            }
+            EventBody::ModifyRequested { order, quantity } => {
+                if let Some(line) = self.lines.get_mut(order) {
+                    line.modify = Some(Modification {
+                        quantity: *quantity,
+                        limit_price: None,
+                        trigger_price: None,
+                    });
+                    self.wake(*order, now);
+                }
+            }
+            EventBody::OrderChanged(step) => {
+                let id = step.order;
+                if ended {
+                    self.sleep(id);
+                    self.lines.remove(&id);
+                    return;
+                }
+                let Some(line) = self.lines.get_mut(&id) else {
+                    return;
+                };
+                match step.change {
+                    OrderChange::CancelRequested(_) => {
+                        line.cancel = true;
+                        self.wake(id, now);
+                    }
+                    OrderChange::Modified { .. } => line.modify = None,
+                    OrderChange::Unknown => line.unknown = true,
+                    _ => line.unknown = false,
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The next call to make at `now`, if any; one is under way at a time. What can be said without a
+    /// call, such as that `send_by` has passed, is put into `reports`.
+    pub fn next_call(&mut self, now: Timestamp, reports: &mut Vec<TraderReport>) -> Option<Call> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        while let Some(&(due, _, id)) = self.schedule.first() {
+            if due > now {
+                return None;
+            }
+            self.sleep(id);
+            if let Some(call) = self.call_for(id, now, reports) {
+                self.in_flight = Some(id);
+                return Some(call);
+            }
+        }
+        None
+    }
+
+    fn call_for(
+        &mut self,
+        id: OrderId,
+        now: Timestamp,
+        reports: &mut Vec<TraderReport>,
+    ) -> Option<Call> {
+        let delivery = self.settings.delivery;
+        let line = self.lines.get_mut(&id)?;
+        if line.ended {
+            return None;
+        }
+        let late = now > line.intent.send_by;
+        match line.presence {
+            // Whatever is not presented yet and is not wanted any more ends here, provably unsent.
+            Presence::Never if late || line.cancel => {
+                line.ended = true;
+                reports.push(report(id, now, ReportKind::NotSent(Reason::NotSent)));
+                None
+            }
+            Presence::Never => {
+                line.presence = Presence::Perhaps;
+                Some(Call::Submit(id, line.client, line.intent))
+            }
+            Presence::Perhaps => {
+                // After a restart, and after every other silence, the books are asked before the
+                // order is presented again.
+                let again = delivery == Delivery::Idempotent && !late && !line.ask && !line.cancel;
+                Some(if again {
+                    Call::Submit(id, line.client, line.intent)
+                } else {
+                    Call::Query(id, line.client)
+                })
+            }
+            Presence::There if line.ask => Some(Call::Query(id, line.client)),
+            Presence::There if line.cancel => Some(Call::Cancel(id, line.client)),
+            Presence::There => line
+                .modify
+                .map(|change| Call::Modify(id, line.client, change)),
+        }
+    }
+
+    /// What came of a call. `attempted` is false for a submission that the host did not start, as its
+    /// `send_by` had passed: it says so with [`Answer::NotSent`].
+    pub fn answered(
+        &mut self,
+        call: &Call,
+        outcome: Outcome,
+        now: Timestamp,
+        reports: &mut Vec<TraderReport>,
+    ) {
+        let id = call.order();
+        if self.in_flight == Some(id) {
+            self.in_flight = None;
+        }
+        let (pause_of, call_within, silence) = (
+            self.pause(self.lines.get(&id).map_or(1, |l| l.tries + 1)),
+            self.settings.call_within,
+            self.settings.silence,
+        );
+        let delivery = self.settings.delivery;
+        let Some(line) = self.lines.get_mut(&id) else {
+            return;
+        };
+        if line.ended {
+            return;
+        }
+        // Either what follows is said at once, or the line sleeps for as long.
+        let mut again = None;
+        match (call, outcome) {
+            (Call::Submit(..), Outcome::Answered(answer)) => match answer {
+                Answer::Accepted => {
+                    line.presence = Presence::There;
+                    line.tries = 0;
+                    line.ask = false;
+                    // Something else may be wanted by now; else silence is looked into.
+                    if line.cancel || line.modify.is_some() {
+                        again = Some(now);
+                    } else {
+                        line.ask = true;
+                        again = Some(now.plus(silence));
+                    }
+                }
+                Answer::Refused(reason) => {
+                    line.ended = true;
+                    reports.push(report(id, now, ReportKind::Rejected(reason)));
+                }
+                Answer::NotSent(reason) => {
+                    line.tries += 1;
+                    // That holds for this call; one before it may have arrived.
+                    if !line.perhaps_arrived {
+                        line.presence = Presence::Never;
+                    }
+                    let hopeless = now.plus(pause_of) > line.intent.send_by;
+                    if line.presence == Presence::Never && hopeless {
+                        line.ended = true;
+                        reports.push(report(id, now, ReportKind::NotSent(reason)));
+                    } else {
+                        again = Some(now.plus(pause_of));
+                    }
+                }
+                Answer::Unknown => {
+                    line.tries += 1;
+                    line.perhaps_arrived = true;
+                    tell_unknown(line, id, now, reports);
+                    line.ask = true;
+                    again = Some(now);
+                }
+            },
+            (Call::Cancel(..), Outcome::Answered(answer)) => match answer {
+                Answer::Accepted => {
+                    line.tries = 0;
+                    line.cancel = false;
+                    line.ask = true;
+                    again = Some(now.plus(silence));
+                }
+                Answer::Refused(_) => {
+                    line.tries = 0;
+                    line.cancel = false;
+                    reports.push(report(id, now, ReportKind::CancelRefused));
+                    again = Some(now);
+                }
+                // A cancellation may be presented any number of times.
+                Answer::NotSent(_) | Answer::Unknown => {
+                    line.tries += 1;
+                    again = Some(now.plus(pause_of));
+                }
+            },
+            (Call::Modify(_, _, asked), Outcome::Answered(answer)) => match answer {
+                Answer::Accepted | Answer::Refused(_) => {
+                    line.tries = 0;
+                    if line.modify == Some(*asked) {
+                        line.modify = None;
+                    }
+                    if let Answer::Refused(_) = answer {
+                        reports.push(report(id, now, ReportKind::ModifyRefused));
+                        again = Some(now);
+                    } else {
+                        line.ask = true;
+                        again = Some(now.plus(silence));
+                    }
+                }
+                // It names what shall hold, so it may be presented again.
+                Answer::NotSent(_) | Answer::Unknown => {
+                    line.tries += 1;
+                    again = Some(now.plus(pause_of));
+                }
+            },
+            (Call::Query(..), Outcome::Found(found)) => match found {
+                Found::Present(said) => {
+                    line.presence = Presence::There;
+                    line.tries = 0;
+                    line.ask = false;
+                    if line.unknown {
+                        reports.push(report(id, now, ReportKind::Acknowledged));
+                    }
+                    line.unknown = false;
+                    reports.extend(said.iter().map(|r| report(id, now, r.kind)));
+                    again = Some(now);
+                }
+                Found::Absent => match delivery {
+                    Delivery::Idempotent if line.presence == Presence::There => {
+                        // It was there: the books contradict themselves.
+                        line.tries += 1;
+                        tell_unknown(line, id, now, reports);
+                        again = Some(now.plus(pause_of));
+                    }
+                    Delivery::Idempotent if now <= line.intent.send_by && !line.cancel => {
+                        line.ask = false;
+                        again = Some(now);
+                    }
+                    Delivery::Idempotent => {
+                        let settled = line.intent.send_by.plus(call_within);
+                        if now > settled {
+                            line.ended = true;
+                            reports.push(report(id, now, ReportKind::NotSent(Reason::NotSent)));
+                        } else {
+                            line.ask = true;
+                            again = Some(settled.plus(1));
+                        }
+                    }
+                    Delivery::QueryOnly => {
+                        line.tries += 1;
+                        tell_unknown(line, id, now, reports);
+                        line.ask = true;
+                        again = Some(now.plus(pause_of));
+                    }
+                },
+                Found::Unknown => {
+                    line.tries += 1;
+                    if line.presence == Presence::Perhaps {
+                        tell_unknown(line, id, now, reports);
+                    }
+                    line.ask = true;
+                    again = Some(now.plus(pause_of));
+                }
+            },
+            // A host that answers a call with another's outcome is asked again.
+            (_, _) => again = Some(now.plus(pause_of)),
+        }
+        if let Some(at) = again {
+            self.wake(id, at);
+        }
+    }
+
+    /// A report that the broker pushed; `None` where its order is not known here.
+    pub fn report(&mut self, said: &BrokerReport, now: Timestamp) -> Option<TraderReport> {
+        let id = *self.clients.get(&said.client_order_id)?;
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.presence = Presence::There;
+            line.ask = false;
+            line.tries = 0;
+            if line.cancel || line.modify.is_some() {
+                self.wake(id, now);
+            } else {
+                self.sleep(id);
+            }
+        }
+        Some(report(id, now, said.kind))
+    }
+
+    /// The connection was lost and is there again: everything open is asked about.
+    pub fn reconnected(&mut self, now: Timestamp) {
+        let ids: Vec<OrderId> = self.lines.keys().copied().collect();
+        for id in ids {
+            if let Some(line) = self.lines.get_mut(&id)
+                && line.presence != Presence::Never
+            {
+                line.ask = true;
+            }
+            self.wake(id, now);
+        }
+    }
+
+    /// When it next has something to do; [`Timestamp::MAX`] while a call is under way or all is done.
+    pub fn next_due(&self) -> Timestamp {
+        match (self.in_flight, self.schedule.first()) {
+            (None, Some((due, ..))) => *due,
+            _ => Timestamp::MAX,
+        }
+    }
+
+    /// True while a call is under way.
+    pub const fn is_calling(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// True when no order waits for a first word, an answer to a cancellation or to a change: in
+    /// lockstep time passes only then. An order whose questions led to nothing so many times in a row
+    /// is not waited for: it stays unknown and is asked about as time passes.
+    pub fn is_settled(&self, tries_max: u32) -> bool {
+        self.in_flight.is_none()
+            && self.lines.values().all(|line| {
+                line.ended
+                    || (line.unknown && line.tries >= tries_max)
+                    || (line.presence == Presence::There && !line.cancel && line.modify.is_none())
+            })
+    }
+
+    /// In lockstep, where time stands still until all is settled: what waits is due now.
+    pub fn hurry(&mut self, tries_max: u32, now: Timestamp) {
+        let waiting: Vec<OrderId> = self
+            .lines
+            .iter()
+            .filter(|(_, l)| !(l.ended || l.unknown && l.tries >= tries_max))
+            .filter(|(_, l)| l.presence != Presence::There || l.cancel || l.modify.is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in waiting {
+            let due = self.lines.get(&id).and_then(|l| l.slot);
+            if due.is_none_or(|(at, _)| at > now) {
+                self.wake(id, now);
+            }
+        }
+    }
+
+    /// Orders that are not done.
+    pub fn open(&self) -> usize {
+        self.lines.len()
+    }
+}
+
+fn report(order: OrderId, ts: Timestamp, kind: ReportKind) -> TraderReport {
+    TraderReport { order, ts, kind }
+}
+
+fn tell_unknown(line: &mut Line, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
+    if !line.unknown {
+        line.unknown = true;
+        reports.push(report(id, now, ReportKind::Unknown));
+    }
+}

@@ -1,0 +1,62 @@
+//! Why the runtime cannot go on.
+
+use journal::JournalError;
+use journal::record::RecordError;
+
+/// Errors of the runtime. Each names the namespace or log that it concerns; the others go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A log cannot be written or read.
+    #[error("the journal of `{name}`: {source}")]
+    Journal {
+        /// The namespace, or `market`.
+        name: String,
+        /// Why.
+        source: JournalError,
+    },
+    /// A record cannot be encoded or decoded.
+    #[error("the journal of `{name}`: {source}")]
+    Record {
+        /// The namespace, or `market`.
+        name: String,
+        /// Why.
+        source: RecordError,
+    },
+    /// Saved state does not fit.
+    #[error("the state of `{name}`: {why}")]
+    State {
+        /// The namespace, or `market`.
+        name: String,
+        /// Why, and the way out.
+        why: String,
+    },
+    /// A feed, a trader or a thread failed at the start.
+    #[error("{part}: {why}")]
+    Part {
+        /// Which part.
+        part: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl RuntimeError {
+    pub(crate) fn journal(name: &str, source: JournalError) -> Self {
+        Self::Journal {
+            name: name.to_owned(),
+            source,
+        }
+    }
+    pub(crate) fn record(name: &str, source: RecordError) -> Self {
+        Self::Record {
+            name: name.to_owned(),
+            source,
+        }
+    }
+    pub(crate) fn state(name: &str, why: impl Into<String>) -> Self {
+        Self::State {
+            name: name.to_owned(),
+            why: why.into(),
+        }
+    }
+}

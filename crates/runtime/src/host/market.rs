@@ -1,0 +1,393 @@
+//! The thread of the runner: takes what the feeds deliver, makes it durable in the market log, and hands
+//! every namespace the same packets. It waits for no namespace in a live session.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use feeds::live::{Batch, FeedQueue};
+use journal::Storage;
+use model::control::{Command, CommandAction};
+use model::ids::CommandId;
+use model::reason::Reason;
+use model::session::{SessionStatus, Sessions};
+use model::{Instruments, StrategyIdx, Timestamp};
+use pipeline::BrokerMask;
+
+use super::namespace::{NamespaceHost, Notice};
+use super::watchdog::StrategyProbe;
+use crate::clock::{SessionClock, wall};
+use crate::inbox::Refused;
+use crate::market::MarketHost;
+use crate::packet::{Packet, SharedPacket, Step};
+
+/// The longest sleep.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// How the runner's thread works.
+pub struct MarketThreadSettings {
+    /// The market log is made durable so often.
+    pub sync_interval: Duration,
+    /// Snapshots are saved so often.
+    pub snapshot_interval: Duration,
+    /// A replay waits so long for a namespace; then it is detached.
+    pub patience: Duration,
+    /// Where snapshots are.
+    pub storage: Arc<dyn Storage>,
+    /// The market log's folder.
+    pub dir: PathBuf,
+}
+
+/// What the runner's thread looks like from outside.
+#[derive(Debug, Default)]
+pub struct MarketStatus {
+    /// The thread has ended.
+    pub ended: AtomicBool,
+    /// A replay has delivered everything.
+    pub complete: AtomicBool,
+    /// When it last came round, on the wall clock.
+    pub beat: AtomicI64,
+    /// The number of the next market input.
+    pub next_input: AtomicU64,
+    /// The session's time.
+    pub session: AtomicI64,
+    /// Signals made.
+    pub signals: AtomicU64,
+    /// The latest commit's time, in nanoseconds.
+    pub sync_nanos: AtomicU64,
+    /// Bytes in the market log.
+    pub log_bytes: AtomicU64,
+    /// Why the market log takes nothing any more.
+    pub failed: Mutex<Option<String>>,
+}
+
+/// What the runner's thread is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarketMessage {
+    /// Let a shared strategy run, or keep it from it, everywhere.
+    Switch(StrategyIdx, bool, Reason),
+    /// Save a snapshot.
+    Snapshot,
+    /// End.
+    Stop,
+}
+
+/// A handle to the thread.
+pub struct MarketThread {
+    messages: Arc<Mutex<Vec<MarketMessage>>>,
+    status: Arc<MarketStatus>,
+    thread: Mutex<Option<JoinHandle<Option<MarketHost>>>>,
+}
+
+/// What the thread works with.
+pub struct MarketParts {
+    /// The state machine.
+    pub host: MarketHost,
+    /// What the feeds deliver.
+    pub queue: Arc<FeedQueue>,
+    /// The namespaces.
+    pub namespaces: Vec<Arc<NamespaceHost>>,
+    /// The session's clock.
+    pub clock: Arc<dyn SessionClock>,
+    /// Measures the shared strategies.
+    pub probe: Option<Arc<StrategyProbe>>,
+    /// The instruments.
+    pub instruments: Arc<Instruments>,
+    /// The calendar.
+    pub sessions: Arc<dyn Sessions>,
+    /// How it works.
+    pub settings: MarketThreadSettings,
+    /// Who is told of detached namespaces.
+    pub notice: Notice,
+    /// Who is told that the runner itself has failed.
+    pub failed: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl MarketThread {
+    /// Starts the thread.
+    pub fn start(parts: MarketParts) -> std::io::Result<Self> {
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let status = Arc::new(MarketStatus::default());
+        let failed = Arc::clone(&parts.failed);
+        let mut worker = Worker {
+            parts,
+            messages: Arc::clone(&messages),
+            status: Arc::clone(&status),
+            synced: Instant::now(),
+            saved: Instant::now(),
+            blocked: false,
+        };
+        let ended = Arc::clone(&status);
+        let thread = std::thread::Builder::new()
+            .name("runner".to_owned())
+            .spawn(move || {
+                let outcome = catch_unwind(AssertUnwindSafe(|| worker.run()));
+                let host = match outcome {
+                    Ok(()) => Some(worker.parts.host),
+                    Err(_) => {
+                        failed("the runner's code failed");
+                        None
+                    }
+                };
+                ended.ended.store(true, Ordering::Release);
+                host
+            })?;
+        Ok(Self {
+            messages,
+            status,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Tells it something.
+    pub fn tell(&self, message: MarketMessage) {
+        self.messages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message);
+    }
+
+    /// How it is.
+    pub fn status(&self) -> &Arc<MarketStatus> {
+        &self.status
+    }
+
+    /// Ends the thread, and gives back the state machine; `None` when it did not end in time, or had
+    /// failed.
+    pub fn stop(&self, patience: Duration) -> Option<MarketHost> {
+        self.tell(MarketMessage::Stop);
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()?;
+        let deadline = Instant::now() + patience;
+        while !thread.is_finished() {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        thread.join().ok().flatten()
+    }
+}
+
+struct Worker {
+    parts: MarketParts,
+    messages: Arc<Mutex<Vec<MarketMessage>>>,
+    status: Arc<MarketStatus>,
+    synced: Instant,
+    saved: Instant,
+    /// Entries are stopped everywhere, as the market log failed.
+    blocked: bool,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        let mut batch = Batch::default();
+        loop {
+            self.status.beat.store(wall(), Ordering::Release);
+            batch.items.clear();
+            batch.depths.clear();
+            let ended = self.parts.queue.pop(&mut batch, self.wait());
+            let mut packet = Packet {
+                steps: Vec::with_capacity(batch.items.len() + 4),
+                position: self.parts.host.log().durable(),
+                received: wall(),
+            };
+            self.parts.host.take(&batch, &mut packet);
+            if self.parts.clock.is_live() {
+                let now = self.parts.clock.now();
+                self.parts.host.idle(now, &mut packet);
+            }
+            self.over_time(&mut packet);
+            let stop = self.messages(&mut packet);
+            if ended && !self.parts.clock.is_live() && !stop {
+                let at = self.end_of_session();
+                self.parts.host.end(at, &mut packet);
+                self.status.complete.store(true, Ordering::Release);
+            }
+            self.send(packet);
+            self.sync(ended || stop);
+            self.publish();
+            if ended || stop {
+                break;
+            }
+        }
+        self.parts.host.stop("stopped");
+        self.publish();
+    }
+
+    fn wait(&self) -> Duration {
+        let mut wait = IDLE;
+        if self.parts.host.is_dirty() {
+            let interval = self.parts.settings.sync_interval;
+            wait = wait.min(interval.saturating_sub(self.synced.elapsed()));
+        }
+        if self.parts.clock.is_live() {
+            let due = self.parts.host.runner().next_due();
+            let left = due.nanos().saturating_sub(self.parts.clock.now().nanos());
+            wait = wait.min(Duration::from_nanos(u64::try_from(left).unwrap_or(0)));
+        }
+        wait
+    }
+
+    /// The end of the sessions that are open at the last input, one nanosecond on, as in a backtest:
+    /// what a session's end causes has happened then.
+    fn end_of_session(&self) -> Timestamp {
+        let last = self.parts.host.latest();
+        let sessions = &self.parts.sessions;
+        self.parts
+            .instruments
+            .iter()
+            .filter_map(
+                |(_, i)| match sessions.status(sessions.group(i), last.plus(-1)) {
+                    SessionStatus::Open(window) if window.close != Timestamp::MAX => {
+                        Some(window.close)
+                    }
+                    _ => None,
+                },
+            )
+            .max()
+            .map_or(last, |close| close.max(last).plus(1))
+    }
+
+    /// A shared strategy that took more than its time is disabled: logged here, and told to all.
+    fn over_time(&mut self, packet: &mut Packet) {
+        let Some(probe) = &self.parts.probe else {
+            return;
+        };
+        for (strategy, _) in probe.take_over() {
+            self.switch(strategy, false, Reason::StrategyTimeout, packet);
+        }
+    }
+
+    fn switch(
+        &mut self,
+        strategy: StrategyIdx,
+        enabled: bool,
+        reason: Reason,
+        packet: &mut Packet,
+    ) {
+        let now = self.parts.clock.now().max(self.parts.host.latest());
+        self.parts.host.switch(strategy, enabled, reason, now);
+        let action = if enabled {
+            CommandAction::EnableStrategy(strategy)
+        } else {
+            CommandAction::DisableStrategy(strategy, reason)
+        };
+        let command = Command {
+            id: CommandId::of_host("market", reason.code(), now.nanos()),
+            action,
+        };
+        packet
+            .steps
+            .push(Step::Command(now, command, BrokerMask(u64::MAX)));
+    }
+
+    fn messages(&mut self, packet: &mut Packet) -> bool {
+        let messages =
+            std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut stop = false;
+        for message in messages {
+            match message {
+                MarketMessage::Switch(strategy, enabled, reason) => {
+                    self.switch(strategy, enabled, reason, packet);
+                }
+                MarketMessage::Snapshot => self.save(),
+                MarketMessage::Stop => stop = true,
+            }
+        }
+        stop
+    }
+
+    fn send(&self, packet: Packet) {
+        if packet.steps.is_empty() {
+            return;
+        }
+        let packet: SharedPacket = Arc::new(packet);
+        let live = self.parts.clock.is_live();
+        let patience = if live {
+            Duration::ZERO
+        } else {
+            self.parts.settings.patience
+        };
+        for namespace in &self.parts.namespaces {
+            if let Err(Refused::Full) = namespace.inbox().push(&packet, patience) {
+                let (steps, capacity) = namespace.inbox().depth();
+                let why = format!(
+                    "its queue is full ({steps} of {capacity} steps): it is taken out until the next start; what it had made durable is kept"
+                );
+                namespace.detach("queue_full", why, &self.parts.notice);
+            }
+        }
+    }
+
+    fn sync(&mut self, now: bool) {
+        if self.parts.host.is_dirty()
+            && (now || self.synced.elapsed() >= self.parts.settings.sync_interval)
+        {
+            let start = Instant::now();
+            self.parts.host.commit();
+            self.synced = Instant::now();
+            let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.status.sync_nanos.store(took, Ordering::Relaxed);
+        }
+        if self.saved.elapsed() >= self.parts.settings.snapshot_interval {
+            self.save();
+        }
+        if !self.blocked
+            && let Some(why) = self.parts.host.failed()
+        {
+            self.blocked = true;
+            *self
+                .status
+                .failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+            (self.parts.failed)(why);
+            let now = self.parts.clock.now();
+            let command = Command {
+                id: CommandId::of_host("market", Reason::MarketLogFailed.code(), now.nanos()),
+                action: CommandAction::BlockEntries(Reason::MarketLogFailed),
+            };
+            self.send(Packet {
+                steps: vec![Step::Command(now, command, BrokerMask(u64::MAX))],
+                position: self.parts.host.log().durable(),
+                received: wall(),
+            });
+        }
+    }
+
+    fn save(&mut self) {
+        self.saved = Instant::now();
+        let settings = &self.parts.settings;
+        let saved = self
+            .parts
+            .host
+            .snapshot(settings.storage.as_ref(), &settings.dir, false);
+        if let Err(error) = saved {
+            (self.parts.failed)(&error.to_string());
+        }
+    }
+
+    fn publish(&self) {
+        let status = &self.status;
+        let host = &self.parts.host;
+        status
+            .next_input
+            .store(host.next_input(), Ordering::Release);
+        status
+            .session
+            .store(host.latest().nanos(), Ordering::Relaxed);
+        status
+            .signals
+            .store(host.stats().signals, Ordering::Relaxed);
+        status
+            .log_bytes
+            .store(host.log().end().0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,508 @@
+//! The thread of a namespace. It owns the state machine, makes its inputs durable and hands what follows
+//! to the link; a panic, a failed journal or a hang ends this namespace and no other.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use journal::Storage;
+use journal::record::MarketItem;
+use model::control::{Command, CommandAction};
+use model::reason::Reason;
+use model::{InputId, Timestamp};
+
+use super::link::Link;
+use super::{CommandReply, Detached, Message};
+use crate::clock::{SessionClock, wall};
+use crate::error::RuntimeError;
+use crate::inbox::{Inbox, Work};
+use crate::lockstep::Lockstep;
+use crate::namespace::Namespace;
+use crate::packet::{Packet, Step};
+
+/// Packets taken from the queue at once.
+const PACKETS: usize = 64;
+/// Steps between two looks at whether anything waits to be made durable, while more is queued.
+const STEPS: usize = 256;
+/// The longest sleep.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// How a namespace's thread works.
+pub struct NamespaceHostSettings {
+    /// What has no consequence is made durable at least so often.
+    pub sync_interval: Duration,
+    /// Snapshots are saved so often.
+    pub snapshot_interval: Duration,
+    /// A live namespace that is so many market inputs behind takes them conflated.
+    pub conflate_above: usize,
+    /// A call to the broker that takes longer blocks entries.
+    pub call_deadline: Duration,
+    /// Where snapshots are.
+    pub storage: Arc<dyn Storage>,
+    /// The journal's folder.
+    pub dir: PathBuf,
+}
+
+/// Who speaks to the broker.
+#[allow(clippy::large_enum_variant, reason = "one for each namespace")]
+pub enum Speaker {
+    /// The trader is inside the pipeline.
+    Inside,
+    /// A thread of its own.
+    Link(Link),
+    /// A replay in lockstep with the broker: this thread itself.
+    Lockstep(Lockstep),
+}
+
+/// What a namespace looks like from outside.
+#[derive(Debug, Default)]
+pub struct NamespaceStatus {
+    /// The thread has ended.
+    pub ended: AtomicBool,
+    /// When the thread last came round, on the wall clock; it moves also while nothing arrives.
+    pub beat: AtomicI64,
+    /// The number of the next market input.
+    pub next_input: AtomicU64,
+    /// Market inputs that were merged into others.
+    pub conflated: AtomicU64,
+    /// Events recorded.
+    pub events: AtomicU64,
+    /// The latest commit's time, in nanoseconds.
+    pub sync_nanos: AtomicU64,
+    /// Bytes in the journal.
+    pub journal_bytes: AtomicU64,
+    /// Orders whose outcome is unknown.
+    pub unresolved: AtomicU64,
+    /// Why it does not trade any more.
+    pub detached: Mutex<Option<Detached>>,
+}
+
+impl NamespaceStatus {
+    fn detach(&self, code: &'static str, why: String) {
+        let mut detached = self.detached.lock().unwrap_or_else(PoisonError::into_inner);
+        if detached.is_none() {
+            *detached = Some(Detached { code, why });
+        }
+    }
+    /// Why it does not trade any more.
+    pub fn detached(&self) -> Option<Detached> {
+        self.detached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// A handle to the thread.
+pub struct NamespaceHost {
+    name: String,
+    inbox: Arc<Inbox<Message>>,
+    status: Arc<NamespaceStatus>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Told of what happens to a namespace: log lines, alerts.
+pub type Notice = Arc<dyn Fn(&str, &Detached) + Send + Sync>;
+
+impl NamespaceHost {
+    /// Starts the thread.
+    pub fn start(
+        namespace: Namespace,
+        inbox: Arc<Inbox<Message>>,
+        clock: Arc<dyn SessionClock>,
+        speaker: Speaker,
+        settings: NamespaceHostSettings,
+        notice: Notice,
+    ) -> std::io::Result<Self> {
+        let status = Arc::new(NamespaceStatus::default());
+        let name = namespace.name().to_owned();
+        let worker = Worker {
+            name: name.clone(),
+            namespace,
+            inbox: Arc::clone(&inbox),
+            clock,
+            speaker,
+            settings,
+            status: Arc::clone(&status),
+            replies: Vec::new(),
+            synced: Instant::now(),
+            saved: Instant::now(),
+            blocked: false,
+            confirmed: None,
+        };
+        let ended = Arc::clone(&status);
+        let closing = Arc::clone(&inbox);
+        let thread = std::thread::Builder::new()
+            .name(format!("namespace-{name}"))
+            .spawn(move || {
+                let name = worker.name.clone();
+                let outcome = catch_unwind(AssertUnwindSafe(|| worker.run()));
+                let detached = match outcome {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(("journal", error.to_string())),
+                    Err(payload) => Some(("stage_panic", panic_text(payload.as_ref()))),
+                };
+                if let Some((code, why)) = detached {
+                    ended.detach(code, why);
+                    closing.abandon();
+                    if let Some(detached) = ended.detached() {
+                        notice(&name, &detached);
+                    }
+                }
+                ended.ended.store(true, Ordering::Release);
+            })?;
+        Ok(Self {
+            name,
+            inbox,
+            status,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// Its queue.
+    pub fn inbox(&self) -> &Arc<Inbox<Message>> {
+        &self.inbox
+    }
+    /// How it is.
+    pub fn status(&self) -> &Arc<NamespaceStatus> {
+        &self.status
+    }
+
+    /// Takes it out of the system until the next start: its queue is dropped, nobody waits for it.
+    pub fn detach(&self, code: &'static str, why: String, notice: &Notice) {
+        if self.status.detached().is_some() {
+            return;
+        }
+        self.status.detach(code, why);
+        self.inbox.abandon();
+        if let Some(detached) = self.status.detached() {
+            notice(&self.name, &detached);
+        }
+    }
+
+    /// Ends the thread once its queue is empty. False when it did not end in time.
+    pub fn stop(&self, patience: Duration) -> bool {
+        self.inbox.close();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(thread) = thread else {
+            return true;
+        };
+        let deadline = Instant::now() + patience;
+        while !thread.is_finished() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        thread.join().is_ok()
+    }
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    format!("a stage's code failed: {text}")
+}
+
+struct Worker {
+    name: String,
+    namespace: Namespace,
+    inbox: Arc<Inbox<Message>>,
+    clock: Arc<dyn SessionClock>,
+    speaker: Speaker,
+    settings: NamespaceHostSettings,
+    status: Arc<NamespaceStatus>,
+    /// Who waits for what is done to be durable.
+    replies: Vec<SyncSender<CommandReply>>,
+    synced: Instant,
+    saved: Instant,
+    /// Entries are blocked, as the broker cannot be reached.
+    blocked: bool,
+    confirmed: Option<u64>,
+}
+
+impl Worker {
+    fn run(mut self) -> Result<(), RuntimeError> {
+        let mut work = Work::default();
+        loop {
+            self.status.beat.store(wall(), Ordering::Release);
+            let wait = self.wait();
+            self.inbox.take(&mut work, PACKETS, wait);
+            for message in work.messages.drain(..) {
+                self.message(message)?;
+            }
+            self.packets(&work.packets)?;
+            self.idle()?;
+            self.settle()?;
+            if work.closed {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    /// How long nothing is to be done.
+    fn wait(&self) -> Duration {
+        let mut wait = IDLE;
+        if self.namespace.is_dirty() {
+            wait = wait.min(
+                self.settings
+                    .sync_interval
+                    .saturating_sub(self.synced.elapsed()),
+            );
+        }
+        if self.clock.is_live() {
+            let due = self.namespace.next_due();
+            let left = due.nanos().saturating_sub(self.clock.now().nanos());
+            wait = wait.min(Duration::from_nanos(u64::try_from(left).unwrap_or(0)));
+        }
+        wait
+    }
+
+    fn packets(&mut self, packets: &[Arc<Packet>]) -> Result<(), RuntimeError> {
+        let waiting: usize = packets.iter().map(|p| p.steps.len()).sum();
+        if self.clock.is_live() && waiting > self.settings.conflate_above {
+            return self.behind(packets);
+        }
+        let mut taken = 0;
+        for packet in packets {
+            for step in &packet.steps {
+                self.step(step, packet)?;
+                taken += 1;
+                if taken % STEPS == 0 {
+                    self.settle()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step, packet: &Packet) -> Result<(), RuntimeError> {
+        if let Speaker::Lockstep(lockstep) = &mut self.speaker {
+            lockstep.before(step, &mut self.namespace)?;
+        }
+        self.namespace
+            .take(step, packet.position, packet.received)?;
+        if let Speaker::Lockstep(lockstep) = &mut self.speaker
+            && let Step::Market(id, _) = step
+            && id.0 + 1 == self.namespace.next_input()
+        {
+            // Also the one that was taken last before a restart: the broker may not have passed it.
+            lockstep.after(step);
+        }
+        Ok(())
+    }
+
+    /// Takes runs of market inputs conflated; signals and commands never are.
+    fn behind(&mut self, packets: &[Arc<Packet>]) -> Result<(), RuntimeError> {
+        let mut range: Vec<(InputId, MarketItem)> = Vec::new();
+        for packet in packets {
+            for step in &packet.steps {
+                match step {
+                    Step::Market(id, item) => {
+                        if id.0 >= self.namespace.next_input() {
+                            range.push((*id, *item));
+                        }
+                    }
+                    step => {
+                        self.conflated(&mut range, packet)?;
+                        self.step(step, packet)?;
+                    }
+                }
+            }
+            self.conflated(&mut range, packet)?;
+        }
+        Ok(())
+    }
+
+    fn conflated(
+        &mut self,
+        range: &mut Vec<(InputId, MarketItem)>,
+        packet: &Packet,
+    ) -> Result<(), RuntimeError> {
+        let (Some((first, _)), Some((last, _))) = (range.first(), range.last()) else {
+            return Ok(());
+        };
+        let (first, last) = (*first, *last);
+        let survivors = crate::conflate::conflate(range);
+        self.namespace
+            .take_conflated(first, last, &survivors, packet.position, packet.received)?;
+        range.clear();
+        Ok(())
+    }
+
+    fn message(&mut self, message: Message) -> Result<(), RuntimeError> {
+        match message {
+            Message::Report(report) => {
+                self.namespace.report(&report)?;
+            }
+            Message::Outcome(call, outcome, started, ended) => {
+                self.namespace.answered(&call, outcome, started, ended)?;
+            }
+            Message::Connected => {
+                self.namespace.reconnected();
+                self.block(false)?;
+            }
+            Message::Lost(_) => self.block(true)?,
+            Message::Command(command, reply) => {
+                self.namespace.command(self.now(), &command, wall())?;
+                if let Some(reply) = reply {
+                    self.replies.push(reply);
+                }
+            }
+            Message::Snapshot(reply) => {
+                let result = self
+                    .namespace
+                    .snapshot(self.settings.storage.as_ref(), &self.settings.dir)
+                    .map_err(|e| e.to_string());
+                self.saved = Instant::now();
+                if let Some(reply) = reply {
+                    let _ = reply.try_send(result);
+                }
+            }
+            Message::Ask(question) => question(&self.namespace),
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now().max(self.namespace.pipeline().now())
+    }
+
+    /// Entries stop while the broker cannot be reached; what closes positions goes on.
+    fn block(&mut self, block: bool) -> Result<(), RuntimeError> {
+        if self.blocked == block {
+            return Ok(());
+        }
+        self.blocked = block;
+        let reason = Reason::TraderUnreachable;
+        let action = if block {
+            CommandAction::BlockEntries(reason)
+        } else {
+            CommandAction::AllowEntries(reason)
+        };
+        let now = self.now();
+        let command = Command {
+            id: model::ids::CommandId::of_host(self.namespace.name(), reason.code(), now.nanos()),
+            action,
+        };
+        self.namespace.command(now, &command, wall())
+    }
+
+    fn idle(&mut self) -> Result<(), RuntimeError> {
+        if self.clock.is_live() {
+            self.namespace.idle(self.clock.now())?;
+            if let Speaker::Link(link) = &self.speaker {
+                let since = link.status().calling_since.load(Ordering::Acquire);
+                let hangs = since > 0
+                    && wall() - since
+                        > i64::try_from(self.settings.call_deadline.as_nanos()).unwrap_or(i64::MAX);
+                let connected = link.status().connected.load(Ordering::Acquire);
+                if hangs != self.blocked && (hangs || connected) {
+                    self.block(hangs)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes durable what waits for it, and hands on what follows, until nothing follows any more.
+    fn settle(&mut self) -> Result<(), RuntimeError> {
+        loop {
+            let due =
+                self.namespace.is_dirty() && self.synced.elapsed() >= self.settings.sync_interval;
+            if self.namespace.is_waiting() || due || !self.replies.is_empty() {
+                self.commit()?;
+            }
+            let Speaker::Link(link) = &self.speaker else {
+                break;
+            };
+            let Some(call) = self.namespace.next_call()? else {
+                if self.namespace.is_waiting() {
+                    continue;
+                }
+                break;
+            };
+            if !link.call(call.clone()) {
+                let outcome = super::link::unstarted(&call);
+                self.namespace.answered(&call, outcome, 0, 0)?;
+                self.block(true)?;
+            }
+        }
+        if let Some(number) = self.namespace.to_confirm() {
+            self.confirmed = Some(number);
+        }
+        if !self.namespace.is_waiting()
+            && let (Some(number), Speaker::Link(link)) = (self.confirmed.take(), &self.speaker)
+        {
+            link.confirm(number);
+        }
+        if self.saved.elapsed() >= self.settings.snapshot_interval {
+            self.saved = Instant::now();
+            self.namespace
+                .snapshot(self.settings.storage.as_ref(), &self.settings.dir)?;
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), RuntimeError> {
+        let start = Instant::now();
+        self.namespace.commit()?;
+        self.synced = Instant::now();
+        let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.status.sync_nanos.store(took, Ordering::Relaxed);
+        for reply in self.replies.drain(..) {
+            let _ = reply.try_send(CommandReply { events: Vec::new() });
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let stats = self.namespace.stats();
+        let status = &self.status;
+        status
+            .next_input
+            .store(self.namespace.next_input(), Ordering::Release);
+        status.conflated.store(stats.conflated, Ordering::Relaxed);
+        status.events.store(stats.events, Ordering::Relaxed);
+        status
+            .journal_bytes
+            .store(self.namespace.log().end().0, Ordering::Relaxed);
+        status.unresolved.store(
+            self.namespace.pipeline().unresolved().count() as u64,
+            Ordering::Relaxed,
+        );
+    }
+
+    fn finish(mut self) -> Result<(), RuntimeError> {
+        if let Speaker::Lockstep(lockstep) = &mut self.speaker {
+            lockstep.finish(&mut self.namespace)?;
+        }
+        self.settle()?;
+        self.commit()?;
+        self.namespace.stop("stopped")?;
+        self.namespace
+            .snapshot(self.settings.storage.as_ref(), &self.settings.dir)?;
+        self.publish();
+        if let Speaker::Link(link) = &mut self.speaker {
+            link.stop(Duration::from_secs(1));
+        }
+        Ok(())
+    }
+}

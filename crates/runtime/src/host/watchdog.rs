@@ -1,0 +1,152 @@
+//! Measures what strategies take and sees to it that nothing waits for what never returns.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use model::StrategyIdx;
+use pipeline::strategy_host::CallProbe;
+
+use super::namespace::{NamespaceHost, Notice};
+use crate::clock::wall;
+
+/// Watches the calls of one thread's strategies.
+#[derive(Debug)]
+pub struct StrategyProbe {
+    budget: Duration,
+    origin: Instant,
+    /// The strategy that is being called plus one; zero for none.
+    running: AtomicU32,
+    /// When its call started, in nanoseconds after `origin`.
+    since: AtomicI64,
+    over: Mutex<Vec<(StrategyIdx, Duration)>>,
+}
+
+impl StrategyProbe {
+    /// With so much time for one call.
+    pub fn new(budget: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            budget,
+            origin: Instant::now(),
+            running: AtomicU32::new(0),
+            since: AtomicI64::new(0),
+            over: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// The strategy whose call is under way, and for how long.
+    pub fn running(&self) -> Option<(StrategyIdx, Duration)> {
+        let running = self.running.load(Ordering::Acquire);
+        let since = self.since.load(Ordering::Acquire);
+        let took = u64::try_from(self.now() - since).unwrap_or(0);
+        running
+            .checked_sub(1)
+            .map(|index| (StrategyIdx(index), Duration::from_nanos(took)))
+    }
+
+    /// The strategies that took more than their time since this was last asked.
+    pub fn take_over(&self) -> Vec<(StrategyIdx, Duration)> {
+        std::mem::take(&mut *self.over.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl CallProbe for StrategyProbe {
+    fn enter(&self, strategy: StrategyIdx) {
+        self.since.store(self.now(), Ordering::Release);
+        self.running
+            .store(strategy.0.wrapping_add(1), Ordering::Release);
+    }
+    fn leave(&self, strategy: StrategyIdx) {
+        self.running.store(0, Ordering::Release);
+        let took = u64::try_from(self.now() - self.since.load(Ordering::Acquire)).unwrap_or(0);
+        let took = Duration::from_nanos(took);
+        if took > self.budget {
+            self.over
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((strategy, took));
+        }
+    }
+}
+
+/// What is watched.
+pub struct Watched {
+    /// The runner's strategies.
+    pub runner: Arc<StrategyProbe>,
+    /// A shared strategy that has not returned for so long ends the process.
+    pub strategy_hang: Duration,
+    /// What to do then: say which, remember it, end.
+    pub on_hang: Arc<dyn Fn(StrategyIdx) + Send + Sync>,
+    /// The namespaces.
+    pub namespaces: Vec<Arc<NamespaceHost>>,
+    /// A namespace that has not come round for so long is detached.
+    pub namespace_deadline: Duration,
+    /// Who is told.
+    pub notice: Notice,
+}
+
+/// The thread.
+#[derive(Debug)]
+pub struct Watchdog {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// Starts to watch.
+    pub fn start(watched: Watched) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("watchdog".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Acquire) {
+                    watched.look();
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
+            })?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Ends it.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Watched {
+    fn look(&self) {
+        if let Some((strategy, took)) = self.runner.running()
+            && took > self.strategy_hang
+        {
+            (self.on_hang)(strategy);
+        }
+        for namespace in &self.namespaces {
+            let status = namespace.status();
+            let beat = status.beat.load(Ordering::Acquire);
+            if beat == 0 || status.ended.load(Ordering::Acquire) {
+                continue;
+            }
+            let silent = u64::try_from(wall() - beat).unwrap_or(0);
+            if Duration::from_nanos(silent) > self.namespace_deadline {
+                let why = format!(
+                    "nothing has moved in it for {:.1} s: it is taken out until the next start; what it had made durable is kept",
+                    Duration::from_nanos(silent).as_secs_f64()
+                );
+                namespace.detach("namespace_hang", why, &self.notice);
+            }
+        }
+    }
+}

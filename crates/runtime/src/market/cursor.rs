@@ -1,0 +1,109 @@
+//! Reads ranges of market inputs that journals refer to, forward only.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use journal::record::{MarketItem, MarketRecord, Start, decode};
+use journal::{JournalError, Position, Reader, Storage};
+use model::InputId;
+use model::reindex::{self, Reindex};
+
+use crate::error::RuntimeError;
+use crate::tables;
+
+/// A reader of the market log by input number.
+pub struct Cursor {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    from: Position,
+    tables: Start,
+    map: Option<Arc<Reindex>>,
+    reader: Option<Reader>,
+    /// Read already and not asked for yet.
+    waiting: Option<(InputId, MarketItem)>,
+    ended: bool,
+}
+
+impl Cursor {
+    /// From a position at or before the first input that will be asked for, whose records were made
+    /// under `old` (a log's beginning needs none). `tables` is the start whose indices are wanted.
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        dir: PathBuf,
+        from: Position,
+        tables: Start,
+        old: Option<&Start>,
+    ) -> Self {
+        Self {
+            storage,
+            dir,
+            from,
+            map: old.map(|old| Arc::new(tables::reindex(old, &tables))),
+            tables,
+            reader: None,
+            waiting: None,
+            ended: false,
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<(InputId, MarketItem)>, RuntimeError> {
+        if let Some(waiting) = self.waiting.take() {
+            return Ok(Some(waiting));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let failed = |e: JournalError| RuntimeError::journal("market", e);
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            None => self.reader.insert(
+                Reader::open(Arc::clone(&self.storage), &self.dir, self.from).map_err(failed)?,
+            ),
+        };
+        loop {
+            let Some((_, bytes)) = reader.next().map_err(failed)? else {
+                self.ended = true;
+                return Ok(None);
+            };
+            let record = match &self.map {
+                Some(map) if !tables::is_start(bytes) => {
+                    reindex::with(map, || decode::<MarketRecord>(bytes))
+                }
+                _ => decode(bytes),
+            };
+            match record.map_err(|e| RuntimeError::record("market", e))? {
+                MarketRecord::Start(start) => {
+                    self.map = Some(Arc::new(tables::reindex(&start, &self.tables)));
+                }
+                MarketRecord::Market(id, item) => return Ok(Some((id, item))),
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives every input of `first..=last` to `take`. Returns what the log does not have, or not any
+    /// more.
+    pub fn range(
+        &mut self,
+        first: InputId,
+        last: InputId,
+        mut take: impl FnMut(InputId, &MarketItem),
+    ) -> Result<Option<(InputId, InputId)>, RuntimeError> {
+        let mut have = first.0;
+        while let Some((id, item)) = self.next()? {
+            if id > last {
+                self.waiting = Some((id, item));
+                break;
+            }
+            if id < first {
+                continue;
+            }
+            have = id.0 + 1;
+            take(id, &item);
+            if id == last {
+                break;
+            }
+        }
+        Ok((have <= last.0).then_some((InputId(have), last)))
+    }
+}

@@ -1,0 +1,251 @@
+//! The runner and its log, as one state machine over durable storage: market inputs and timers in, each
+//! written to the market log, packets of inputs and signals out for the namespaces.
+
+mod cursor;
+mod recover;
+
+use std::sync::Arc;
+
+use feeds::live::{Batch, Item};
+use journal::record::{MarketItem, MarketRecord, Start};
+use journal::{Log, Position};
+use model::control::{Command, CommandAction};
+use model::ids::CommandId;
+use model::reason::Reason;
+use model::{InputId, StrategyIdx, Timestamp};
+use pipeline::{Runner, RunnerInput, RunnerOutput};
+
+use crate::clock::SessionClock;
+use crate::error::RuntimeError;
+use crate::packet::{Packet, Step};
+
+pub use cursor::Cursor;
+pub use recover::{MarketRecovered, MarketRecovery};
+
+/// What the market host has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MarketStats {
+    /// Market inputs taken.
+    pub inputs: u64,
+    /// Signals made.
+    pub signals: u64,
+    /// Commits with something in them.
+    pub commits: u64,
+}
+
+/// The state machine.
+pub struct MarketHost {
+    runner: Runner,
+    log: Log,
+    start: Start,
+    clock: Arc<dyn SessionClock>,
+    outputs: Vec<RunnerOutput>,
+    bytes: Vec<u8>,
+    /// The number of the next market input.
+    next: u64,
+    /// The greatest stamp so far.
+    latest: Timestamp,
+    /// Why the log takes nothing any more; the market goes on without it.
+    failed: Option<String>,
+    stats: MarketStats,
+}
+
+impl MarketHost {
+    /// The runner.
+    pub const fn runner(&self) -> &Runner {
+        &self.runner
+    }
+    /// The runner, for a host that sets a probe.
+    pub const fn runner_mut(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+    /// The number of the next market input.
+    pub const fn next_input(&self) -> u64 {
+        self.next
+    }
+    /// The greatest stamp so far.
+    pub const fn latest(&self) -> Timestamp {
+        self.latest
+    }
+    /// The market log.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+    /// What has been counted.
+    pub const fn stats(&self) -> &MarketStats {
+        &self.stats
+    }
+    /// Why the market log takes nothing any more. Entries are stopped everywhere then; exits go on.
+    pub fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    /// Takes what a feed delivered, and appends to `packet` what the namespaces are to take. In a
+    /// replay an input keeps its number; live inputs are numbered and stamped here.
+    pub fn take(&mut self, batch: &Batch, packet: &mut Packet) {
+        let live = self.clock.is_live();
+        for item in &batch.items {
+            let (number, mut item) = match item {
+                Item::Tick {
+                    number,
+                    tick,
+                    depth,
+                } => {
+                    let depth = depth.and_then(|d| batch.depths.get(d as usize));
+                    let item = match depth {
+                        None => MarketItem::Tick(*tick),
+                        Some(depth) => MarketItem::Deep(*tick, *depth),
+                    };
+                    (*number, item)
+                }
+                Item::Bar { number, bar } => (*number, MarketItem::Bar(*bar)),
+            };
+            let id = if live {
+                // Two feeds' stamps may cross: the session's time does not go back.
+                if let MarketItem::Tick(tick) | MarketItem::Deep(tick, _) = &mut item {
+                    tick.ts = tick.ts.max(self.latest);
+                }
+                InputId(self.next)
+            } else {
+                if number < self.next {
+                    continue;
+                }
+                InputId(number)
+            };
+            self.market(id, &item, packet);
+        }
+    }
+
+    fn market(&mut self, id: InputId, item: &MarketItem, packet: &mut Packet) {
+        let data = item.data();
+        self.latest = self.latest.max(data.ts());
+        if !self.clock.is_live() {
+            self.clock.reach(data.ts());
+        }
+        self.advance(id, data.ts(), packet);
+        self.record(&MarketRecord::Market(id, *item));
+        packet.steps.push(Step::Market(id, *item));
+        self.runner
+            .step(&RunnerInput::Market(id, &data), &mut self.outputs);
+        if !self.outputs.is_empty() {
+            self.deliver(data.ts(), packet);
+        }
+        self.next = id.0 + 1;
+        self.stats.inputs += 1;
+    }
+
+    /// Fires every timer of the runner that is due by `at`: a live host's idle moment.
+    pub fn idle(&mut self, at: Timestamp, packet: &mut Packet) {
+        self.advance(InputId(self.next), at, packet);
+    }
+
+    /// The replay is over at `at`.
+    pub fn end(&mut self, at: Timestamp, packet: &mut Packet) {
+        let id = InputId(self.next);
+        self.clock.reach(at);
+        self.advance(id, at, packet);
+        packet.steps.push(Step::End(id, at));
+    }
+
+    fn advance(&mut self, id: InputId, ts: Timestamp, packet: &mut Packet) {
+        while self.runner.next_due() <= ts {
+            let due = self.runner.next_due();
+            if due == Timestamp::MAX {
+                break;
+            }
+            let due = if due == Timestamp::MIN { ts } else { due };
+            self.record(&MarketRecord::Clock(id, due));
+            self.runner
+                .step(&RunnerInput::Clock(id, due), &mut self.outputs);
+            self.deliver(due, packet);
+        }
+    }
+
+    /// A shared strategy is enabled or disabled, by an operator or by the host that measures its time.
+    pub fn switch(&mut self, strategy: StrategyIdx, enabled: bool, reason: Reason, ts: Timestamp) {
+        self.record(&MarketRecord::Switch {
+            input: InputId(self.next),
+            strategy,
+            enabled,
+            reason,
+            ts,
+        });
+        self.runner
+            .step(&RunnerInput::Switch(strategy, enabled), &mut self.outputs);
+        self.outputs.clear();
+    }
+
+    fn deliver(&mut self, ts: Timestamp, packet: &mut Packet) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            match output {
+                RunnerOutput::Signal(signal, brokers) => {
+                    self.stats.signals += 1;
+                    packet.steps.push(Step::Signal(signal, brokers));
+                }
+                RunnerOutput::StrategyDisabled(strategy, reason, brokers, name) => {
+                    self.record(&MarketRecord::Switch {
+                        input: InputId(self.next),
+                        strategy,
+                        enabled: false,
+                        reason,
+                        ts,
+                    });
+                    let command = Command {
+                        id: CommandId::of_failure(name, ts.nanos()),
+                        action: CommandAction::DisableStrategy(strategy, reason),
+                    };
+                    packet.steps.push(Step::Command(ts, command, brokers));
+                }
+            }
+        }
+        self.outputs = outputs;
+    }
+
+    fn record(&mut self, record: &MarketRecord) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.bytes.clear();
+        let result = journal::record::encode(record, &mut self.bytes)
+            .map_err(|e| RuntimeError::record("market", e))
+            .and_then(|()| {
+                self.log
+                    .append(&self.bytes)
+                    .map_err(|e| RuntimeError::journal("market", e))
+            });
+        if let Err(error) = result {
+            self.failed = Some(error.to_string());
+        }
+    }
+
+    /// Where the market log stands: the position of the next record.
+    pub fn position(&self) -> Position {
+        self.log.end()
+    }
+
+    /// Makes everything so far durable. A failure is kept: the market goes on without its log.
+    pub fn commit(&mut self) {
+        if self.failed.is_some() || self.log.pending_bytes() == 0 {
+            return;
+        }
+        match self.log.commit() {
+            Ok(_) => self.stats.commits += 1,
+            Err(error) => self.failed = Some(RuntimeError::journal("market", error).to_string()),
+        }
+    }
+
+    /// True while anything waits to be made durable.
+    pub fn is_dirty(&self) -> bool {
+        self.failed.is_none() && self.log.pending_bytes() > 0
+    }
+
+    /// Records why it ends, durably.
+    pub fn stop(&mut self, why: &str) {
+        self.record(&MarketRecord::Stop {
+            at: Timestamp(crate::clock::wall()),
+            why: why.to_owned(),
+        });
+        self.commit();
+    }
+}

@@ -1,0 +1,293 @@
+//! Opening the market log: the newest snapshot of the runner that fits, its inputs after it, then a new
+//! epoch. Inputs that are run again give the same signals again: the namespaces drop those they have.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use journal::record::{MarketRecord, Start, decode};
+use journal::{Cut, Log, LogOptions, Position, Reader, Storage};
+use model::Timestamp;
+use model::reindex;
+use pipeline::strategy_host::HostState;
+use pipeline::{Runner, RunnerInput};
+use serde::{Deserialize, Serialize};
+
+use super::{MarketHost, MarketStats};
+use crate::clock::SessionClock;
+use crate::error::RuntimeError;
+use crate::namespace::SNAPSHOTS;
+use crate::packet::{Packet, Step};
+use crate::tables::{self, SavedStart};
+
+/// Inputs that are run again are handed on in packets of so many steps.
+const PACKET: usize = 1024;
+
+/// What the market host is opened with.
+pub struct MarketRecovery {
+    /// Where the log is.
+    pub storage: Arc<dyn Storage>,
+    /// The log's folder.
+    pub dir: PathBuf,
+    /// A fresh composition.
+    pub runner: Runner,
+    /// The new start; its epoch and salt are filled in here.
+    pub start: Start,
+    /// The session's clock.
+    pub clock: Arc<dyn SessionClock>,
+    /// How the log is kept.
+    pub options: LogOptions,
+    /// The number of the next market input of every namespace that takes part.
+    pub namespaces: Vec<u64>,
+}
+
+/// What was recovered.
+#[derive(Debug, Clone, Default)]
+pub struct MarketRecovered {
+    /// True when there was nothing.
+    pub fresh: bool,
+    /// A tail that was not confirmed durable and did not survive.
+    pub cut: Option<Cut>,
+    /// Where the snapshot was.
+    pub snapshot: Option<Position>,
+    /// Market inputs that strategies were run over again.
+    pub inputs: u64,
+    /// Strategies that start from warm-up, as they are new or defined anew.
+    pub restarted: Vec<String>,
+    /// The greatest stamp.
+    pub latest: Timestamp,
+}
+
+/// The state of the runner in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    runner: HostState,
+    next: u64,
+    latest: Timestamp,
+    /// Everything before it was durable in every namespace.
+    drained: bool,
+}
+
+impl MarketHost {
+    /// Opens it. `deliver` takes packets of the steps that are run again.
+    pub fn open(
+        recovery: MarketRecovery,
+        deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
+    ) -> Result<(Self, MarketRecovered), RuntimeError> {
+        let MarketRecovery {
+            storage,
+            dir,
+            runner,
+            start,
+            clock,
+            options,
+            namespaces,
+        } = recovery;
+        let failed = |e| RuntimeError::journal("market", e);
+        let (log, opened) = Log::open(Arc::clone(&storage), &dir, options).map_err(failed)?;
+        let mut recovered = MarketRecovered {
+            fresh: opened.end == opened.first && opened.cut.is_none(),
+            cut: opened.cut,
+            ..MarketRecovered::default()
+        };
+        let mut this = Self {
+            runner,
+            log,
+            start,
+            clock,
+            outputs: Vec::new(),
+            bytes: Vec::new(),
+            next: 0,
+            latest: Timestamp::MIN,
+            failed: None,
+            stats: MarketStats::default(),
+        };
+        this.start.epoch = this.log.generation();
+        let mut from = opened.first;
+        let mut old = None;
+        if let Some((at, start, saved)) = this.load(&storage, &dir, opened.end, &namespaces)? {
+            let unchanged = |name: &str| tables::unchanged(&start, &this.start, name);
+            recovered.restarted = this.runner.restore_state(&saved.runner, unchanged);
+            (this.next, this.latest) = (saved.next, saved.latest);
+            recovered.snapshot = Some(at);
+            (from, old) = (at, Some(start));
+        }
+        this.run_again(
+            &storage,
+            &dir,
+            from,
+            old,
+            &namespaces,
+            &mut recovered,
+            deliver,
+        )?;
+        // A live session never uses a number twice, also where the log's tail is lost.
+        if this.clock.is_live()
+            && let Some(most) = namespaces.iter().copied().max()
+        {
+            this.next = this.next.max(most);
+        }
+        recovered.latest = this.latest;
+        if this.latest > Timestamp::MIN {
+            this.clock.reach(this.latest);
+        }
+        this.record(&MarketRecord::Start(this.start.clone()));
+        this.commit();
+        if let Some(why) = this.failed {
+            return Err(RuntimeError::state("market", why));
+        }
+        Ok((this, recovered))
+    }
+
+    /// The newest snapshot that every namespace has passed.
+    fn load(
+        &self,
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        end: Position,
+        namespaces: &[u64],
+    ) -> Result<Option<(Position, Start, Saved)>, RuntimeError> {
+        let mut at_most = end;
+        loop {
+            let found = journal::snapshot::load_newest(storage.as_ref(), dir, at_most)
+                .map_err(|e| RuntimeError::journal("market", e))?;
+            let Some((at, payload)) = found else {
+                return Ok(None);
+            };
+            let wrong = |e: postcard::Error| {
+                RuntimeError::state("market", format!("the snapshot at {at}: {e}"))
+            };
+            let head: SavedStart = postcard::from_bytes(&payload).map_err(wrong)?;
+            let map = Arc::new(tables::reindex(&head.start, &self.start));
+            let saved = reindex::with(&map, || postcard::from_bytes::<Saved>(&head.state))
+                .map_err(wrong)?;
+            // What a namespace has taken of input n came after all signals of the inputs before n.
+            let passed = namespaces
+                .iter()
+                .all(|next| *next > saved.next || (saved.drained && *next == saved.next));
+            if passed {
+                return Ok(Some((at, head.start, saved)));
+            }
+            if at == Position(0) {
+                return Ok(None);
+            }
+            at_most = Position(at.0 - 1);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one caller")]
+    fn run_again(
+        &mut self,
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        from: Position,
+        old: Option<Start>,
+        namespaces: &[u64],
+        recovered: &mut MarketRecovered,
+        deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
+    ) -> Result<(), RuntimeError> {
+        let failed = |e| RuntimeError::journal("market", e);
+        // From the one that was taken last: in lockstep the broker may not have passed it.
+        let floor = namespaces
+            .iter()
+            .copied()
+            .min()
+            .unwrap_or(0)
+            .saturating_sub(1);
+        let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(failed)?;
+        let mut map = old.map(|old| Arc::new(tables::reindex(&old, &self.start)));
+        let mut packet = Packet {
+            steps: Vec::new(),
+            position: from,
+            received: 0,
+        };
+        while let Some((position, bytes)) = reader.next().map_err(failed)? {
+            let record = match &map {
+                Some(map) if !tables::is_start(bytes) => {
+                    reindex::with(map, || decode::<MarketRecord>(bytes))
+                }
+                _ => decode(bytes),
+            };
+            match record.map_err(|e| RuntimeError::record("market", e))? {
+                MarketRecord::Start(start) => {
+                    map = Some(Arc::new(tables::reindex(&start, &self.start)));
+                    self.start.salt = start.salt;
+                }
+                MarketRecord::Market(id, item) => {
+                    let data = item.data();
+                    self.latest = self.latest.max(data.ts());
+                    if id.0 >= floor {
+                        packet.steps.push(Step::Market(id, item));
+                    }
+                    self.runner
+                        .step(&RunnerInput::Market(id, &data), &mut self.outputs);
+                    self.again(data.ts(), &mut packet);
+                    self.next = id.0 + 1;
+                    recovered.inputs += 1;
+                }
+                MarketRecord::Clock(id, due) => {
+                    self.runner
+                        .step(&RunnerInput::Clock(id, due), &mut self.outputs);
+                    self.again(due, &mut packet);
+                }
+                MarketRecord::Switch {
+                    strategy, enabled, ..
+                } => {
+                    self.runner
+                        .step(&RunnerInput::Switch(strategy, enabled), &mut self.outputs);
+                    self.again(self.latest, &mut packet);
+                }
+                MarketRecord::Stop { .. } => {}
+            }
+            if packet.steps.len() >= PACKET {
+                let next = Packet {
+                    steps: Vec::with_capacity(PACKET),
+                    position,
+                    received: 0,
+                };
+                deliver(std::mem::replace(&mut packet, next))?;
+            }
+        }
+        if !packet.steps.is_empty() {
+            deliver(packet)?;
+        }
+        Ok(())
+    }
+
+    /// Passes on what an input that is run again causes. Nothing of it is recorded again.
+    fn again(&mut self, ts: Timestamp, packet: &mut Packet) {
+        if self.outputs.is_empty() {
+            return;
+        }
+        let failed = self.failed.replace(String::new());
+        self.deliver(ts, packet);
+        self.failed = failed;
+    }
+
+    /// Saves the runner's state. `drained` says that every namespace has made durable all that came
+    /// before.
+    pub fn snapshot(
+        &mut self,
+        storage: &dyn Storage,
+        dir: &Path,
+        drained: bool,
+    ) -> Result<(), RuntimeError> {
+        self.commit();
+        if let Some(why) = &self.failed {
+            return Err(RuntimeError::state("market", why.clone()));
+        }
+        let wrong = |e: String| RuntimeError::state("market", e);
+        let saved = Saved {
+            runner: self.runner.save_state().map_err(|e| wrong(e.to_string()))?,
+            next: self.next,
+            latest: self.latest,
+            drained,
+        };
+        let head = SavedStart {
+            start: self.start.clone(),
+            state: postcard::to_stdvec(&saved).map_err(|e| wrong(e.to_string()))?,
+        };
+        let payload = postcard::to_stdvec(&head).map_err(|e| wrong(e.to_string()))?;
+        journal::snapshot::save(storage, dir, self.log.end(), &payload, SNAPSHOTS)
+            .map_err(|e| RuntimeError::journal("market", e))
+    }
+}

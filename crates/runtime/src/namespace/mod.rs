@@ -1,0 +1,567 @@
+//! One namespace: its pipeline, its journal and its desk, as one state machine over durable storage. It
+//! starts no thread, reads no clock but the session's and makes no call; a host does, with what
+//! [`Namespace::commit`] has made durable.
+
+mod recover;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use journal::record::{Entry, Host, JournalRecordRef, MarketItem, RunRef, Start};
+use journal::{Log, Position};
+use model::control::Command;
+use model::event::{Event, EventBody};
+use model::order::OrderChange;
+use model::signal::Signal;
+use model::trader::TraderReport;
+use model::{InputId, OrderId, Timestamp};
+use pipeline::{BrokerPipeline, Input};
+use rustc_hash::FxHashMap;
+use traders::BrokerReport;
+
+use crate::clock::{SessionClock, wall};
+use crate::desk::{Call, Desk, Outcome};
+use crate::error::RuntimeError;
+use crate::packet::Step;
+
+pub use recover::{Recovered, Recovery, SNAPSHOTS};
+
+/// A run of inputs without outputs is closed at this many entries.
+const RUN_MAX: usize = 4096;
+
+/// Takes what has become durable: readers, the monitor, tests.
+pub trait Tap: Send {
+    /// Events of the namespace, in order, durable. Times are those of the record's host section.
+    fn events(&mut self, events: &[Event]);
+}
+
+/// When an order's intent became durable, and its first call started and was answered: wall clock.
+#[derive(Debug, Clone, Copy, Default)]
+struct Times {
+    durable: i64,
+    sent: i64,
+    acknowledged: i64,
+}
+
+/// What a namespace has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NamespaceStats {
+    /// Market inputs taken.
+    pub inputs: u64,
+    /// Market inputs that had been taken before a restart, skipped.
+    pub skipped: u64,
+    /// Market inputs that were merged into others, as the namespace was behind.
+    pub conflated: u64,
+    /// Records written.
+    pub records: u64,
+    /// Events recorded.
+    pub events: u64,
+    /// Commits with something in them.
+    pub commits: u64,
+    /// Reports about orders that are not known here.
+    pub foreign_reports: u64,
+}
+
+/// The state machine.
+pub struct Namespace {
+    index: usize,
+    pipeline: BrokerPipeline,
+    log: Log,
+    start: Start,
+    clock: Arc<dyn SessionClock>,
+    desk: Option<Desk>,
+    tap: Option<Box<dyn Tap>>,
+    /// Inputs of the open run.
+    run: Vec<Entry>,
+    out: Vec<Event>,
+    /// Recorded, not yet durable.
+    recorded: Vec<Event>,
+    reports: Vec<TraderReport>,
+    bytes: Vec<u8>,
+    step: u64,
+    /// The number of the next market input; those below it have been taken.
+    next: u64,
+    /// Where the market log stood when the latest packet began.
+    market: Position,
+    times: FxHashMap<OrderId, Times>,
+    /// Reports of a lockstep broker whose time has not come, by (due, number).
+    held: BTreeMap<(u64, u64), BrokerReport>,
+    /// Numbers of reports that are recorded and not yet confirmed to the broker.
+    taken: std::collections::BTreeSet<u64>,
+    /// Up to which number all are durable; `None` until the broker has sent its first.
+    confirmed: Option<u64>,
+    /// A conflated range is being taken: its inputs are recorded in full.
+    conflating: bool,
+    stats: NamespaceStats,
+}
+
+impl Namespace {
+    /// Its index among the namespaces.
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.pipeline.namespace().as_str()
+    }
+    /// The stages.
+    pub const fn pipeline(&self) -> &BrokerPipeline {
+        &self.pipeline
+    }
+    /// The stages, for a host that sets a probe.
+    pub const fn pipeline_mut(&mut self) -> &mut BrokerPipeline {
+        &mut self.pipeline
+    }
+    /// What has been counted.
+    pub const fn stats(&self) -> &NamespaceStats {
+        &self.stats
+    }
+    /// The order protocol, where the trader is outside the pipeline.
+    pub const fn desk(&self) -> Option<&Desk> {
+        self.desk.as_ref()
+    }
+    /// The journal.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+    /// The number of the next market input.
+    pub const fn next_input(&self) -> u64 {
+        self.next
+    }
+    /// Who is told what has become durable.
+    pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {
+        self.tap = tap;
+    }
+
+    /// Takes one step of the runner: first its own timers that are due, then the step. `position` is
+    /// where the market log stood, `received` when the input arrived.
+    pub fn take(
+        &mut self,
+        step: &Step,
+        position: Position,
+        received: i64,
+    ) -> Result<(), RuntimeError> {
+        self.market = position;
+        match step {
+            Step::Market(id, item) => {
+                if id.0 < self.next {
+                    self.stats.skipped += 1;
+                    return Ok(());
+                }
+                self.input(*id, item, received)
+            }
+            Step::Signal(signal, brokers) => {
+                if brokers.contains(self.index) {
+                    self.signal(signal, received)?;
+                }
+                Ok(())
+            }
+            Step::Command(ts, command, brokers) => {
+                if brokers.contains(self.index) {
+                    self.command(*ts, command, received)?;
+                }
+                Ok(())
+            }
+            Step::End(id, at) => {
+                self.advance(*id, *at, received)?;
+                let snapshot = self.pipeline.next_snapshot();
+                if snapshot != Timestamp::MAX {
+                    self.advance(*id, snapshot, received)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn input(&mut self, id: InputId, item: &MarketItem, received: i64) -> Result<(), RuntimeError> {
+        let data = item.data();
+        self.advance(id, data.ts(), received)?;
+        self.feed(
+            &Input::Market(id, &data),
+            Entry::Full(id, *item),
+            host(received),
+        )?;
+        self.next = id.0 + 1;
+        self.stats.inputs += 1;
+        Ok(())
+    }
+
+    /// Takes the live market inputs `first..=last` as what they come to conflated: the namespace is
+    /// behind, and the newest prices count.
+    pub fn take_conflated(
+        &mut self,
+        first: InputId,
+        last: InputId,
+        survivors: &[(InputId, MarketItem)],
+        position: Position,
+        received: i64,
+    ) -> Result<(), RuntimeError> {
+        self.market = position;
+        self.run.push(Entry::Conflated { first, last });
+        self.conflating = true;
+        let result = survivors
+            .iter()
+            .filter(|(id, _)| id.0 >= self.next)
+            .copied()
+            .collect::<Vec<_>>()
+            .iter()
+            .try_for_each(|(id, item)| self.input(*id, item, received));
+        self.conflating = false;
+        self.stats.conflated += (last.0 + 1 - first.0).saturating_sub(survivors.len() as u64);
+        self.next = self.next.max(last.0 + 1);
+        result
+    }
+
+    fn signal(&mut self, signal: &Signal, received: i64) -> Result<(), RuntimeError> {
+        // One that comes late, after a restart or behind a slow disk, is judged at the time it is:
+        // the pipeline's clock is brought up to the session's first.
+        let now = self.clock.now();
+        let id = InputId(self.next);
+        let at = if self.clock.is_live() && now > signal.ts.plus(model::time::SECOND) {
+            now
+        } else {
+            signal.ts
+        };
+        self.advance(id, at, received)?;
+        if at > signal.ts && at > self.pipeline.now() {
+            let clock = Input::Clock(id, at);
+            self.feed(&clock, Entry::Clock(id, at), host(received))?;
+        }
+        self.feed(
+            &Input::Signal(signal),
+            Entry::Signal(*signal),
+            host(received),
+        )
+    }
+
+    /// Takes a command at `ts`.
+    pub fn command(
+        &mut self,
+        ts: Timestamp,
+        command: &Command,
+        received: i64,
+    ) -> Result<(), RuntimeError> {
+        self.advance(self.pipeline.latest_input(), ts, received)?;
+        self.feed(
+            &Input::Command(ts, command),
+            Entry::Command(ts, *command),
+            host(received),
+        )
+    }
+
+    /// Fires every timer that is due by `at`: a live host's idle moment.
+    pub fn idle(&mut self, at: Timestamp) -> Result<(), RuntimeError> {
+        self.advance(InputId(self.next), at, 0)
+    }
+
+    /// Fires every timer due at or before `ts`, each as an input of its own.
+    fn advance(&mut self, id: InputId, ts: Timestamp, received: i64) -> Result<(), RuntimeError> {
+        while self.pipeline.next_due() <= ts {
+            let due = self.pipeline.next_due();
+            if due == Timestamp::MAX {
+                break;
+            }
+            // Before the first input nothing has a time yet: what is due is due now.
+            let due = if due == Timestamp::MIN { ts } else { due };
+            self.feed(
+                &Input::Clock(id, due),
+                Entry::Clock(id, due),
+                host(received),
+            )?;
+        }
+        Ok(())
+    }
+
+    #[allow(
+        clippy::large_types_passed_by_value,
+        reason = "it is moved into the run"
+    )]
+    fn feed(
+        &mut self,
+        input: &Input<'_>,
+        entry: Entry,
+        mut host: Host,
+    ) -> Result<(), RuntimeError> {
+        self.out.clear();
+        self.pipeline.step(input, &mut self.out);
+        match entry {
+            // Without an output it is a reference into the market log.
+            Entry::Full(id, _) if self.out.is_empty() && !self.conflating => {
+                match self.run.last_mut() {
+                    Some(Entry::Market { last, .. }) if last.0 + 1 == id.0 => *last = id,
+                    _ => self.run.push(Entry::Market {
+                        first: id,
+                        last: id,
+                    }),
+                }
+            }
+            entry => self.run.push(entry),
+        }
+        if !self.out.is_empty() {
+            host.decided = wall();
+            self.close_run(host)
+        } else if self.run.len() >= RUN_MAX {
+            self.close_run(Host::default())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn close_run(&mut self, host: Host) -> Result<(), RuntimeError> {
+        if self.run.is_empty() {
+            return Ok(());
+        }
+        let record = JournalRecordRef::Run(RunRef {
+            step: self.step,
+            inputs: &self.run,
+            outputs: &self.out,
+            host,
+        });
+        self.bytes.clear();
+        journal::record::encode(&record, &mut self.bytes)
+            .map_err(|source| RuntimeError::record(self.name(), source))?;
+        self.log
+            .append(&self.bytes)
+            .map_err(|source| RuntimeError::journal(self.pipeline.namespace().as_str(), source))?;
+        self.step += 1;
+        self.stats.records += 1;
+        self.stats.events += self.out.len() as u64;
+        self.recorded.extend_from_slice(&self.out);
+        self.out.clear();
+        self.run.clear();
+        Ok(())
+    }
+
+    /// True while events wait to be made durable: what follows from them may not be done yet.
+    pub const fn is_waiting(&self) -> bool {
+        !self.recorded.is_empty()
+    }
+
+    /// True while anything at all waits to be made durable.
+    pub fn is_dirty(&self) -> bool {
+        !self.run.is_empty() || !self.recorded.is_empty() || self.log.pending_bytes() > 0
+    }
+
+    /// Makes everything so far durable, then lets it take effect: the desk learns of new intents, and
+    /// readers of events. An error is final: this namespace may not trade on.
+    pub fn commit(&mut self) -> Result<(), RuntimeError> {
+        self.out.clear();
+        self.close_run(Host::default())?;
+        if self.log.pending_bytes() == 0 {
+            return Ok(());
+        }
+        self.log
+            .commit()
+            .map_err(|source| RuntimeError::journal(self.pipeline.namespace().as_str(), source))?;
+        self.stats.commits += 1;
+        if self.recorded.is_empty() {
+            return Ok(());
+        }
+        if let Some(desk) = &mut self.desk {
+            let (now, durable) = (self.clock.now(), wall());
+            for event in &self.recorded {
+                let ended = match &event.body {
+                    EventBody::OrderSubmitted(intent) => {
+                        let times = Times {
+                            durable,
+                            ..Times::default()
+                        };
+                        self.times.insert(intent.id, times);
+                        false
+                    }
+                    EventBody::OrderChanged(step) => {
+                        self.pipeline.engine().working(step.order).is_none()
+                    }
+                    _ => false,
+                };
+                desk.event(event, ended, now);
+                if let EventBody::OrderChanged(step) = &event.body
+                    && ended
+                    && !matches!(step.change, OrderChange::CancelRequested(_))
+                {
+                    self.times.remove(&step.order);
+                }
+            }
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.events(&self.recorded);
+        }
+        self.recorded.clear();
+        Ok(())
+    }
+
+    /// The next call to the broker, all of whose causes are durable. What can be said without a call
+    /// is taken as a report: commit again where [`is_waiting`](Self::is_waiting) says so.
+    pub fn next_call(&mut self) -> Result<Option<Call>, RuntimeError> {
+        let Some(desk) = &mut self.desk else {
+            return Ok(None);
+        };
+        if !self.recorded.is_empty() {
+            return Ok(None);
+        }
+        let call = desk.next_call(self.clock.now(), &mut self.reports);
+        self.take_said()?;
+        Ok(call)
+    }
+
+    /// What came of a call that started and ended at these wall-clock times.
+    pub fn answered(
+        &mut self,
+        call: &Call,
+        outcome: Outcome,
+        started: i64,
+        ended: i64,
+    ) -> Result<(), RuntimeError> {
+        if let (Call::Submit(id, ..), Some(times)) = (call, self.times.get_mut(&call.order())) {
+            debug_assert_eq!(*id, call.order());
+            if times.sent == 0 {
+                times.sent = started;
+                times.acknowledged = ended;
+            }
+        }
+        if let Some(desk) = &mut self.desk {
+            desk.answered(call, outcome, self.clock.now(), &mut self.reports);
+        }
+        self.take_said()
+    }
+
+    fn take_said(&mut self) -> Result<(), RuntimeError> {
+        let mut said = std::mem::take(&mut self.reports);
+        let mut result = Ok(());
+        for report in said.drain(..) {
+            if result.is_ok() {
+                result = self.trader_report(&report);
+            }
+        }
+        self.reports = said;
+        result
+    }
+
+    fn trader_report(&mut self, report: &TraderReport) -> Result<(), RuntimeError> {
+        let received = wall();
+        self.advance(self.pipeline.latest_input(), report.ts, received)?;
+        let times = self.times.get(&report.order).copied().unwrap_or_default();
+        self.feed(
+            &Input::Report(report),
+            Entry::Report(*report),
+            Host {
+                received,
+                decided: 0,
+                durable: times.durable,
+                sent: times.sent,
+                acknowledged: times.acknowledged,
+            },
+        )
+    }
+
+    /// What the broker pushed. False where the order is not known here: the host parks it.
+    pub fn report(&mut self, said: &BrokerReport) -> Result<bool, RuntimeError> {
+        if said.number > 0 && self.confirmed.is_none() {
+            // A broker begins with the first that it has not seen confirmed.
+            self.confirmed = Some(said.number - 1);
+        }
+        // In lockstep what is due later waits for its tick.
+        if let Some(due) = said.due
+            && due.0 >= self.next
+        {
+            self.held.insert((due.0, said.number), *said);
+            return Ok(true);
+        }
+        self.take_broker_report(said)
+    }
+
+    fn take_broker_report(&mut self, said: &BrokerReport) -> Result<bool, RuntimeError> {
+        if self
+            .confirmed
+            .is_some_and(|confirmed| said.number > confirmed)
+        {
+            self.taken.insert(said.number);
+        }
+        let now = self.clock.now();
+        let Some(desk) = &mut self.desk else {
+            return Ok(false);
+        };
+        let Some(report) = desk.report(said, now) else {
+            self.stats.foreign_reports += 1;
+            return Ok(false);
+        };
+        self.trader_report(&report)?;
+        Ok(true)
+    }
+
+    /// In lockstep: takes what was due up to the latest market input. Returns how many.
+    pub fn take_due(&mut self) -> Result<usize, RuntimeError> {
+        let mut count = 0;
+        while let Some(entry) = self.held.first_entry() {
+            if entry.key().0 >= self.next {
+                break;
+            }
+            let said = entry.remove();
+            self.take_broker_report(&said)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Up to which number every report is durable, where that has risen since it was last asked:
+    /// the broker need not send them again. Ask after a commit.
+    pub fn to_confirm(&mut self) -> Option<u64> {
+        let before = self.confirmed?;
+        let mut confirmed = before;
+        while self.taken.remove(&(confirmed + 1)) {
+            confirmed += 1;
+        }
+        self.confirmed = Some(confirmed);
+        (confirmed > before).then_some(confirmed)
+    }
+
+    /// In lockstep: whether the desk lets time pass; what waits is made due.
+    pub fn settle(&mut self, tries_max: u32) -> bool {
+        let now = self.clock.now();
+        match &mut self.desk {
+            None => true,
+            Some(desk) => {
+                desk.hurry(tries_max, now);
+                desk.is_settled(tries_max)
+            }
+        }
+    }
+
+    /// The connection to the broker was lost and is there again.
+    pub fn reconnected(&mut self) {
+        let now = self.clock.now();
+        if let Some(desk) = &mut self.desk {
+            desk.reconnected(now);
+        }
+    }
+
+    /// When it next has something to do without a new input.
+    pub fn next_due(&self) -> Timestamp {
+        let desk = self.desk.as_ref().map_or(Timestamp::MAX, Desk::next_due);
+        self.pipeline.next_due().min(desk)
+    }
+
+    /// Records why it ends, durably.
+    pub fn stop(&mut self, why: &str) -> Result<(), RuntimeError> {
+        self.commit()?;
+        let record = JournalRecordRef::Stop {
+            at: Timestamp(wall()),
+            why,
+        };
+        self.bytes.clear();
+        journal::record::encode(&record, &mut self.bytes)
+            .map_err(|source| RuntimeError::record(self.name(), source))?;
+        self.log
+            .append(&self.bytes)
+            .and_then(|_| self.log.commit())
+            .map(|_| ())
+            .map_err(|source| RuntimeError::journal(self.pipeline.namespace().as_str(), source))
+    }
+}
+
+fn host(received: i64) -> Host {
+    Host {
+        received,
+        ..Host::default()
+    }
+}

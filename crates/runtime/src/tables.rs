@@ -1,0 +1,166 @@
+//! Interned indices over starts: each start of the system has its own tables of instruments, strategies
+//! and currencies, and what an earlier one recorded is read through a translation.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry, decode};
+use journal::{Position, Reader, Storage};
+use model::instrument::Instrument;
+use model::reindex::Reindex;
+use model::{CurrencyIdx, InstrumentIdx, StrategyIdx};
+use serde::de::DeserializeOwned;
+
+use crate::error::RuntimeError;
+
+/// How `old`'s indices read under `new`'s tables.
+pub fn reindex(old: &Start, new: &Start) -> Reindex {
+    fn map<T, I>(
+        old: &[T],
+        new: &[T],
+        name: impl Fn(&T) -> &str,
+        index: impl Fn(usize) -> I,
+    ) -> Vec<Option<I>> {
+        let at: HashMap<&str, usize> = new.iter().enumerate().map(|(i, t)| (name(t), i)).collect();
+        old.iter()
+            .map(|t| at.get(name(t)).map(|i| index(*i)))
+            .collect()
+    }
+    Reindex::new(
+        map(
+            &old.instruments,
+            &new.instruments,
+            |i| i.id.as_str(),
+            |i| InstrumentIdx(i as u32),
+        ),
+        map(
+            &old.strategies,
+            &new.strategies,
+            |s| s.name.as_str(),
+            |i| StrategyIdx(i as u32),
+        ),
+        map(
+            &old.currencies,
+            &new.currencies,
+            |c| c.code(),
+            |i| CurrencyIdx(i as u16),
+        ),
+    )
+}
+
+/// Whether a strategy is defined now as it was at `old`.
+pub fn unchanged(old: &Start, new: &Start, name: &str) -> bool {
+    let definition = |start: &Start| {
+        start
+            .strategies
+            .iter()
+            .find(|s| s.name == name)
+            .map(|s| s.definition.clone())
+    };
+    definition(old).is_some_and(|old| Some(old) == definition(new))
+}
+
+/// A record that may be a start.
+pub trait MaybeStart: DeserializeOwned {
+    /// The start, if it is one.
+    fn start(self) -> Option<Start>;
+}
+
+impl MaybeStart for JournalRecord {
+    fn start(self) -> Option<Start> {
+        match self {
+            Self::Start(start) => Some(start),
+            _ => None,
+        }
+    }
+}
+
+impl MaybeStart for MarketRecord {
+    fn start(self) -> Option<Start> {
+        match self {
+            Self::Start(start) => Some(start),
+            _ => None,
+        }
+    }
+}
+
+/// True for the encoding of a start: it is the first variant of both vocabularies.
+pub fn is_start(bytes: &[u8]) -> bool {
+    bytes.get(1) == Some(&0)
+}
+
+/// What earlier starts knew: instruments and strategies that a new one must know as well, as positions
+/// and orders may be in them.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Instruments by canonical id, the newest spelling.
+    pub instruments: HashMap<String, Instrument>,
+    /// Strategies.
+    pub strategies: Vec<String>,
+    /// The newest start.
+    pub latest: Option<Start>,
+}
+
+impl Known {
+    /// Takes in a start.
+    pub fn add(&mut self, start: Start) {
+        for instrument in &start.instruments {
+            self.instruments
+                .insert(instrument.id.clone(), instrument.clone());
+        }
+        for StrategyEntry { name, .. } in &start.strategies {
+            if !self.strategies.contains(name) {
+                self.strategies.push(name.clone());
+            }
+        }
+        self.latest = Some(start);
+    }
+
+    /// Reads every start of the log in `dir` from its newest snapshot on. A start knows all that
+    /// the ones before it knew.
+    pub fn read<R: MaybeStart>(
+        &mut self,
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        name: &str,
+    ) -> Result<(), RuntimeError> {
+        let journal = |e| RuntimeError::journal(name, e);
+        let mut from = Position(0);
+        let found = journal::snapshot::load_newest(storage.as_ref(), dir, Position(u64::MAX))
+            .map_err(journal)?;
+        if let Some((at, payload)) = found
+            && let Ok(saved) = postcard::from_bytes::<SavedStart>(&payload)
+        {
+            self.add(saved.start);
+            from = at;
+        }
+        if storage
+            .list(dir)
+            .map_err(|e| RuntimeError::state(name, format!("cannot list {}: {e}", dir.display())))?
+            .is_empty()
+        {
+            return Ok(());
+        }
+        let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(journal)?;
+        while let Some((_, bytes)) = reader.next().map_err(journal)? {
+            if is_start(bytes) {
+                let record: R = decode(bytes).map_err(|e| RuntimeError::record(name, e))?;
+                if let Some(start) = record.start() {
+                    self.add(start);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The head of every snapshot: the tables that its indices belong to. What follows is read by whoever
+/// wrote it.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct SavedStart {
+    /// The start under which it was saved.
+    pub start: Start,
+    /// The rest, encoded.
+    pub state: Vec<u8>,
+}
