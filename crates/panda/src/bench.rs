@@ -257,6 +257,7 @@ pub fn kernel(workload: &Workload, orders: bool) -> anyhow::Result<(Kernel, Vec<
         brokers: &["paper".to_owned()],
         registry: &broker_registry(),
         strategies: &resolved,
+        retired: &[],
         instruments: &workload.instruments,
         sessions: &sessions,
         source: SourceSession(0),

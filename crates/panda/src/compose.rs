@@ -7,14 +7,14 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use model::ids::SourceSession;
 use model::session::Sessions;
-use model::trader::InPipelineTrader;
+use model::trader::{Capabilities, InPipelineTrader};
 use model::{CurrencyIdx, Instruments, StrategyIdx};
 use pipeline::risk::{LimitSettings, Limits};
 use pipeline::{
     BrokerMask, BrokerPipeline, BrokerSettings, Kernel, Runner, StrategyHost, StrategySetup,
 };
 use strategies::{KindRegistry, ResolvedStrategy, Scope};
-use traders::{BuildContext, Built, Registry};
+use traders::{BuildContext, Built, Registry, Trader};
 
 use crate::settings::{BrokerTable, Settings};
 
@@ -60,7 +60,30 @@ pub struct ActiveBroker {
     pub effective: toml::Table,
 }
 
-/// What was composed.
+/// One namespace's stages.
+pub struct Stage {
+    /// The pipeline.
+    pub pipeline: BrokerPipeline,
+    /// The trader, where it is outside the pipeline.
+    pub outside: Option<Box<dyn Trader>>,
+}
+
+/// The stages of a system, for whoever hosts them.
+pub struct Stages {
+    /// The strategy runner.
+    pub runner: Runner,
+    /// The namespaces by their index.
+    pub namespaces: Vec<Stage>,
+    /// The brokers by the same index.
+    pub brokers: Vec<ActiveBroker>,
+    /// Strategy names by index; 0 is `manual`. Those of earlier starts, which are not defined any
+    /// more, come last.
+    pub strategies: Vec<String>,
+    /// What the operator must know.
+    pub warnings: Vec<String>,
+}
+
+/// What was composed for a run in lockstep.
 pub struct System {
     /// The stages.
     pub kernel: Kernel,
@@ -82,6 +105,8 @@ pub struct Parts<'a> {
     pub registry: &'a Registry,
     /// The strategies.
     pub strategies: &'a [ResolvedStrategy],
+    /// Strategies of earlier starts that may still hold positions.
+    pub retired: &'a [String],
     /// The instruments.
     pub instruments: &'a Arc<Instruments>,
     /// The calendar.
@@ -90,8 +115,31 @@ pub struct Parts<'a> {
     pub source: SourceSession,
 }
 
-/// Builds the stages.
+/// Builds the stages and puts them into a kernel, which steps them in lockstep: every trader must be
+/// inside its pipeline.
 pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
+    let stages = stages(parts)?;
+    let mut pipelines = Vec::with_capacity(stages.namespaces.len());
+    for (stage, broker) in stages.namespaces.into_iter().zip(&stages.brokers) {
+        if stage.outside.is_some() {
+            bail!(
+                "broker `{}` ({}) trades outside this process: a backtest needs one such as paper",
+                broker.table.namespace,
+                broker.table.kind
+            );
+        }
+        pipelines.push(stage.pipeline);
+    }
+    Ok(System {
+        kernel: Kernel::new(stages.runner, pipelines),
+        brokers: stages.brokers,
+        strategies: stages.strategies,
+        warnings: stages.warnings,
+    })
+}
+
+/// Builds the stages.
+pub fn stages(parts: &Parts<'_>) -> anyhow::Result<Stages> {
     let Parts {
         settings,
         registry,
@@ -183,7 +231,7 @@ pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
         }
     }
     let mut brokers = Vec::new();
-    let mut pipelines = Vec::new();
+    let mut namespaces = Vec::new();
     for name in &names {
         let Some(table) = settings.brokers.get(*name) else {
             continue;
@@ -197,17 +245,32 @@ pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
         let Some(kind) = registry.get(&table.kind) else {
             continue;
         };
-        let Built::InPipeline {
-            trader,
-            warnings: said,
-            effective,
-        } = (kind.build)(&context)?;
+        let (inside, outside, said, effective) = match (kind.build)(&context)? {
+            Built::InPipeline {
+                trader,
+                warnings,
+                effective,
+            } => (Some(trader), None, warnings, effective),
+            Built::Outside {
+                trader,
+                warnings,
+                effective,
+            } => (None, Some(trader), warnings, effective),
+        };
         warnings.extend(said);
         let own = of_scope(Scope::PerBroker)
             .filter(|(_, s)| s.definition.runs_on(name))
             .map(|(i, s)| setup(*i, s))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        pipelines.push(pipeline_of(parts, table, &indices, own, trader)?);
+        let capabilities = match (&inside, &outside) {
+            (Some(trader), _) => trader.capabilities().clone(),
+            (None, Some(trader)) => trader.capabilities().clone(),
+            (None, None) => continue,
+        };
+        namespaces.push(Stage {
+            pipeline: pipeline_of(parts, table, &indices, own, capabilities, inside)?,
+            outside,
+        });
         let base = instruments
             .currencies()
             .iter()
@@ -227,8 +290,10 @@ pub fn compose(parts: &Parts<'_>) -> anyhow::Result<System> {
     );
     let mut strategies = vec![StrategyIdx::MANUAL_NAME.to_owned()];
     strategies.extend(parts.strategies.iter().map(|s| s.id().to_owned()));
-    Ok(System {
-        kernel: Kernel::new(Runner::new(host), pipelines),
+    strategies.extend_from_slice(parts.retired);
+    Ok(Stages {
+        runner: Runner::new(host),
+        namespaces,
         brokers,
         strategies,
         warnings,
@@ -240,7 +305,8 @@ fn pipeline_of(
     table: &BrokerTable,
     strategies: &[(StrategyIdx, &ResolvedStrategy)],
     own: Vec<StrategySetup>,
-    trader: Box<dyn InPipelineTrader>,
+    capabilities: Capabilities,
+    trader: Option<Box<dyn InPipelineTrader>>,
 ) -> anyhow::Result<BrokerPipeline> {
     let namespace = table.namespace.as_str();
     let base = table.base_currency.code();
@@ -253,6 +319,7 @@ fn pipeline_of(
     for (_, strategy) in strategies {
         strategy_limits.push(own_limits(strategy, parts.instruments, base)?);
     }
+    strategy_limits.extend(parts.retired.iter().map(|_| None));
     let settings = BrokerSettings {
         namespace: table.namespace.clone(),
         starting_cash: table.cash(parts.instruments),
@@ -266,7 +333,6 @@ fn pipeline_of(
         send_within: table.send_within,
         charges: Arc::clone(&table.charges),
     };
-    let capabilities = trader.capabilities().clone();
     Ok(BrokerPipeline::new(
         Arc::clone(parts.instruments),
         Arc::clone(parts.sessions),
@@ -274,7 +340,7 @@ fn pipeline_of(
         settings,
         capabilities,
         own,
-        Some(trader),
+        trader,
     ))
 }
 

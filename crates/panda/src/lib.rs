@@ -8,5 +8,9 @@ pub mod settings;
 
 pub mod compose;
 
+pub mod load;
+
+// pub mod live;
+
 pub mod bench;
 pub mod generate;

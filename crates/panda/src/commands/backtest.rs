@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use feeds::{Cleaning, DataSet, LoadOptions, Loaded, SessionRule};
+use feeds::Loaded;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::event::Event;
 use model::session::Sessions;
@@ -27,6 +27,7 @@ use research::summary::{FileUse, Provenance, RunFacts, Summary};
 use super::Interrupt;
 use super::print;
 use crate::compose::{self, Parts, System, compose};
+use crate::load::Wish;
 use crate::settings::{SessionTable, Settings};
 
 /// Backtest strategies over recorded ticks or bars.
@@ -123,6 +124,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         brokers: &inputs.brokers,
         registry: &compose::broker_registry(),
         strategies: &inputs.strategies,
+        retired: &[],
         instruments: &inputs.instruments,
         sessions: &sessions,
         source: loaded.session,
@@ -257,28 +259,13 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
 }
 
 fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
-    let data = &inputs.settings.data;
-    let zone = data.zone()?;
+    let zone = inputs.settings.data.zone()?;
     let bound = |flag: &'static str, text: &Option<String>, open: Timestamp| {
         text.as_ref().map_or(Ok(open), |t| {
             feeds::clock::parse_bound(t, &zone).context(flag)
         })
     };
-    let rule = SessionRule {
-        sessions: &inputs.table,
-        text: inputs.table.text().to_owned(),
-    };
-    let cleaning = Cleaning {
-        columns: data.column_map()?,
-        band: data.band()?,
-        sessions: data.session_only.then_some(rule),
-        timeframe: data.bars()?,
-        bar_stamp: data.bar_stamp,
-        ..Cleaning::new(zone.clone())
-    };
-    let mut options = LoadOptions::new(cleaning);
-    options.from = bound("--from", &args.from, Timestamp::MIN)?;
-    options.to = bound("--to", &args.to, Timestamp::MAX)?;
+    let mut selection = None;
     if !args.symbols.is_empty() {
         let wanted = args
             .symbols
@@ -286,17 +273,28 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
             .map(|s| Ok(inputs.instruments.find(s)?))
             .collect::<anyhow::Result<_>>()
             .context("--symbols")?;
-        options.selection = Some(wanted);
+        selection = Some(wanted);
     }
-    let set = DataSet::open(&args.data).context("--data")?;
+    let wish = Wish {
+        path: &args.data,
+        from: bound("--from", &args.from, Timestamp::MIN)?,
+        to: bound("--to", &args.to, Timestamp::MAX)?,
+        selection,
+    };
     let bar = progress("reading");
-    let loaded = set.load(&inputs.instruments, &options, &mut |p| {
-        bar.set_length(p.files_total as u64);
-        bar.set_position(p.files as u64);
-        bar.set_message(format!("{} rows", p.rows));
-    });
+    let loaded = crate::load::load(
+        &inputs.settings,
+        &inputs.instruments,
+        &inputs.table,
+        wish,
+        &mut |p| {
+            bar.set_length(p.files_total as u64);
+            bar.set_position(p.files as u64);
+            bar.set_message(format!("{} rows", p.rows));
+        },
+    );
     bar.finish_and_clear();
-    Ok(loaded?)
+    loaded
 }
 
 fn progress(what: &'static str) -> ProgressBar {

@@ -3,6 +3,7 @@
 
 pub mod brokers;
 pub mod data;
+pub mod live;
 pub mod reference;
 pub mod sessions;
 
@@ -28,6 +29,12 @@ struct Root {
     portfolio: PortfolioSettings,
     risk: toml::Table,
     trading_engine: BTreeMap<String, toml::Table>,
+    data_dir: Option<std::path::PathBuf>,
+    instruments: Option<std::path::PathBuf>,
+    strategies: live::StrategySettings,
+    feeds: BTreeMap<String, live::FeedSettings>,
+    log: live::LogSettings,
+    runtime: live::RuntimeSettings,
 }
 
 /// The `[portfolio]` table.
@@ -64,6 +71,8 @@ pub struct Settings {
     risk_by_broker: BTreeMap<String, LimitSettings>,
     /// The brokers that are switched on, by namespace.
     pub brokers: BTreeMap<String, BrokerTable>,
+    /// What a running system adds.
+    pub live: live::LiveSettings,
     /// The file's text, for the inputs' digest.
     pub text: String,
 }
@@ -129,6 +138,19 @@ impl Settings {
         if root.portfolio.snapshot_interval_seconds == 0 {
             bail!("{name}: [portfolio] snapshot_interval_seconds = 0: must be at least 1");
         }
+        let live = live::LiveSettings {
+            data_dir: root.data_dir.unwrap_or_else(|| "data".into()),
+            instruments: root.instruments,
+            strategies: root.strategies,
+            feeds: if root.feeds.is_empty() {
+                BTreeMap::from([("sim".to_owned(), live::FeedSettings::default())])
+            } else {
+                root.feeds
+            },
+            log: root.log,
+            runtime: root.runtime,
+        };
+        live.check().with_context(|| name.to_owned())?;
         let active_brokers = if root.active_brokers.is_empty() {
             vec!["paper".to_owned()]
         } else {
@@ -143,6 +165,7 @@ impl Settings {
             risk,
             risk_by_broker,
             brokers,
+            live,
             text: text.to_owned(),
         })
     }

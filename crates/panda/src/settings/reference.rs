@@ -5,6 +5,7 @@ use std::fmt::Write;
 use traders::Registry;
 
 use super::brokers::COMMON_REFERENCE;
+use super::live;
 
 fn table(out: &mut String, rows: impl IntoIterator<Item = (String, String, String)>) {
     out.push_str("| key | default | meaning |\n|---|---|---|\n");
@@ -40,6 +41,13 @@ pub fn settings_markdown(brokers: &Registry) -> String {
             "namespaces that run when `--broker` is not given",
         )]),
     );
+    table(&mut out, rows(live::TOP_REFERENCE));
+    out.push_str("## [feeds.NAME]: where market data comes from\n\n");
+    table(&mut out, rows(live::FEED_REFERENCE));
+    out.push_str("## [log]: the embedded logs\n\n");
+    table(&mut out, rows(live::LOG_REFERENCE));
+    out.push_str("## [runtime]: limits of time and space\n\n");
+    table(&mut out, rows(live::RUNTIME_REFERENCE));
     out.push_str("## [data]: how raw files are read\n\n");
     table(
         &mut out,

@@ -1,0 +1,357 @@
+//! Before anything runs: what earlier starts knew, the composition, and the recovered namespaces.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use feeds::Loaded;
+use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry};
+use journal::{DirLock, Disk, LogOptions, Storage};
+use model::ids::SourceSession;
+use model::session::Sessions;
+use model::trader::Delivery;
+use model::{Instrument, Instruments, Timestamp};
+use runtime::clock::{FeedClock, SessionClock, WallClock, wall};
+use runtime::desk::DeskSettings;
+use runtime::namespace::{Namespace, Recovered, Recovery};
+use runtime::tables::Known;
+use strategies::ResolvedStrategy;
+use traders::Trader;
+
+use super::{MARKET, journal_dir};
+use crate::compose::{self, ActiveBroker, Parts, Stages, stages};
+use crate::load::{self, Wish};
+use crate::settings::live::{FeedSettings, FeedSource};
+use crate::settings::{SessionTable, Settings};
+
+/// What is known before the data directory is touched.
+pub struct Preparation {
+    /// The settings.
+    pub settings: Settings,
+    /// The namespaces that take part.
+    pub brokers: Vec<String>,
+    /// The data directory.
+    pub data_dir: PathBuf,
+}
+
+/// A namespace that is ready to run.
+pub struct Ready {
+    /// The state machine, recovered.
+    pub namespace: Namespace,
+    /// Its trader, where that is outside the pipeline.
+    pub outside: Option<Box<dyn Trader>>,
+    /// What was recovered.
+    pub recovered: Recovered,
+}
+
+/// Everything that a session is started from.
+pub struct Opened {
+    /// Holds the data directory.
+    pub lock: DirLock,
+    /// The data directory.
+    pub storage: Arc<dyn Storage>,
+    /// The settings.
+    pub settings: Settings,
+    /// The instruments, those of earlier starts included.
+    pub instruments: Arc<Instruments>,
+    /// The calendar.
+    pub sessions: Arc<dyn Sessions>,
+    /// The session's clock.
+    pub clock: Arc<dyn SessionClock>,
+    /// The runner.
+    pub runner: pipeline::Runner,
+    /// The namespaces.
+    pub ready: Vec<Ready>,
+    /// The brokers by the same index.
+    pub brokers: Vec<ActiveBroker>,
+    /// Strategy names by index.
+    pub strategies: Vec<String>,
+    /// This start, as it is recorded.
+    pub start: Start,
+    /// What is replayed, and how; `None` in a live session.
+    pub replay: Option<(String, FeedSettings, Loaded)>,
+    /// The simulated exchange, where a feed or a trader uses it.
+    pub exchange: Option<exchange::SharedExchange>,
+    /// What the operator must know.
+    pub warnings: Vec<String>,
+}
+
+/// How the embedded logs are kept.
+pub fn log_options() -> LogOptions {
+    LogOptions::default()
+}
+
+fn build_id() -> String {
+    // The version alone does not tell two builds apart; what is run does.
+    let digest = std::env::current_exe()
+        .and_then(std::fs::read)
+        .map(|bytes| blake3::hash(&bytes).to_hex().as_str()[..16].to_owned())
+        .unwrap_or_default();
+    format!("panda {} {digest}", env!("CARGO_PKG_VERSION"))
+}
+
+fn random() -> anyhow::Result<u128> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context("the system gives no random numbers")?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// Today's instruments and those that earlier starts knew: positions may be in them.
+fn union(today: Vec<Instrument>, known: &Known) -> anyhow::Result<Instruments> {
+    let mut all: BTreeMap<String, Instrument> =
+        today.into_iter().map(|i| (i.id.clone(), i)).collect();
+    for (id, instrument) in &known.instruments {
+        all.entry(id.clone()).or_insert_with(|| Instrument {
+            // Its other names may mean something else by now.
+            aliases: Vec::new(),
+            ..instrument.clone()
+        });
+    }
+    Ok(Instruments::new(all.into_values().collect())?)
+}
+
+fn earlier(storage: &Arc<dyn Storage>, brokers: &[String]) -> anyhow::Result<(Known, bool)> {
+    let mut known = Known::default();
+    known.read::<MarketRecord>(storage, Path::new(MARKET), "market")?;
+    let market = known.latest.take();
+    for broker in brokers {
+        known.read::<JournalRecord>(storage, &journal_dir(broker), broker)?;
+    }
+    let fresh = market.is_none() && known.latest.is_none();
+    known.latest = market.or(known.latest);
+    Ok((known, fresh))
+}
+
+fn definitions(
+    strategies: &[ResolvedStrategy],
+    names: &[String],
+) -> Vec<StrategyEntry> {
+    names
+        .iter()
+        .map(|name| StrategyEntry {
+            name: name.clone(),
+            definition: strategies
+                .iter()
+                .find(|s| s.id() == name)
+                .map(|s| s.digest_text.clone())
+                .unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Reads what earlier starts left, composes, and recovers every namespace.
+pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
+    let Preparation {
+        settings,
+        brokers,
+        data_dir,
+    } = preparation;
+    let lock = DirLock::acquire(&data_dir)?;
+    let disk = Disk::new(&data_dir)
+        .with_context(|| format!("the data directory {}", data_dir.display()))?;
+    let storage: Arc<dyn Storage> = Arc::new(disk);
+    let mut names = brokers.clone();
+    names.sort_unstable();
+    names.dedup();
+    let (known, _) = earlier(&storage, &names)?;
+    let replay_feed = settings
+        .live
+        .feeds
+        .iter()
+        .find(|(_, f)| f.source == FeedSource::Replay);
+    let simulated = settings
+        .live
+        .feeds
+        .iter()
+        .find(|(_, f)| f.source == FeedSource::Simulated);
+    let today = match &settings.live.instruments {
+        Some(path) => feeds::load_instruments(path)
+            .with_context(|| format!("instruments = {}", path.display()))?
+            .iter()
+            .map(|(_, i)| i.clone())
+            .collect(),
+        None if simulated.is_some() => exchange::instruments(),
+        None => bail!(
+            "a replay needs the data's instruments: set `instruments` to a minimal CSV, or a broker's dump"
+        ),
+    };
+    let instruments = Arc::new(union(today, &known)?);
+    let table = settings.session_table()?;
+    let replay = replay_feed
+        .map(|(name, feed)| {
+            let loaded = replayed(&settings, feed, &instruments, &table)
+                .with_context(|| format!("[feeds.{name}]"))?;
+            anyhow::Ok((name.clone(), feed.clone(), loaded))
+        })
+        .transpose()?;
+    let (source, live) = match &replay {
+        Some((_, _, loaded)) => (loaded.session, false),
+        None => (SourceSession(random()?), true),
+    };
+    same_session(&known, source, live, &data_dir)?;
+    let exchange = simulated
+        .map(|(_, feed)| exchange::SharedExchange::new(feed.seed, feed.changes_per_second, &instruments));
+    let resolved = resolve(&settings, &instruments, simulated.is_some())?;
+    let sessions: Arc<dyn Sessions> = Arc::new(table);
+    let retired: Vec<String> = known
+        .strategies
+        .iter()
+        .filter(|n| *n != model::StrategyIdx::MANUAL_NAME)
+        .filter(|n| !resolved.iter().any(|s| s.id() == n.as_str()))
+        .cloned()
+        .collect();
+    let registry = compose::broker_registry_with(exchange.clone());
+    let Stages {
+        runner,
+        namespaces,
+        brokers: active,
+        strategies,
+        warnings,
+    } = stages(&Parts {
+        settings: &settings,
+        brokers: &names,
+        registry: &registry,
+        strategies: &resolved,
+        retired: &retired,
+        instruments: &instruments,
+        sessions: &sessions,
+        source,
+    })?;
+    let clock: Arc<dyn SessionClock> = if live {
+        WallClock::shared()
+    } else {
+        FeedClock::replay()
+    };
+    let salt = match known.latest.as_ref().map(|s| s.salt) {
+        Some(salt) => salt,
+        None => random()?,
+    };
+    let start = Start {
+        epoch: 0,
+        at: Timestamp(wall()),
+        build: build_id(),
+        settings: settings.text.clone(),
+        source,
+        live,
+        salt,
+        brokers: names.clone(),
+        strategies: definitions(&resolved, &strategies),
+        instruments: instruments.iter().map(|(_, i)| i.clone()).collect(),
+        currencies: instruments.currencies().to_vec(),
+    };
+    let mut ready = Vec::with_capacity(namespaces.len());
+    for (index, stage) in namespaces.into_iter().enumerate() {
+        let desk = stage.outside.as_ref().map(|trader| DeskSettings {
+            salt,
+            delivery: trader.capabilities().delivery,
+            call_within: ms(settings.live.runtime.call_within_ms),
+            pause_min: ms(match trader.capabilities().delivery {
+                Delivery::Idempotent => 100,
+                Delivery::QueryOnly => 500,
+            }),
+            pause_max: ms(60_000),
+            silence: ms(5_000),
+        });
+        let name = stage.pipeline.namespace().as_str().to_owned();
+        let (namespace, recovered) = Namespace::open(Recovery {
+            index,
+            storage: Arc::clone(&storage),
+            journal: journal_dir(&name),
+            market: PathBuf::from(MARKET),
+            pipeline: stage.pipeline,
+            start: start.clone(),
+            clock: Arc::clone(&clock),
+            desk,
+            options: log_options(),
+        })?;
+        ready.push(Ready {
+            namespace,
+            outside: stage.outside,
+            recovered,
+        });
+    }
+    Ok(Opened {
+        lock,
+        storage,
+        settings,
+        instruments,
+        sessions,
+        clock,
+        runner,
+        ready,
+        brokers: active,
+        strategies,
+        start,
+        replay,
+        exchange,
+        warnings,
+    })
+}
+
+fn ms(value: u64) -> i64 {
+    i64::try_from(value)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000_000)
+}
+
+/// A replay's rows have their numbers from the data; a data directory holds one session of them.
+fn same_session(
+    known: &Known,
+    source: SourceSession,
+    live: bool,
+    data_dir: &Path,
+) -> anyhow::Result<()> {
+    let Some(before) = &known.latest else {
+        return Ok(());
+    };
+    if before.live != live {
+        bail!(
+            "{} holds a {} session, and the settings ask for a {} one: choose another data_dir",
+            data_dir.display(),
+            if before.live { "live" } else { "replayed" },
+            if live { "live" } else { "replayed" },
+        );
+    }
+    if !live && before.source != source {
+        bail!(
+            "{} holds a replay of other data, or of the same data under other cleaning settings: choose another data_dir",
+            data_dir.display()
+        );
+    }
+    Ok(())
+}
+
+fn resolve(
+    settings: &Settings,
+    instruments: &Instruments,
+    simulated: bool,
+) -> anyhow::Result<Vec<ResolvedStrategy>> {
+    let files = &settings.live.strategies.files;
+    let kinds = compose::kind_registry();
+    if files.is_empty() && simulated {
+        let definitions = strategies::parse("the built-in samples", super::parts::SAMPLES)?;
+        return Ok(strategies::resolve(definitions, instruments, &kinds)?);
+    }
+    if files.is_empty() {
+        bail!("no strategy is defined: set [strategies] files to YAML files with definitions");
+    }
+    compose::load_strategies(files, instruments, &kinds)
+}
+
+fn replayed(
+    settings: &Settings,
+    feed: &FeedSettings,
+    instruments: &Instruments,
+    table: &SessionTable,
+) -> anyhow::Result<Loaded> {
+    let path = feed.path.as_deref().context("`path` is missing")?;
+    let wish = Wish {
+        path,
+        from: Timestamp::MIN,
+        to: Timestamp::MAX,
+        selection: None,
+    };
+    load::load(settings, instruments, table, wish, &mut |_| {})
+}

@@ -1,0 +1,50 @@
+//! Recorded market data, as backtests and replays read it.
+
+use std::path::Path;
+
+use anyhow::Context;
+use feeds::{Cleaning, DataSet, LoadOptions, Loaded, Progress, Selection, SessionRule};
+use model::{Instruments, Timestamp};
+
+use crate::settings::{SessionTable, Settings};
+
+/// What of a data set is wanted.
+pub struct Wish<'a> {
+    /// A catalogue, a directory of raw files, or one file.
+    pub path: &'a Path,
+    /// First instant.
+    pub from: Timestamp,
+    /// End, exclusive.
+    pub to: Timestamp,
+    /// The wanted instruments; `None` for all.
+    pub selection: Selection,
+}
+
+/// Reads and cleans it as the settings say.
+pub fn load(
+    settings: &Settings,
+    instruments: &Instruments,
+    sessions: &SessionTable,
+    wish: Wish<'_>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> anyhow::Result<Loaded> {
+    let data = &settings.data;
+    let rule = SessionRule {
+        sessions,
+        text: sessions.text().to_owned(),
+    };
+    let cleaning = Cleaning {
+        columns: data.column_map()?,
+        band: data.band()?,
+        sessions: data.session_only.then_some(rule),
+        timeframe: data.bars()?,
+        bar_stamp: data.bar_stamp,
+        ..Cleaning::new(data.zone()?)
+    };
+    let mut options = LoadOptions::new(cleaning);
+    options.from = wish.from;
+    options.to = wish.to;
+    options.selection = wish.selection;
+    let set = DataSet::open(wish.path).context("--data")?;
+    Ok(set.load(instruments, &options, progress)?)
+}
