@@ -18,10 +18,16 @@ use traders::{BuildContext, Built, Registry, Trader};
 
 use crate::settings::{BrokerTable, Settings};
 
-/// The brokers that this build knows: one line each.
+/// The brokers that this build knows.
 pub fn broker_registry() -> Registry {
+    broker_registry_with(None)
+}
+
+/// The same around the simulated exchange of this process: one line each.
+pub fn broker_registry_with(exchange: Option<exchange::SharedExchange>) -> Registry {
     let mut registry = Registry::default();
     registry.register(paper::kind());
+    registry.register(sim::kind(exchange));
     registry
 }
 

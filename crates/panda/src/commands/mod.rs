@@ -10,6 +10,7 @@ pub mod backtest;
 pub mod bench;
 pub mod data;
 pub mod demo;
+pub mod exchange;
 pub mod strategies;
 
 /// Writes to stdout. A reader that has seen enough, such as `head`, is no error.
@@ -37,6 +38,11 @@ impl Interrupt {
                 .context("cannot listen for signals")?;
         }
         Ok(Self(flag))
+    }
+
+    /// Raised once the user has asked to stop.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.0
     }
 
     /// An error once the user has asked to stop.
