@@ -6,6 +6,9 @@ pub mod commands;
 
 pub mod settings;
 
+pub mod exit;
+pub mod lifecycle;
+
 pub mod compose;
 
 pub mod load;

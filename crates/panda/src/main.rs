@@ -8,10 +8,10 @@ fn main() -> ExitCode {
         eprintln!("error: a component failed: {info}")
     }));
     match panda::cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(panda::exit::OK),
         Err(error) => {
             eprintln!("error: {}", panda::cli::message(&error));
-            ExitCode::FAILURE
+            ExitCode::from(panda::exit::code(&error))
         }
     }
 }
