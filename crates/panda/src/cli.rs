@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{backtest, bench, data, demo, strategies};
+use crate::commands::{backtest, bench, config, data, demo, strategies};
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Data(data::DataArgs),
     /// List the kinds of strategies with their parameters, or check definitions
     Strategies(strategies::StrategiesArgs),
+    /// Write example settings, show what is in effect, or check it
+    Config(config::ConfigArgs),
     /// Measure how fast the pipeline is on this machine
     Bench(bench::BenchArgs),
 }
@@ -51,6 +53,7 @@ pub fn run() -> anyhow::Result<()> {
             Ok((Box::new(table) as Box<dyn model::session::Sessions>, text))
         }),
         Command::Strategies(args) => strategies::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }
