@@ -8,6 +8,7 @@ pub mod settings;
 
 pub mod exit;
 pub mod lifecycle;
+pub mod logging;
 
 pub mod compose;
 
