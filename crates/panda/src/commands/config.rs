@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use traders::Registry;
 
 use super::print;
 use crate::compose;
@@ -94,10 +95,17 @@ fn init(args: &InitArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn layered(config: Option<&Path>, registry: &Registry) -> anyhow::Result<Settings> {
+    let settings = Settings::layered(&LayerInputs::of_process(config, registry))?;
+    for warning in &settings.warnings {
+        eprintln!("warning: {warning}");
+    }
+    Ok(settings)
+}
+
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let registry = compose::broker_registry();
-    let inputs = LayerInputs::of_process(args.config.as_deref(), &registry);
-    let settings = Settings::layered(&inputs)?;
+    let settings = layered(args.config.as_deref(), &registry)?;
     if args.json || !(args.text || std::io::stdout().is_terminal()) {
         let mut text = serde_json::to_string_pretty(&as_json(&settings.leaves))?;
         text.push('\n');
@@ -143,7 +151,7 @@ fn as_table(leaves: &[Leaf]) -> String {
 
 fn check(config: Option<&Path>) -> anyhow::Result<()> {
     let registry = compose::broker_registry();
-    let settings = Settings::layered(&LayerInputs::of_process(config, &registry))?;
+    let settings = layered(config, &registry)?;
     compose::check_settings(&settings, &registry)?;
     print("OK: the settings are valid\n")
 }

@@ -102,6 +102,8 @@ pub struct Settings {
     pub text: String,
     /// Of layered settings every value with where it came from; else empty.
     pub leaves: Vec<Leaf>,
+    /// Of layered settings what looks like a mistake and is none: variables that are nearly ours.
+    pub warnings: Vec<String>,
     /// The secrets among the values, to be kept out of log lines.
     pub secrets: Vec<Secret>,
 }
@@ -135,6 +137,15 @@ impl Settings {
 
     /// Checks what the types do not.
     fn build(root: Root, name: &str, text: String) -> anyhow::Result<Self> {
+        let secrets: Vec<Secret> = root
+            .trading_engine
+            .values()
+            .flat_map(secret::secrets)
+            .collect();
+        // From here on no message of this process shows them, whoever writes it.
+        for secret in &secrets {
+            crate::logging::redact(secret.reveal());
+        }
         let mut trading_engine = root.trading_engine;
         trading_engine.entry("paper".to_owned()).or_default();
         let brokers = trading_engine
@@ -211,7 +222,8 @@ impl Settings {
             logging: root.logging,
             text,
             leaves: Vec::new(),
-            secrets: Vec::new(),
+            warnings: Vec::new(),
+            secrets,
         })
     }
 
@@ -228,6 +240,17 @@ impl Settings {
     pub fn session_table(&self) -> anyhow::Result<SessionTable> {
         SessionTable::new(&self.sessions, &self.trading_day)
     }
+}
+
+/// The part of a recorded text that can change a decision: where the data lies and how much is logged
+/// does not make two runs incomparable.
+pub fn deciding(text: &str) -> String {
+    const WITHOUT: [&str; 4] = ["data_dir", "environment", "log", "logging"];
+    let Ok(mut table) = toml::from_str::<toml::Table>(text) else {
+        return text.to_owned();
+    };
+    table.retain(|key, _| !WITHOUT.contains(&key));
+    table.to_string()
 }
 
 fn risk(

@@ -1,6 +1,6 @@
 //! Which keys hold secrets, and how they are kept out of everything that is printed.
 
-use model::secret::REDACTED;
+use model::secret::{REDACTED, Secret};
 
 /// Keys whose values are never printed, wherever they stand.
 pub const SECRET_KEYS: [&str; 7] = [
@@ -16,6 +16,18 @@ pub const SECRET_KEYS: [&str; 7] = [
 /// Whether a key holds a secret.
 pub fn is_secret(key: &str) -> bool {
     SECRET_KEYS.contains(&key)
+}
+
+/// The secrets of a table, at any depth.
+pub fn secrets(table: &toml::Table) -> Vec<Secret> {
+    let of = |(key, value): (&String, &toml::Value)| match value {
+        toml::Value::Table(inner) => secrets(inner),
+        toml::Value::String(text) if is_secret(key) && !text.is_empty() => {
+            vec![Secret::new(text.clone())]
+        }
+        _ => Vec::new(),
+    };
+    table.iter().flat_map(of).collect()
 }
 
 /// The table with its secrets, at any depth, replaced.

@@ -304,10 +304,22 @@ fn the_written_example_is_the_defaults_and_is_not_overwritten() {
             .stdout
             .starts_with("OK")
     );
-    // Every variable of the other example is one of ours.
-    let env = world.read(".env.example");
-    world.write(".env", env.replace("\n#", "\n").replace("# ", "#"));
-    assert!(world.read(".env").contains("ENVIRONMENT=production"));
+    // Every variable of the other example is one of ours: all take effect but the empty ones.
+    let example = world.read(".env.example");
+    let all: String = example
+        .lines()
+        .map(|line| line.trim_start_matches('#'))
+        .filter(|line| line.contains('=') && !line.starts_with(' '))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    world.write(".env", &all);
+    let set = shown(&world, &[], &[])
+        .into_values()
+        .filter(|leaf| leaf["layer"] == ".env")
+        .count();
+    // `BROKER_NAMESPACE` and `ACTIVE_BROKERS` say the same.
+    let given = all.lines().filter(|line| !line.ends_with('=')).count();
+    assert_eq!(set, given - 1, "{all}");
     world.refuses(&["config", "init"], &["panda.toml", "--force"]);
     world.ok(&["config", "init", "--force"]);
     world.ok(&["config", "init", "--dir", "new/place"]);

@@ -18,8 +18,8 @@ use toml::Value;
 use traders::Registry;
 
 use super::schema::{self, Key, Schema};
-use super::secret::is_secret;
-use super::{Root, Settings};
+
+use super::{Root, Settings, secret};
 
 /// The file that is read where none is named.
 pub const FILE: &str = "panda.toml";
@@ -224,15 +224,10 @@ pub(super) fn settings(inputs: &LayerInputs<'_>) -> anyhow::Result<Settings> {
         tree.set(&flag.path, None, flag.value.clone(), origin);
     }
     one_namespace(&mut tree, &variables)?;
-    let secrets: Vec<Secret> = tree
-        .given
-        .iter()
-        .filter(|(path, _)| path.last().is_some_and(|key| is_secret(key)))
-        .filter_map(|(_, (value, _))| Some(Secret::new(value.as_str()?.to_owned())))
-        .filter(|secret| !secret.is_empty())
-        .collect();
     known_kinds(&tree, &schema)?;
-    let root: Result<Root, _> = Value::Table(tree.table()).try_into();
+    let table = tree.table();
+    let secrets = secret::secrets(&table);
+    let root: Result<Root, _> = Value::Table(table).try_into();
     let built = root
         .map_err(|e: toml::de::Error| anyhow::anyhow!("{}", e.to_string().trim_end()))
         .and_then(|root| Settings::build(root, "settings", String::new()));
@@ -240,7 +235,7 @@ pub(super) fn settings(inputs: &LayerInputs<'_>) -> anyhow::Result<Settings> {
         built.map_err(|error| anyhow::anyhow!(explained(&error, &tree, &secrets)))?;
     settings.leaves = effective::leaves(&tree, &schema, &settings);
     settings.text = effective::text(&settings.leaves)?;
-    settings.secrets = secrets;
+    settings.warnings = variables::nearly_ours(&schema, &variables);
     Ok(settings)
 }
 
@@ -327,3 +322,6 @@ fn read_optional(path: &Path) -> anyhow::Result<Option<String>> {
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use toml::Value;
 
 use super::{Layer, LayerInputs, Origin, Tree, dotenv, read_optional};
-use crate::settings::schema::{ALIASES, Key, Kind, Schema, is_name, nearest};
+use crate::settings::schema::{ALIASES, BROKER_NAMESPACE, Key, Kind, Schema, is_name, nearest};
 
 /// A variable that is ours.
 pub(super) struct Variable {
@@ -281,4 +281,47 @@ fn structured(text: &str) -> Option<Value> {
 /// The name of a key's variable.
 pub fn variable(path: &[&str]) -> String {
     path.join("__").to_ascii_uppercase().replace('-', "_")
+}
+
+/// Variables that are ignored, though somebody may have meant one of ours.
+pub(super) fn nearly_ours(schema: &Schema, variables: &[Variable]) -> Vec<String> {
+    let mut levels: Vec<String> = schema.first_levels().map(str::to_ascii_uppercase).collect();
+    levels.dedup();
+    // Short words are too near to everything.
+    let top = schema.sections.iter().take(1).flat_map(|s| &s.keys);
+    let tops: Vec<String> = top
+        .map(|key| key.name.to_ascii_uppercase())
+        .chain([BROKER_NAMESPACE.to_owned()])
+        .filter(|name| name.contains('_'))
+        .collect();
+    let plain: Vec<String> = schema
+        .sections
+        .iter()
+        .filter(|s| !s.path.is_empty() && !s.path.iter().any(|step| is_name(step)))
+        .flat_map(|s| {
+            s.keys.iter().map(|key| {
+                let path: Vec<&str> = s.path.iter().copied().chain([key.name.as_str()]).collect();
+                variable(&path)
+            })
+        })
+        .collect();
+    let meant = |name: &str| -> Option<String> {
+        if let Some((first, rest)) = name.split_once("__") {
+            let near = nearest(first, levels.iter().map(String::as_str));
+            return near.map(|near| format!("{near}__{rest}"));
+        }
+        let joined = plain.iter().find(|known| known.replace("__", "_") == name);
+        joined
+            .map(String::as_str)
+            .or_else(|| nearest(name, tops.iter().map(String::as_str)))
+            .map(str::to_owned)
+    };
+    variables
+        .iter()
+        .filter(|v| steps(schema, &v.name).is_none() && v.name != BROKER_NAMESPACE)
+        .filter_map(|v| {
+            let meant = meant(&v.name)?;
+            Some(format!("{} is ignored: did you mean {meant}?", v.origin()))
+        })
+        .collect()
 }
