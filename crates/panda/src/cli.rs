@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{backtest, bench, data, demo, exchange, strategies};
+use crate::commands::{backtest, bench, config, data, demo, exchange, strategies};
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Strategies(strategies::StrategiesArgs),
     /// Serve the simulated exchange to other processes, and look into its books
     Exchange(exchange::ExchangeArgs),
+    /// Write example settings, show what is in effect, or check it
+    Config(config::ConfigArgs),
     /// Measure how fast the pipeline is on this machine
     Bench(bench::BenchArgs),
 }
@@ -54,6 +56,7 @@ pub fn run() -> anyhow::Result<()> {
         }),
         Command::Strategies(args) => strategies::run(&args),
         Command::Exchange(args) => exchange::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 
 pub mod backtest;
 pub mod bench;
+pub mod config;
 pub mod data;
 pub mod demo;
 pub mod exchange;
