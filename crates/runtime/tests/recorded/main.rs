@@ -1,0 +1,5 @@
+//! What a system has recorded, read by everything that reads it.
+
+mod read;
+mod replay;
+mod world;
