@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{backtest, bench, data, demo, strategies};
+use crate::commands::{backtest, bench, data, demo, journal, strategies, trace};
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]
@@ -30,6 +30,10 @@ enum Command {
     Data(data::DataArgs),
     /// List the kinds of strategies with their parameters, or check definitions
     Strategies(strategies::StrategiesArgs),
+    /// Verify, show and measure the durable logs
+    Journal(journal::JournalArgs),
+    /// Show the whole life of one decision, over all brokers
+    Trace(trace::TraceArgs),
     /// Measure how fast the pipeline is on this machine
     Bench(bench::BenchArgs),
 }
@@ -51,6 +55,8 @@ pub fn run() -> anyhow::Result<()> {
             Ok((Box::new(table) as Box<dyn model::session::Sessions>, text))
         }),
         Command::Strategies(args) => strategies::run(&args),
+        Command::Journal(args) => journal::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

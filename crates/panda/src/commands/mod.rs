@@ -10,7 +10,10 @@ pub mod backtest;
 pub mod bench;
 pub mod data;
 pub mod demo;
+pub mod journal;
+pub mod place;
 pub mod strategies;
+pub mod trace;
 
 /// Writes to stdout. A reader that has seen enough, such as `head`, is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
