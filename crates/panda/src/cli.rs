@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{backtest, bench, data, demo, journal, strategies, trace};
+use crate::commands::{backtest, bench, data, demo, dlq, journal, strategies, trace};
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ enum Command {
     Journal(journal::JournalArgs),
     /// Show the whole life of one decision, over all brokers
     Trace(trace::TraceArgs),
+    /// Look at what could not be taken (dead letters), have it taken again, or drop it
+    Dlq(dlq::DlqArgs),
     /// Measure how fast the pipeline is on this machine
     Bench(bench::BenchArgs),
 }
@@ -57,6 +59,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Strategies(args) => strategies::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Dlq(args) => dlq::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

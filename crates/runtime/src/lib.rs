@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod conflate;
+pub mod dead_letters;
 pub mod desk;
 pub mod error;
 pub mod host;

@@ -10,6 +10,7 @@ pub mod backtest;
 pub mod bench;
 pub mod data;
 pub mod demo;
+pub mod dlq;
 pub mod journal;
 pub mod place;
 pub mod strategies;
