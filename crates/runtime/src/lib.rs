@@ -20,6 +20,7 @@ pub mod packet;
 pub mod records;
 pub mod render;
 pub mod replay;
+pub mod retention;
 pub mod stats;
 pub mod tables;
 pub mod trace;

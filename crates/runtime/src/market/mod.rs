@@ -71,6 +71,9 @@ impl MarketHost {
     pub const fn log(&self) -> &Log {
         &self.log
     }
+    pub(crate) const fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
+        (&mut self.log, &self.start, &mut self.bytes)
+    }
     /// What has been counted.
     pub const fn stats(&self) -> &MarketStats {
         &self.stats

@@ -24,7 +24,7 @@ use crate::desk::{Call, Desk, Outcome};
 use crate::error::RuntimeError;
 use crate::packet::Step;
 
-pub use recover::{Recovered, Recovery, SNAPSHOTS};
+pub use recover::{Recovered, Recovery, SNAPSHOTS, market_position};
 
 /// A run of inputs without outputs is closed at this many entries.
 const RUN_MAX: usize = 4096;
@@ -123,6 +123,9 @@ impl Namespace {
     /// The journal.
     pub const fn log(&self) -> &Log {
         &self.log
+    }
+    pub(crate) const fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
+        (&mut self.log, &self.start, &mut self.bytes)
     }
     /// The number of the next market input.
     pub const fn next_input(&self) -> u64 {

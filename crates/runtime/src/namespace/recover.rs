@@ -77,6 +77,19 @@ pub struct Saved {
     market: Position,
 }
 
+/// Where the market log stood at a namespace's snapshot: recovery from it reads on from there.
+pub fn market_position(name: &str, at: Position, payload: &[u8]) -> Result<Position, RuntimeError> {
+    let wrong = |e: postcard::Error| {
+        RuntimeError::state(
+            name,
+            format!("the snapshot at {at}: {e}: another build may have written it"),
+        )
+    };
+    let head: SavedStart = postcard::from_bytes(payload).map_err(wrong)?;
+    let saved: Saved = postcard::from_bytes(&head.state).map_err(wrong)?;
+    Ok(saved.market)
+}
+
 impl Namespace {
     /// Opens it: recovery is the normal way to start.
     pub fn open(recovery: Recovery) -> Result<(Self, Recovered), RuntimeError> {

@@ -2,4 +2,5 @@
 
 mod read;
 mod replay;
+mod retention;
 mod world;

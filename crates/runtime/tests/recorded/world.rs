@@ -22,7 +22,7 @@ use pipeline::{BrokerMask, BrokerPipeline, BrokerSettings, Runner, StrategyHost,
 use runtime::clock::{FeedClock, SessionClock};
 use runtime::layout::{MARKET, journal_dir};
 use runtime::market::{MarketHost, MarketRecovery};
-use runtime::namespace::{Namespace, Recovery};
+use runtime::namespace::{Namespace, Recovered, Recovery};
 use runtime::packet::Packet;
 use strategies::{KindRegistry, ResolvedStrategy, Scope};
 
@@ -147,15 +147,13 @@ impl World {
     }
 
     pub fn start(&self) -> System {
-        self.start_with(LogOptions {
+        let options = LogOptions {
             preallocate: 1 << 12,
             segment_max: 1 << 30,
-        })
-    }
-
-    pub fn start_with(&self, options: LogOptions) -> System {
+        };
         let clock: Arc<dyn SessionClock> = FeedClock::replay();
         let mut namespaces: Vec<Namespace> = Vec::new();
+        let mut recovered = Vec::new();
         for (index, broker) in self.brokers.iter().enumerate() {
             let recovery = Recovery {
                 index,
@@ -168,7 +166,9 @@ impl World {
                 desk: None,
                 options,
             };
-            namespaces.push(Namespace::open(recovery).unwrap().0);
+            let (namespace, found) = Namespace::open(recovery).unwrap();
+            namespaces.push(namespace);
+            recovered.push(found);
         }
         let host = StrategyHost::new(
             self.instruments(),
@@ -199,6 +199,7 @@ impl World {
         let mut system = System {
             market,
             namespaces,
+            recovered,
             instrument: InstrumentIdx(mid as u32),
         };
         for packet in &again {
@@ -225,6 +226,7 @@ impl World {
 pub struct System {
     pub market: MarketHost,
     pub namespaces: Vec<Namespace>,
+    pub recovered: Vec<Recovered>,
     instrument: InstrumentIdx,
 }
 
