@@ -181,6 +181,8 @@ impl Replay {
             return;
         }
         self.epoch = Some(start.epoch);
+        // A live source has a new session at each start, and identities are derived from it.
+        self.pipeline.set_source(start.source);
         // As recovery did: what was decided and not recorded did not happen.
         self.pipeline.discard_decisions();
         let differs = start.differences(&self.start);

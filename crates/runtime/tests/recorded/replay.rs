@@ -51,6 +51,8 @@ fn copy(world: &World, from: &Path, to: &Path, mut change: impl FnMut(&mut Journ
 fn the_same_build_and_settings_come_to_the_same_events_over_several_starts() {
     let mut world = World::new();
     for ticks in [200, 1, 150] {
+        // As a live source does.
+        world.source += 1;
         drop(world.session(ticks));
         world.disk.process_loss();
     }

@@ -40,6 +40,8 @@ pub struct World {
     pub brokers: Vec<&'static str>,
     pub symbols: Vec<&'static str>,
     pub settings: String,
+    /// The source's session.
+    pub source: u128,
     /// Ticks given so far, and so the number of the next.
     pub given: u64,
 }
@@ -51,6 +53,7 @@ impl World {
             brokers: vec!["east", "west"],
             symbols: vec!["MID"],
             settings: "settings = 1".to_owned(),
+            source: 7,
             given: 0,
         }
     }
@@ -106,7 +109,7 @@ impl World {
             at: Timestamp(BEGIN),
             build: "test".to_owned(),
             settings: self.settings.clone(),
-            source: SourceSession(7),
+            source: SourceSession(self.source),
             live: false,
             salt: 99,
             brokers: self.names(),
@@ -138,7 +141,7 @@ impl World {
         BrokerPipeline::new(
             instruments,
             sessions,
-            SourceSession(7),
+            SourceSession(self.source),
             settings,
             capabilities,
             self.setups(Scope::PerBroker),
@@ -173,7 +176,7 @@ impl World {
         let host = StrategyHost::new(
             self.instruments(),
             Arc::new(AlwaysOpen),
-            SourceSession(7),
+            SourceSession(self.source),
             self.setups(Scope::Shared),
             false,
         );
