@@ -15,6 +15,7 @@ mod ema_ticks;
 mod errors;
 mod harness;
 mod imports;
+mod journal;
 mod market;
 mod naive;
 mod nse;
