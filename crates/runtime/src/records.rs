@@ -64,6 +64,10 @@ impl<R: MaybeStart> Records<R> {
     }
 
     /// The next record. `None`: there is no more for now; ask again to follow the writer.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "as of journal::Reader: the end may be for now only"
+    )]
     pub fn next(&mut self) -> Result<Option<Found<R>>, RuntimeError> {
         let Some((position, bytes)) = self
             .reader
@@ -92,13 +96,16 @@ pub type JournalRecords = Records<JournalRecord>;
 /// The market log.
 pub type MarketRecords = Records<MarketRecord>;
 
+/// A market input with the start in force.
+pub type FoundInput = (MarketItem, Option<Arc<Start>>);
+
 /// One market input of the market log, with the start in force; `None` where the log does not have it,
 /// or not any more.
 pub fn market_input(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     wanted: InputId,
-) -> Result<Option<(MarketItem, Option<Arc<Start>>)>, RuntimeError> {
+) -> Result<Option<FoundInput>, RuntimeError> {
     let segments =
         journal::segments(storage.as_ref(), dir).map_err(|e| RuntimeError::journal("market", e))?;
     // Numbers rise: the input is in the last segment that begins at or before it.

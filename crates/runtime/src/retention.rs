@@ -57,81 +57,85 @@ pub fn market_floor(
 
 impl Namespace {
     /// A trading day begins: what is recorded from here on goes into a file of its own, which begins
-    /// with the tables that its indices belong to. A host calls it before the day's first input.
-    pub fn begin_day(&mut self, day: Date) -> Result<(), RuntimeError> {
+    /// with the tables that its indices belong to. False where the day has begun already.
+    pub fn begin_day(&mut self, day: Date) -> Result<bool, RuntimeError> {
+        if has_begun(self.log(), day) {
+            return Ok(false);
+        }
         self.commit()?;
         let name = self.name().to_owned();
         let (log, start, bytes) = self.log_parts();
-        if !rolled(log, day).map_err(|e| RuntimeError::journal(&name, e))? {
-            return Ok(());
-        }
+        log.roll(day).map_err(|e| RuntimeError::journal(&name, e))?;
         bytes.clear();
         journal::record::encode(&JournalRecordRef::Start(start), bytes)
             .map_err(|e| RuntimeError::record(&name, e))?;
         log.append(bytes)
             .and_then(|_| log.commit())
-            .map(|_| ())
+            .map(|_| true)
             .map_err(|e| RuntimeError::journal(&name, e))
     }
 
-    /// Removes what is older than `days` trading days (0: nothing) and not needed by recovery.
+    /// Removes what is older than the trading days that are kept (see
+    /// [`keep_days`](Self::keep_days)) and not needed by recovery.
     pub fn retain(
         &mut self,
         storage: &dyn Storage,
         dir: &Path,
         today: Date,
-        days: u32,
     ) -> Result<Vec<SegmentInfo>, RuntimeError> {
         let name = self.name().to_owned();
         let floor = own_floor(storage, dir, &name)?;
+        let keep = keep(self.kept_days());
         let (log, ..) = self.log_parts();
-        log.retain(floor, today, &keep(days))
+        log.retain(floor, today, &keep)
             .map_err(|e| RuntimeError::journal(&name, e))
     }
 }
 
 impl MarketHost {
-    /// As [`Namespace::begin_day`].
-    pub fn begin_day(&mut self, day: Date) -> Result<(), RuntimeError> {
-        self.commit();
-        let failed = |e| RuntimeError::journal("market", e);
-        let (log, start, bytes) = self.log_parts();
-        if !rolled(log, day).map_err(failed)? {
-            return Ok(());
+    /// As [`Namespace::begin_day`]. A failure is kept, as of every write of the market log.
+    pub fn begin_day(&mut self, day: Date) -> bool {
+        if self.failed().is_some() || has_begun(self.log(), day) {
+            return false;
         }
+        self.commit();
+        let (log, start, bytes) = self.log_parts();
         bytes.clear();
-        journal::record::encode(&MarketRecord::Start(start.clone()), bytes)
-            .map_err(|e| RuntimeError::record("market", e))?;
-        log.append(bytes)
-            .and_then(|_| log.commit())
-            .map(|_| ())
-            .map_err(failed)
+        let result = journal::record::encode(&MarketRecord::Start(start.clone()), bytes)
+            .map_err(|e| RuntimeError::record("market", e))
+            .and_then(|()| {
+                log.roll(day)
+                    .and_then(|()| log.append(bytes))
+                    .and_then(|_| log.commit())
+                    .map_err(|e| RuntimeError::journal("market", e))
+            });
+        if let Err(error) = result {
+            self.fail(&error);
+            return false;
+        }
+        true
     }
 
-    /// Removes what is older than `days` trading days (0: nothing) and not needed by the recovery of
-    /// the runner or of any of these namespaces: those that take part.
+    /// Removes what is older than the trading days that are kept (see
+    /// [`keep_days`](Self::keep_days)) and not needed by the recovery of the runner or of any of these
+    /// namespaces: those that take part.
     pub fn retain(
         &mut self,
         storage: &dyn Storage,
         dir: &Path,
         namespaces: &[(String, PathBuf)],
         today: Date,
-        days: u32,
     ) -> Result<Vec<SegmentInfo>, RuntimeError> {
         let floor = market_floor(storage, dir, namespaces)?;
+        let keep = keep(self.kept_days());
         let (log, ..) = self.log_parts();
-        log.retain(floor, today, &keep(days))
+        log.retain(floor, today, &keep)
             .map_err(|e| RuntimeError::journal("market", e))
     }
 }
 
-/// Whether the log's file was closed, so that the next record begins a new one.
-fn rolled(log: &mut journal::Log, day: Date) -> Result<bool, journal::JournalError> {
-    if log.segments().last().is_some_and(|s| s.day == day) {
-        return Ok(false);
-    }
-    log.roll(day)?;
-    Ok(true)
+fn has_begun(log: &journal::Log, day: Date) -> bool {
+    log.segments().last().is_some_and(|s| s.day == day)
 }
 
 /// The folders of namespaces' journals, as [`market_floor`] takes them.

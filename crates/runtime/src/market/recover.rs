@@ -99,6 +99,7 @@ impl MarketHost {
             next: 0,
             latest: Timestamp::MIN,
             failed: None,
+            keep_days: 0,
             stats: MarketStats::default(),
         };
         this.start.epoch = this.log.generation();

@@ -92,6 +92,8 @@ pub struct Namespace {
     confirmed: Option<u64>,
     /// A conflated range is being taken: its inputs are recorded in full.
     conflating: bool,
+    /// Trading days of the journal that are kept; 0 for all.
+    keep_days: u32,
     stats: NamespaceStats,
 }
 
@@ -123,6 +125,13 @@ impl Namespace {
     /// The journal.
     pub const fn log(&self) -> &Log {
         &self.log
+    }
+    /// How many trading days of its log are kept: 0, and so at first, all.
+    pub const fn keep_days(&mut self, days: u32) {
+        self.keep_days = days;
+    }
+    pub(crate) const fn kept_days(&self) -> u32 {
+        self.keep_days
     }
     pub(crate) const fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
         (&mut self.log, &self.start, &mut self.bytes)

@@ -134,6 +134,7 @@ impl Namespace {
             taken: std::collections::BTreeSet::new(),
             confirmed: None,
             conflating: false,
+            keep_days: 0,
             stats: NamespaceStats::default(),
         };
         let mut from = opened.first;

@@ -46,9 +46,10 @@ fn days(removed: Removed) -> World {
     let mut world = World::new();
     let mut system = world.start();
     for n in 0..DAYS {
-        system.market.begin_day(day(n)).unwrap();
+        assert!(system.market.begin_day(day(n)));
         for namespace in &mut system.namespaces {
-            namespace.begin_day(day(n)).unwrap();
+            assert!(namespace.begin_day(day(n)).unwrap());
+            assert!(!namespace.begin_day(day(n)).unwrap());
         }
         world.ticks(&mut system, 40);
         snapshot(&world, &mut system);
@@ -60,9 +61,10 @@ fn days(removed: Removed) -> World {
     let market = PathBuf::from(MARKET);
     if removed.market {
         let names = journals(world.brokers.iter().copied());
+        system.market.keep_days(KEEP);
         let gone = system
             .market
-            .retain(storage.as_ref(), &market, &names, today, KEEP)
+            .retain(storage.as_ref(), &market, &names, today)
             .unwrap();
         // The first start's and four days': the oldest snapshots refer to the fifth's last input.
         assert_eq!(gone.len(), 5);
@@ -70,8 +72,9 @@ fn days(removed: Removed) -> World {
     }
     if removed.east {
         let dir = journal_dir("east");
+        system.namespaces[0].keep_days(KEEP);
         let gone = system.namespaces[0]
-            .retain(storage.as_ref(), &dir, today, KEEP)
+            .retain(storage.as_ref(), &dir, today)
             .unwrap();
         // The oldest snapshot was saved behind all of the fifth day.
         assert_eq!(gone.len(), 6);
