@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{backtest, bench, config, data, demo, exchange, strategies};
+use crate::commands::{backtest, bench, config, data, demo, dlq, exchange, journal, strategies, trace};
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]
@@ -34,6 +34,12 @@ enum Command {
     Exchange(exchange::ExchangeArgs),
     /// Write example settings, show what is in effect, or check it
     Config(config::ConfigArgs),
+    /// Verify, show and measure the durable logs
+    Journal(journal::JournalArgs),
+    /// Show the whole life of one decision, over all brokers
+    Trace(trace::TraceArgs),
+    /// Look at what could not be taken (dead letters), have it taken again, or drop it
+    Dlq(dlq::DlqArgs),
     /// Measure how fast the pipeline is on this machine
     Bench(bench::BenchArgs),
 }
@@ -57,6 +63,9 @@ pub fn run() -> anyhow::Result<()> {
         Command::Strategies(args) => strategies::run(&args),
         Command::Exchange(args) => exchange::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Journal(args) => journal::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Dlq(args) => dlq::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

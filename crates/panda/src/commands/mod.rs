@@ -12,7 +12,11 @@ pub mod config;
 pub mod data;
 pub mod demo;
 pub mod exchange;
+pub mod dlq;
+pub mod journal;
+pub mod place;
 pub mod strategies;
+pub mod trace;
 
 /// Writes to stdout. A reader that has seen enough, such as `head`, is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {

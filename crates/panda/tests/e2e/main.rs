@@ -16,6 +16,7 @@ mod ema_ticks;
 mod errors;
 mod harness;
 mod imports;
+mod journal;
 mod market;
 mod naive;
 mod nse;

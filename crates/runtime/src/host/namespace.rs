@@ -77,6 +77,8 @@ pub struct NamespaceStatus {
     pub journal_bytes: AtomicU64,
     /// Orders whose outcome is unknown.
     pub unresolved: AtomicU64,
+    /// Why old files of the journal could not be removed.
+    pub retention: Mutex<Option<String>>,
     /// Why it does not trade any more.
     pub detached: Mutex<Option<Detached>>,
 }
@@ -454,10 +456,32 @@ impl Worker {
         }
         if self.saved.elapsed() >= self.settings.snapshot_interval {
             self.saved = Instant::now();
+            self.new_day()?;
             self.namespace
                 .snapshot(self.settings.storage.as_ref(), &self.settings.dir)?;
         }
         self.publish();
+        Ok(())
+    }
+
+    /// Each trading day's records have files of their own; when one begins, old files go.
+    fn new_day(&mut self) -> Result<(), RuntimeError> {
+        let Some(day) = self.namespace.pipeline().trading_day() else {
+            return Ok(());
+        };
+        if !self.namespace.begin_day(day.date)? {
+            return Ok(());
+        }
+        let settings = &self.settings;
+        let removed = self
+            .namespace
+            .retain(settings.storage.as_ref(), &settings.dir, day.date);
+        // Trading goes on: too much is kept, no more.
+        *self
+            .status
+            .retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = removed.err().map(|e| e.to_string());
         Ok(())
     }
 

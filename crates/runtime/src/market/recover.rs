@@ -99,6 +99,7 @@ impl MarketHost {
             next: 0,
             latest: Timestamp::MIN,
             failed: None,
+            keep_days: 0,
             stats: MarketStats::default(),
         };
         this.start.epoch = this.log.generation();
@@ -109,6 +110,7 @@ impl MarketHost {
             recovered.restarted = this.runner.restore_state(&saved.runner, unchanged);
             (this.next, this.latest) = (saved.next, saved.latest);
             recovered.snapshot = Some(at);
+            this.runner.set_source(start.source);
             (from, old) = (at, Some(start));
         }
         this.run_again(
@@ -120,6 +122,7 @@ impl MarketHost {
             &mut recovered,
             deliver,
         )?;
+        this.runner.set_source(this.start.source);
         // A live session never uses a number twice, also where the log's tail is lost.
         if this.clock.is_live()
             && let Some(most) = namespaces.iter().copied().max()
@@ -211,6 +214,8 @@ impl MarketHost {
                 MarketRecord::Start(start) => {
                     map = Some(Arc::new(tables::reindex(&start, &self.start)));
                     self.start.salt = start.salt;
+                    // The same signals again have the same identities again.
+                    self.runner.set_source(start.source);
                 }
                 MarketRecord::Market(id, item) => {
                     let data = item.data();

@@ -77,6 +77,19 @@ pub struct Saved {
     market: Position,
 }
 
+/// Where the market log stood at a namespace's snapshot: recovery from it reads on from there.
+pub fn market_position(name: &str, at: Position, payload: &[u8]) -> Result<Position, RuntimeError> {
+    let wrong = |e: postcard::Error| {
+        RuntimeError::state(
+            name,
+            format!("the snapshot at {at}: {e}: another build may have written it"),
+        )
+    };
+    let head: SavedStart = postcard::from_bytes(payload).map_err(wrong)?;
+    let saved: Saved = postcard::from_bytes(&head.state).map_err(wrong)?;
+    Ok(saved.market)
+}
+
 impl Namespace {
     /// Opens it: recovery is the normal way to start.
     pub fn open(recovery: Recovery) -> Result<(Self, Recovered), RuntimeError> {
@@ -121,6 +134,7 @@ impl Namespace {
             taken: std::collections::BTreeSet::new(),
             confirmed: None,
             conflating: false,
+            keep_days: 0,
             stats: NamespaceStats::default(),
         };
         let mut from = opened.first;
@@ -138,6 +152,8 @@ impl Namespace {
             (this.step, this.next, this.market) = (saved.step, saved.next, saved.market);
             recovered.snapshot = Some(at);
             from = at;
+            // What was decided in an earlier session keeps the identities that it had there.
+            this.pipeline.set_source(old.source);
             latest = Some(old);
         } else if opened.first > Position(0) {
             return Err(RuntimeError::state(
@@ -163,6 +179,7 @@ impl Namespace {
         if let Some(latest) = replay.latest {
             this.start.salt = latest.salt;
         }
+        this.pipeline.set_source(this.start.source);
         this.pipeline.discard_decisions();
         this.begin(desk, &mut recovered)?;
         Ok((this, recovered))
@@ -296,6 +313,7 @@ impl Replay<'_> {
             match record.map_err(|e| RuntimeError::record(name, e))? {
                 JournalRecord::Start(start) => {
                     map = Some(Arc::new(tables::reindex(&start, &namespace.start)));
+                    namespace.pipeline.set_source(start.source);
                     self.latest = Some(start);
                 }
                 JournalRecord::Run(run) => self.take(namespace, &run)?,
