@@ -109,6 +109,7 @@ impl MarketHost {
             recovered.restarted = this.runner.restore_state(&saved.runner, unchanged);
             (this.next, this.latest) = (saved.next, saved.latest);
             recovered.snapshot = Some(at);
+            this.runner.set_source(start.source);
             (from, old) = (at, Some(start));
         }
         this.run_again(
@@ -120,6 +121,7 @@ impl MarketHost {
             &mut recovered,
             deliver,
         )?;
+        this.runner.set_source(this.start.source);
         // A live session never uses a number twice, also where the log's tail is lost.
         if this.clock.is_live()
             && let Some(most) = namespaces.iter().copied().max()
@@ -211,6 +213,8 @@ impl MarketHost {
                 MarketRecord::Start(start) => {
                     map = Some(Arc::new(tables::reindex(&start, &self.start)));
                     self.start.salt = start.salt;
+                    // The same signals again have the same identities again.
+                    self.runner.set_source(start.source);
                 }
                 MarketRecord::Market(id, item) => {
                     let data = item.data();

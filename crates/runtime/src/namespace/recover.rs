@@ -138,6 +138,8 @@ impl Namespace {
             (this.step, this.next, this.market) = (saved.step, saved.next, saved.market);
             recovered.snapshot = Some(at);
             from = at;
+            // What was decided in an earlier session keeps the identities that it had there.
+            this.pipeline.set_source(old.source);
             latest = Some(old);
         } else if opened.first > Position(0) {
             return Err(RuntimeError::state(
@@ -163,6 +165,7 @@ impl Namespace {
         if let Some(latest) = replay.latest {
             this.start.salt = latest.salt;
         }
+        this.pipeline.set_source(this.start.source);
         this.pipeline.discard_decisions();
         this.begin(desk, &mut recovered)?;
         Ok((this, recovered))
@@ -296,6 +299,7 @@ impl Replay<'_> {
             match record.map_err(|e| RuntimeError::record(name, e))? {
                 JournalRecord::Start(start) => {
                     map = Some(Arc::new(tables::reindex(&start, &namespace.start)));
+                    namespace.pipeline.set_source(start.source);
                     self.latest = Some(start);
                 }
                 JournalRecord::Run(run) => self.take(namespace, &run)?,
