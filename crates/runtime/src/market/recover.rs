@@ -352,7 +352,8 @@ impl MarketHost {
             state: postcard::to_stdvec(&saved).map_err(|e| wrong(e.to_string()))?,
         };
         let payload = postcard::to_stdvec(&head).map_err(|e| wrong(e.to_string()))?;
-        journal::snapshot::save(storage, dir, self.log.end(), &payload, SNAPSHOTS)
+        // All is committed: what comes later stands behind this position, wherever it begins.
+        journal::snapshot::save(storage, dir, self.log.durable(), &payload, SNAPSHOTS)
             .map_err(|e| RuntimeError::journal("market", e))
     }
 }
