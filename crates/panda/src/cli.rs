@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{backtest, bench, data, demo, dlq, journal, strategies, trace};
+use crate::commands::{backtest, bench, config, data, demo, dlq, exchange, journal, strategies, trace};
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]
@@ -30,6 +30,10 @@ enum Command {
     Data(data::DataArgs),
     /// List the kinds of strategies with their parameters, or check definitions
     Strategies(strategies::StrategiesArgs),
+    /// Serve the simulated exchange to other processes, and look into its books
+    Exchange(exchange::ExchangeArgs),
+    /// Write example settings, show what is in effect, or check it
+    Config(config::ConfigArgs),
     /// Verify, show and measure the durable logs
     Journal(journal::JournalArgs),
     /// Show the whole life of one decision, over all brokers
@@ -57,6 +61,8 @@ pub fn run() -> anyhow::Result<()> {
             Ok((Box::new(table) as Box<dyn model::session::Sessions>, text))
         }),
         Command::Strategies(args) => strategies::run(&args),
+        Command::Exchange(args) => exchange::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Dlq(args) => dlq::run(&args),

@@ -9,6 +9,7 @@ use model::ids::SourceSession;
 use model::session::Sessions;
 use model::trader::{Capabilities, InPipelineTrader};
 use model::{CurrencyIdx, Instruments, StrategyIdx};
+use pipeline::risk::settings::LimitError;
 use pipeline::risk::{LimitSettings, Limits};
 use pipeline::{
     BrokerMask, BrokerPipeline, BrokerSettings, Kernel, Runner, StrategyHost, StrategySetup,
@@ -18,16 +19,55 @@ use traders::{BuildContext, Built, Registry, Trader};
 
 use crate::settings::{BrokerTable, Settings};
 
-/// The brokers that this build knows: one line each.
+/// The brokers that this build knows.
 pub fn broker_registry() -> Registry {
+    broker_registry_with(None)
+}
+
+/// The same around the simulated exchange of this process: one line each.
+pub fn broker_registry_with(exchange: Option<exchange::SharedExchange>) -> Registry {
     let mut registry = Registry::default();
     registry.register(paper::kind());
+    registry.register(sim::kind(exchange));
     registry
 }
 
 /// The kinds of strategies that this build knows.
 pub fn kind_registry() -> KindRegistry {
     KindRegistry::built_in()
+}
+
+/// What can be found wrong with brokers before instruments and definitions are read: kinds that this
+/// build does not have, values that a trader or a limit does not take.
+pub fn check_settings(settings: &Settings, registry: &Registry) -> anyhow::Result<()> {
+    let instruments = Arc::new(Instruments::new(Vec::new())?);
+    let sessions: Arc<dyn Sessions> = Arc::new(settings.session_table()?);
+    for (name, table) in &settings.brokers {
+        let Some(kind) = registry.get(&table.kind) else {
+            bail!(
+                "[trading_engine.{name}] kind = `{}`: this build has no such kind of broker; known: {}",
+                table.kind,
+                registry.names().join(", ")
+            );
+        };
+        (kind.build)(&BuildContext {
+            namespace: &table.namespace,
+            settings: &table.trader,
+            instruments: Arc::clone(&instruments),
+            sessions: Arc::clone(&sessions),
+        })?;
+        // Limits that name an instrument or its currency wait for the instruments.
+        match settings
+            .limits(name)
+            .resolve(&instruments, table.base_currency.code())
+        {
+            Err(error @ LimitError::BadNumber { .. }) => {
+                return Err(error).with_context(|| format!("[risk] of broker `{name}`"));
+            }
+            _ => continue,
+        }
+    }
+    Ok(())
 }
 
 /// Reads strategy definitions.

@@ -6,6 +6,10 @@ pub mod commands;
 
 pub mod settings;
 
+pub mod exit;
+pub mod lifecycle;
+pub mod logging;
+
 pub mod compose;
 
 pub mod load;

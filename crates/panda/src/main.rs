@@ -5,13 +5,15 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // A strategy that panics is caught, disabled and reported; one line says where it happened.
     std::panic::set_hook(Box::new(|info| {
-        eprintln!("error: a component failed: {info}")
+        let said = panda::logging::clean(format!("error: a component failed: {info}"));
+        eprintln!("{said}");
     }));
     match panda::cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(panda::exit::OK),
         Err(error) => {
-            eprintln!("error: {}", panda::cli::message(&error));
-            ExitCode::FAILURE
+            let said = panda::logging::clean(panda::cli::message(&error));
+            eprintln!("error: {said}");
+            ExitCode::from(panda::exit::code(&error))
         }
     }
 }

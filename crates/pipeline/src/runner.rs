@@ -107,6 +107,15 @@ impl Runner {
         self.host.restore_state(saved, unchanged)
     }
 
+    /// Strategies that `changed` names start from warm-up: see [`StrategyHost::begin_anew`].
+    pub fn begin_anew(
+        &mut self,
+        fresh: &HostState,
+        changed: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        self.host.begin_anew(fresh, changed)
+    }
+
     /// Whose inputs the next ones are: see [`StrategyHost::set_source`].
     pub fn set_source(&mut self, source: SourceSession) {
         self.host.set_source(source);

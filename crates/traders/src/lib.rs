@@ -8,7 +8,7 @@ pub mod conformance;
 pub mod registry;
 pub mod trader;
 
-pub use registry::{BrokerKind, BuildContext, BuildError, Built, Registry, SettingSpec};
+pub use registry::{BrokerKind, Build, BuildContext, BuildError, Built, Registry, SettingSpec};
 pub use trader::{
     Answer, BrokerReport, ClientOrderId, Found, LinkError, Modification, Reports, Trader,
 };

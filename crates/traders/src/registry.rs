@@ -65,6 +65,9 @@ pub struct SettingSpec {
     pub text: &'static str,
 }
 
+/// Builds one trader of a kind.
+pub type Build = Box<dyn Fn(&BuildContext<'_>) -> Result<Built, BuildError> + Send + Sync>;
+
 /// A kind of broker.
 pub struct BrokerKind {
     /// Its name: the default namespace, and `kind` in the settings.
@@ -75,8 +78,8 @@ pub struct BrokerKind {
     pub asset_classes: &'static [AssetClass],
     /// Its settings.
     pub settings: &'static [SettingSpec],
-    /// Builds one trader.
-    pub build: fn(&BuildContext<'_>) -> Result<Built, BuildError>,
+    /// Builds one trader. A closure, as a kind may hold what its traders share.
+    pub build: Build,
 }
 
 /// The kinds that are registered.

@@ -32,7 +32,7 @@ pub fn kind() -> BrokerKind {
         summary: "fills market and limit orders whole, at the middle between bid and ask",
         asset_classes: &AssetClass::ALL,
         settings: &[],
-        build,
+        build: Box::new(build),
     }
 }
 

@@ -56,10 +56,11 @@ const RUNTIMES: &[&str] = &[
 const DATABASES: &[&str] = &[
     "sqlx", "rusqlite", "redis", "postgres", "rdkafka", "rskafka",
 ];
-const PURE: [&str; 4] = [
+const PURE: [&str; 5] = [
     "crates/model",
     "crates/strategies",
     "crates/pipeline",
+    "crates/exchange",
     "crates/traders/paper",
 ];
 const CHANCE: &[&str] = &["rand", "fastrand", "getrandom", "chrono", "uuid"];

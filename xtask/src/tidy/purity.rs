@@ -8,6 +8,12 @@ const PURE: &[&str] = &[
     "crates/model/src/",
     "crates/strategies/src/",
     "crates/pipeline/src/",
+    "crates/exchange/src/market/",
+    "crates/exchange/src/account.rs",
+    "crates/exchange/src/books.rs",
+    "crates/exchange/src/exchange.rs",
+    "crates/exchange/src/rules.rs",
+    "crates/exchange/src/tape.rs",
     "crates/traders/paper/src/",
 ];
 const FORMATLESS: &[&str] = &["crates/model/src/", "crates/pipeline/src/"];

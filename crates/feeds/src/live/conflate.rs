@@ -137,7 +137,7 @@ mod tests {
                 prop_assert!(new.windows(2).all(|w| w[0].ts < w[1].ts));
             }
             // Used again, it gives the same, and what is short already stays.
-            let mut again = before.clone();
+            let mut again = before;
             conflator.conflate(&mut again);
             prop_assert_eq!(&again, &after);
         }

@@ -8,6 +8,7 @@ mod conflate;
 pub mod conformance;
 mod queue;
 mod replay;
+mod simulated;
 pub mod supervise;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::error::DataError;
 pub use conflate::Conflator;
 pub use queue::{FeedQueue, Policy, QueueStats};
 pub use replay::{Pace, Replay, ReplayRange, Speed};
+pub use simulated::SimulatedFeed;
 
 /// A feed gives at most so many items at once.
 pub const BATCH_MAX: usize = 1024;

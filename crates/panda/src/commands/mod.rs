@@ -8,8 +8,10 @@ use anyhow::Context;
 
 pub mod backtest;
 pub mod bench;
+pub mod config;
 pub mod data;
 pub mod demo;
+pub mod exchange;
 pub mod dlq;
 pub mod journal;
 pub mod place;
@@ -41,6 +43,11 @@ impl Interrupt {
                 .context("cannot listen for signals")?;
         }
         Ok(Self(flag))
+    }
+
+    /// Raised once the user has asked to stop.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.0
     }
 
     /// An error once the user has asked to stop.

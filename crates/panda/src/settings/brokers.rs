@@ -82,7 +82,7 @@ pub struct BrokerTable {
     pub send_within: i64,
     /// The keys of its kind.
     pub trader: toml::Table,
-    /// The table as written, for the record.
+    /// The table as written, secrets redacted, for the record.
     pub written: toml::Table,
 }
 
@@ -157,7 +157,7 @@ impl BrokerTable {
             on_resume: common.on_resume,
             send_within,
             trader,
-            written: table,
+            written: super::secret::redacted(&table),
         })
     }
 

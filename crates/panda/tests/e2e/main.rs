@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod config;
 mod decimal;
 mod demo;
 mod determinism;

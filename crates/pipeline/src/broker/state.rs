@@ -92,6 +92,22 @@ impl BrokerPipeline {
         Ok(anew)
     }
 
+    /// The strategies' state, to begin anew from.
+    pub fn save_strategies(&self) -> Result<HostState, strategies::StateError> {
+        self.strategies.save_state()
+    }
+
+    /// Strategies that `changed` names start from warm-up: see [`StrategyHost::begin_anew`].
+    pub fn begin_anew(
+        &mut self,
+        fresh: &HostState,
+        changed: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let anew = self.strategies.begin_anew(fresh, changed);
+        self.due = self.earliest_due();
+        anew
+    }
+
     /// Whose inputs the next ones are: see [`StrategyHost::set_source`].
     pub fn set_source(&mut self, source: SourceSession) {
         self.strategies.set_source(source);

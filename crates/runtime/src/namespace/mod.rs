@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 use traders::BrokerReport;
 
 use crate::clock::{SessionClock, wall};
-use crate::desk::{Call, Desk, Outcome};
+use crate::desk::{Call, Desk, Heard, Outcome};
 use crate::error::RuntimeError;
 use crate::packet::Step;
 
@@ -493,12 +493,17 @@ impl Namespace {
         let Some(desk) = &mut self.desk else {
             return Ok(false);
         };
-        let Some(report) = desk.report(said, now) else {
-            self.stats.foreign_reports += 1;
-            return Ok(false);
-        };
-        self.trader_report(&report)?;
-        Ok(true)
+        match desk.report(said, now) {
+            Heard::Foreign => {
+                self.stats.foreign_reports += 1;
+                Ok(false)
+            }
+            Heard::Held => Ok(true),
+            Heard::Report(report) => {
+                self.trader_report(&report)?;
+                Ok(true)
+            }
+        }
     }
 
     /// In lockstep: takes what was due up to the latest market input. Returns how many.

@@ -9,6 +9,7 @@ use model::order::OrderStatus;
 use model::reindex;
 use model::{InputId, Timestamp};
 use pipeline::broker::PipelineState;
+use pipeline::strategy_host::HostState;
 use pipeline::{BrokerPipeline, Input};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,10 @@ impl Namespace {
         };
         let mut from = opened.first;
         let mut latest = None;
+        let fresh = this
+            .pipeline
+            .save_strategies()
+            .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
         if let Some((at, old, saved)) = this.load_snapshot(&storage, &dir, opened.end)? {
             let unchanged = |strategy: &str| tables::unchanged(&old, &this.start, strategy);
             recovered.restarted = this
@@ -174,8 +179,11 @@ impl Namespace {
             ),
             recovered: &mut recovered,
             latest,
+            fresh,
         };
         replay.run(&mut this, &storage, &dir, from, &name)?;
+        let now = this.start.clone();
+        replay.pass(&mut this, &now);
         if let Some(latest) = replay.latest {
             this.start.salt = latest.salt;
         }
@@ -276,7 +284,8 @@ impl Namespace {
             state: postcard::to_stdvec(&saved).map_err(|e| wrong(e.to_string()))?,
         };
         let payload = postcard::to_stdvec(&head).map_err(|e| wrong(e.to_string()))?;
-        journal::snapshot::save(storage, dir, self.log.end(), &payload, SNAPSHOTS)
+        // All is committed: what comes later stands behind this position, wherever it begins.
+        journal::snapshot::save(storage, dir, self.log.durable(), &payload, SNAPSHOTS)
             .map_err(|e| RuntimeError::journal(&name, e))
     }
 }
@@ -286,9 +295,25 @@ struct Replay<'a> {
     cursor: Cursor,
     recovered: &'a mut Recovered,
     latest: Option<Start>,
+    /// The strategies as they were built.
+    fresh: HostState,
 }
 
 impl Replay<'_> {
+    /// A start is passed: strategies that are defined otherwise from it on begin anew there, as they
+    /// did when it happened.
+    fn pass(&mut self, namespace: &mut Namespace, start: &Start) {
+        if let Some(before) = &self.latest {
+            let changed = |name: &str| !tables::unchanged(before, start, name);
+            for name in namespace.pipeline.begin_anew(&self.fresh, changed) {
+                if !self.recovered.restarted.contains(&name) {
+                    self.recovered.restarted.push(name);
+                }
+            }
+        }
+        namespace.pipeline.set_source(start.source);
+    }
+
     fn run(
         &mut self,
         namespace: &mut Namespace,
@@ -313,7 +338,7 @@ impl Replay<'_> {
             match record.map_err(|e| RuntimeError::record(name, e))? {
                 JournalRecord::Start(start) => {
                     map = Some(Arc::new(tables::reindex(&start, &namespace.start)));
-                    namespace.pipeline.set_source(start.source);
+                    self.pass(namespace, &start);
                     self.latest = Some(start);
                 }
                 JournalRecord::Run(run) => self.take(namespace, &run)?,

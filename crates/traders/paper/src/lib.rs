@@ -26,7 +26,7 @@ pub fn kind() -> BrokerKind {
         summary: "matches orders against the market data, inside the pipeline; no real money",
         asset_classes: &AssetClass::ALL,
         settings: SETTINGS,
-        build,
+        build: Box::new(build),
     }
 }
 

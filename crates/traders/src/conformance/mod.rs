@@ -24,6 +24,7 @@ mod adapter;
 mod bench;
 mod cases;
 mod fixture;
+pub mod outside;
 mod random;
 mod report;
 mod subject;

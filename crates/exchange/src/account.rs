@@ -1,0 +1,314 @@
+//! A client's account: its orders, what was said of them, positions and cash. It knows neither the market
+//! that its orders meet nor the protocol that they came by.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use arrayvec::ArrayString;
+use model::money::Multiplier;
+use model::order::{OrderIntent, OrderStatus};
+use model::reason::Reason;
+use model::trader::ReportKind;
+use model::{Amount, InputId, InstrumentIdx, OrderId, Price, Quantity, TradeId};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+/// What a client calls its order: 20 letters and digits.
+pub type ClientOrderId = ArrayString<20>;
+
+/// An account holds at most so many orders, and keeps so many reports that are not confirmed; beyond
+/// it, new orders are refused.
+pub const ORDERS_MAX: usize = 1 << 20;
+
+/// A word about an order, numbered in the account's stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its number: 1, 2, …; zero in the answer to a question.
+    pub number: u64,
+    /// Which order.
+    pub client_order_id: ClientOrderId,
+    /// What happened.
+    pub kind: ReportKind,
+    /// In lockstep: the market input after which it is due.
+    pub due: Option<InputId>,
+}
+
+/// One exchange of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Execution {
+    /// A hash of the order's salt-free id and the execution's ordinal.
+    pub trade: TradeId,
+    /// How much.
+    pub quantity: Quantity,
+    /// At what price.
+    pub price: Price,
+    /// In lockstep: the market input that filled it.
+    pub at: Option<InputId>,
+}
+
+/// An order in the books.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What its client calls it.
+    pub client_order_id: ClientOrderId,
+    /// As it was presented.
+    pub intent: OrderIntent,
+    /// The total quantity that now holds.
+    pub quantity: Quantity,
+    /// The limit price that now holds.
+    pub limit_price: Option<Price>,
+    /// The trigger price that now holds.
+    pub trigger_price: Option<Price>,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// How much has executed.
+    pub filled: Quantity,
+    /// How often it was presented.
+    pub presented: u32,
+    /// In lockstep: the last input passed when it arrived.
+    pub arrived: Option<InputId>,
+    /// Why it was refused at once.
+    pub refused: Option<Reason>,
+    /// Its executions.
+    pub executions: Vec<Execution>,
+    /// What its client may know: everything said of it that was due.
+    pub said: Vec<(ReportKind, Option<InputId>)>,
+    /// Words that wait for their time.
+    pub undue: u32,
+    /// Words about it so far.
+    pub words: u32,
+    /// When the latest of them is due.
+    pub latest_due: InputId,
+}
+
+impl Order {
+    /// How much may still execute.
+    pub const fn open(&self) -> Quantity {
+        if self.status.is_terminal() {
+            Quantity::ZERO
+        } else {
+            Quantity::from_raw(self.quantity.raw().saturating_sub(self.filled.raw()))
+        }
+    }
+}
+
+/// What is held of an instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// How much, negative for short.
+    pub quantity: Quantity,
+    /// Σ price × quantity that came in, less what was paid; contract multipliers are not known here.
+    pub cash: Amount,
+}
+
+/// What came of presenting an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented {
+    /// It is new: its number in the account.
+    New(u32),
+    /// It is there already.
+    Known(u32),
+    /// The account takes no more.
+    Full,
+}
+
+/// An account.
+#[derive(Debug, Default)]
+pub struct Account {
+    orders: Vec<Order>,
+    numbers: FxHashMap<ClientOrderId, u32>,
+    positions: BTreeMap<InstrumentIdx, Position>,
+    /// Reports that are not confirmed.
+    outbox: VecDeque<Report>,
+    numbered: u64,
+}
+
+impl Account {
+    /// Its orders, in the order in which they came.
+    pub fn orders(&self) -> &[Order] {
+        &self.orders
+    }
+
+    /// What is held.
+    pub const fn positions(&self) -> &BTreeMap<InstrumentIdx, Position> {
+        &self.positions
+    }
+
+    /// The order of a number.
+    pub fn order(&self, number: u32) -> Option<&Order> {
+        self.orders.get(number as usize)
+    }
+
+    pub(crate) fn order_mut(&mut self, number: u32) -> Option<&mut Order> {
+        self.orders.get_mut(number as usize)
+    }
+
+    /// The number of a client's order.
+    pub fn find(&self, id: &ClientOrderId) -> Option<u32> {
+        self.numbers.get(id).copied()
+    }
+
+    /// The salt-free id of a client's order.
+    pub fn reference(&self, id: &ClientOrderId) -> Option<OrderId> {
+        Some(self.order(self.find(id)?)?.intent.id)
+    }
+
+    /// A client presents an order; the same id is the same order, whatever else it says.
+    pub fn present(
+        &mut self,
+        id: &ClientOrderId,
+        intent: &OrderIntent,
+        arrived: Option<InputId>,
+    ) -> Presented {
+        if let Some(number) = self.find(id) {
+            if let Some(order) = self.order_mut(number) {
+                order.presented = order.presented.saturating_add(1);
+            }
+            return Presented::Known(number);
+        }
+        if self.orders.len() >= ORDERS_MAX || self.outbox.len() >= ORDERS_MAX {
+            return Presented::Full;
+        }
+        let number = self.orders.len() as u32;
+        self.numbers.insert(*id, number);
+        self.orders.push(Order {
+            client_order_id: *id,
+            intent: *intent,
+            quantity: intent.quantity,
+            limit_price: intent.limit_price,
+            trigger_price: intent.trigger_price,
+            status: OrderStatus::Submitted,
+            filled: Quantity::ZERO,
+            presented: 1,
+            arrived,
+            refused: None,
+            executions: Vec::new(),
+            said: Vec::new(),
+            undue: 0,
+            words: 0,
+            latest_due: InputId(0),
+        });
+        Presented::New(number)
+    }
+
+    /// The order is refused at once: that is the answer, and nothing is reported.
+    pub fn refuse(&mut self, number: u32, reason: Reason) {
+        if let Some(order) = self.order_mut(number) {
+            order.status = OrderStatus::Rejected;
+            order.refused = Some(reason);
+        }
+    }
+
+    /// Books what happened to an order. Saying it is for [`tell`](Self::tell).
+    pub fn book(&mut self, number: u32, kind: &ReportKind, at: Option<InputId>) {
+        let Some(order) = self.orders.get_mut(number as usize) else {
+            return;
+        };
+        order.status = match kind {
+            ReportKind::Acknowledged if order.status == OrderStatus::Submitted => {
+                OrderStatus::Acknowledged
+            }
+            ReportKind::Triggered => OrderStatus::Triggered,
+            ReportKind::Cancelled(_) => OrderStatus::Cancelled,
+            ReportKind::Rejected(_) => OrderStatus::Rejected,
+            ReportKind::Expired(_) => OrderStatus::Expired,
+            _ => order.status,
+        };
+        match *kind {
+            ReportKind::Modified {
+                quantity,
+                limit_price,
+                trigger_price,
+            } => {
+                order.quantity = quantity;
+                order.limit_price = limit_price;
+                order.trigger_price = trigger_price;
+                if order.filled >= quantity {
+                    order.status = OrderStatus::Filled;
+                }
+            }
+            ReportKind::Filled {
+                trade,
+                quantity,
+                price,
+                ..
+            } => {
+                order.filled = order.filled.checked_add(quantity).unwrap_or(Quantity::MAX);
+                if order.filled >= order.quantity {
+                    order.status = OrderStatus::Filled;
+                }
+                order.executions.push(Execution {
+                    trade,
+                    quantity,
+                    price,
+                    at,
+                });
+                let signed = order.intent.side.signed(quantity);
+                let position = self.positions.entry(order.intent.instrument).or_default();
+                let sum = position.quantity.checked_add(signed);
+                position.quantity = sum.unwrap_or(position.quantity);
+                let paid = Amount::notional(price, signed, Multiplier::ONE);
+                let cash = paid.and_then(|paid| position.cash.checked_sub(paid));
+                position.cash = cash.unwrap_or(position.cash);
+            }
+            _ => {}
+        }
+    }
+
+    /// The trade id of an order's next execution.
+    pub fn next_trade(&self, number: u32) -> TradeId {
+        self.order(number).map_or(TradeId::default(), |order| {
+            TradeId::derive(order.intent.id, order.executions.len() as u32)
+        })
+    }
+
+    /// What happened to an order is put into the stream of reports.
+    pub fn tell(&mut self, number: u32, kind: ReportKind, due: Option<InputId>) {
+        let Some(order) = self.orders.get_mut(number as usize) else {
+            return;
+        };
+        order.said.push((kind, due));
+        self.numbered += 1;
+        self.outbox.push_back(Report {
+            number: self.numbered,
+            client_order_id: order.client_order_id,
+            kind,
+            due,
+        });
+    }
+
+    /// What a client may know of its order, from the beginning.
+    pub fn said(&self, number: u32) -> Vec<Report> {
+        self.order(number).map_or_else(Vec::new, |order| {
+            let refused = order.refused.map(|r| (ReportKind::Rejected(r), None));
+            let all = order.said.iter().copied().chain(refused);
+            all.map(|(kind, due)| Report {
+                number: 0,
+                client_order_id: order.client_order_id,
+                kind,
+                due,
+            })
+            .collect()
+        })
+    }
+
+    /// Every report up to `number` need not be kept.
+    pub fn confirm(&mut self, number: u64) {
+        while self.outbox.front().is_some_and(|r| r.number <= number) {
+            self.outbox.pop_front();
+        }
+    }
+
+    /// Reports that are not confirmed and are numbered above `after`.
+    pub fn unconfirmed(&self, after: u64) -> impl Iterator<Item = &Report> {
+        let first = self.outbox.front().map_or(u64::MAX, |r| r.number);
+        let skip = after.saturating_add(1).saturating_sub(first);
+        self.outbox
+            .iter()
+            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
+    }
+
+    /// The number of the latest report.
+    pub const fn numbered(&self) -> u64 {
+        self.numbered
+    }
+}
