@@ -3,7 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backtest, bench, config, control, data, demo, dlq, exchange, journal, run as trade, strategies, trace,
+    backtest, bench, config, control, data, demo, dlq, exchange, journal, run as trade, strategies,
+    trace,
 };
 use crate::live::control::Action;
 

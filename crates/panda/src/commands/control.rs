@@ -48,8 +48,10 @@ impl Place {
 
     /// The data directory.
     pub fn dir(&self) -> anyhow::Result<PathBuf> {
-        let (settings, _) =
-            super::run::settings(self.config.as_deref(), &[], self.data_dir.as_deref())?;
+        if let Some(dir) = &self.data_dir {
+            return Ok(dir.clone());
+        }
+        let settings = super::run::settings(self.config.as_deref(), &[], None, &[])?;
         Ok(settings.live.data_dir)
     }
 }

@@ -1,7 +1,7 @@
 //! `panda run`: the whole system in one process, until it is told to stop.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use clap::Args;
 use runtime::namespace::Recovered;
 
 use super::Interrupt;
-use crate::exit;
 use crate::live::preflight::{self, Verdict};
 use crate::live::{Ended, Plugins, Preparation, Session, StopRequest, prepare};
-use crate::settings::Settings;
+use crate::settings::{LayerInputs, Settings};
+use crate::{exit, logging};
 
 /// Trade: feeds, strategies, risk, engine and traders in this process, durable and crash-safe.
 #[derive(Debug, Args)]
@@ -69,34 +69,42 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "too long".to_owned())
 }
 
-/// The settings that a command works with, and the brokers that take part.
+/// The settings in effect, with what flags say.
 pub fn settings(
-    config: Option<&std::path::Path>,
+    config: Option<&Path>,
     brokers: &[String],
-    data_dir: Option<&std::path::Path>,
-) -> anyhow::Result<(Settings, Vec<String>)> {
-    let mut settings = Settings::load(config)?;
-    if let Some(dir) = data_dir {
-        settings.live.data_dir = dir.to_owned();
+    data_dir: Option<&Path>,
+    strategies: &[PathBuf],
+) -> anyhow::Result<Settings> {
+    let registry = crate::compose::broker_registry();
+    let mut inputs = LayerInputs::of_process(config, &registry);
+    if !brokers.is_empty() {
+        inputs = inputs.with_flag("--brokers", &["active_brokers"], brokers.to_vec());
     }
-    let brokers = if brokers.is_empty() {
-        settings.active_brokers.clone()
-    } else {
-        brokers.to_vec()
-    };
-    Ok((settings, brokers))
+    if let Some(dir) = data_dir {
+        inputs = inputs.with_flag("--data-dir", &["data_dir"], dir.display().to_string());
+    }
+    if !strategies.is_empty() {
+        let files: Vec<String> = strategies.iter().map(|f| f.display().to_string()).collect();
+        inputs = inputs.with_flag("--strategy", &["strategies", "files"], files);
+    }
+    Settings::layered(&inputs)
 }
 
 /// Runs the command.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let (mut settings, brokers) = settings(
+    let settings = settings(
         args.config.as_deref(),
         &args.brokers,
         args.data_dir.as_deref(),
-    )?;
-    if !args.strategy.is_empty() {
-        settings.live.strategies.files.clone_from(&args.strategy);
+        &args.strategy,
+    )
+    .map_err(|error| exit::Coded::error(exit::PREFLIGHT, error))?;
+    let _logging = logging::init(&settings.logging, "run")?;
+    for warning in &settings.warnings {
+        tracing::warn!(channel = "system", "{warning}");
     }
+    let brokers = settings.active_brokers.clone();
     let report = preflight::look(&settings, &brokers);
     let is_terminal = std::io::stderr().is_terminal();
     if is_terminal {
@@ -107,8 +115,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         }
     }
     if let Some(failure) = report.failure() {
-        return Err(exit::coded(
-            exit::REFUSED,
+        return Err(exit::Coded::error(
+            exit::PREFLIGHT,
             anyhow::anyhow!("{}: {}", failure.name, failure.text),
         ));
     }
@@ -120,12 +128,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         brokers,
         plugins: Plugins::default(),
     })
-    .map_err(|error| exit::coded(exit::REFUSED, error))?;
+    .map_err(|error| exit::Coded::error(exit::PREFLIGHT, error))?;
     for warning in &opened.warnings {
         tracing::warn!(channel = "system", "{warning}");
     }
     let session = Session::start(opened, Arc::clone(&stop))
-        .map_err(|error| exit::coded(exit::REFUSED, error))?;
+        .map_err(|error| exit::Coded::error(exit::PREFLIGHT, error))?;
     greet(&session, began.elapsed());
     let why = watch(&session, &stop, &interrupt, args.span, is_terminal);
     tracing::info!(channel = "system", "stopping: {why}");
@@ -314,7 +322,7 @@ fn farewell(ended: &Ended) -> anyhow::Result<()> {
             "not all parts stopped in good order: {}",
             ended.failed.join("; ")
         );
-        return Err(exit::coded(exit::STOP_FAILED, error));
+        return Err(exit::Coded::error(exit::STOP_TIMED_OUT, error));
     }
     if !ended.detached.is_empty() {
         let names: Vec<&str> = ended
@@ -323,7 +331,7 @@ fn farewell(ended: &Ended) -> anyhow::Result<()> {
             .map(|(name, _)| name.as_str())
             .collect();
         let error = anyhow::anyhow!("taken out during the session: {}", names.join(", "));
-        return Err(exit::coded(exit::DETACHED, error));
+        return Err(exit::Coded::error(exit::NAMESPACE_LOST, error));
     }
     tracing::info!(channel = "system", "stopped in good order");
     Ok(())
@@ -354,11 +362,13 @@ pub struct DoctorArgs {
 
 /// Runs `panda doctor`.
 pub fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
-    let (settings, brokers) = settings(
+    let settings = settings(
         args.config.as_deref(),
         &args.brokers,
         args.data_dir.as_deref(),
+        &[],
     )?;
+    let brokers = settings.active_brokers.clone();
     let report = preflight::look(&settings, &brokers);
     if args.json {
         let json = serde_json::to_string_pretty(&report).context("the report")?;
@@ -368,8 +378,8 @@ pub fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     }
     match report.failure() {
         None => Ok(()),
-        Some(failure) => Err(exit::coded(
-            exit::REFUSED,
+        Some(failure) => Err(exit::Coded::error(
+            exit::PREFLIGHT,
             anyhow::anyhow!(
                 "a start would be refused: {}: {}",
                 failure.name,

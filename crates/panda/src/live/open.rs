@@ -303,8 +303,11 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
             options: log_options(),
         });
         match opened {
-            Ok((namespace, recovered)) => ready.push(Ready {
-                namespace,
+            Ok((mut namespace, recovered)) => ready.push(Ready {
+                namespace: {
+                    namespace.keep_days(settings.live.log.journal_keep_days);
+                    namespace
+                },
                 outside: stage.outside,
                 recovered,
                 broker,

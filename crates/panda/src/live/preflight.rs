@@ -101,7 +101,7 @@ pub fn look(settings: &Settings, brokers: &[String]) -> Report {
         Verdict::Ok,
         format!(
             "{}; paper only: live trading is off",
-            settings.environment()
+            settings.environment.name()
         ),
     );
     report.result("data directory", directory(data_dir));

@@ -264,9 +264,7 @@ impl Session {
             };
             ended.detached.push((broker.clone(), detached));
         }
-        for (part, why) in self.lifecycle.stop() {
-            ended.failed.push(format!("{part}: {why}"));
-        }
+        ended.failed = self.lifecycle.stop().troubles().collect();
         for member in &handles.members {
             if let Some(detached) = member.host.status().detached() {
                 ended.detached.push((member.name.clone(), detached));
@@ -276,7 +274,25 @@ impl Session {
     }
 }
 
+/// Stops a part.
+type Stopping = Box<dyn FnMut(Duration) -> Result<(), String> + Send>;
+
 impl Starter {
+    /// Starts a part, and keeps how it is stopped.
+    fn part<T>(
+        &mut self,
+        name: &str,
+        start: impl FnOnce() -> anyhow::Result<(T, Stopping)>,
+    ) -> anyhow::Result<T> {
+        let mut made = None;
+        self.lifecycle.start(name, || {
+            let (value, stopping) = start()?;
+            made = Some(value);
+            Ok(stopping)
+        })?;
+        made.with_context(|| format!("{name} did not start"))
+    }
+
     fn namespace(
         &mut self,
         part: Ready,
@@ -327,7 +343,7 @@ impl Starter {
             dir: journal_dir(&name),
         };
         let (clock, notice) = (Arc::clone(&self.clock), Arc::clone(&self.notice));
-        let host = self.lifecycle.start(&format!("namespace {name}"), || {
+        let host = self.part(&format!("namespace {name}"), || {
             let host = NamespaceHost::start(namespace, inbox, clock, speaker, settings, notice)?;
             let host = Arc::new(host);
             let stopping = Arc::clone(&host);
@@ -337,9 +353,9 @@ impl Starter {
                     if stopping.stop(patience) || stopping.status().detached().is_some() {
                         Ok(())
                     } else {
-                        Err("it did not end in time; what it had made durable is kept".to_owned())
+                        Err("its thread did not end; what it had made durable is kept".to_owned())
                     }
-                }) as crate::lifecycle::Stop,
+                }) as Stopping,
             ))
         })?;
         Ok(Member {
@@ -390,12 +406,13 @@ impl Starter {
 
     fn market(
         &mut self,
-        host: MarketHost,
+        mut host: MarketHost,
         queue: &Arc<FeedQueue>,
         namespaces: &[Arc<NamespaceHost>],
         probe: Option<Arc<StrategyProbe>>,
     ) -> anyhow::Result<Arc<MarketThread>> {
         let limits = &self.settings.live.runtime;
+        host.keep_days(self.settings.live.log.market_keep_days);
         let parts = MarketParts {
             host,
             queue: Arc::clone(queue),
@@ -415,7 +432,7 @@ impl Starter {
             failed: Arc::new(narrate::market_failed),
         };
         let left = Arc::clone(&self.left);
-        self.lifecycle.start("runner", || {
+        self.part("runner", || {
             let thread = Arc::new(MarketThread::start(parts)?);
             let stopping = Arc::clone(&thread);
             anyhow::Ok((
@@ -426,7 +443,7 @@ impl Starter {
                         .ok_or("it did not end in time, or had failed")?;
                     *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
                     Ok(())
-                }) as crate::lifecycle::Stop,
+                }) as Stopping,
             ))
         })
     }
@@ -436,7 +453,7 @@ impl Starter {
     fn last_snapshot(&mut self, hosts: &Arc<Mutex<Vec<Arc<NamespaceHost>>>>) -> anyhow::Result<()> {
         let (left, hosts) = (Arc::clone(&self.left), Arc::clone(hosts));
         let storage = Arc::clone(&self.storage);
-        self.lifecycle.start("market log", || {
+        self.part("market log", || {
             anyhow::Ok((
                 (),
                 Box::new(move |_: Duration| {
@@ -452,7 +469,7 @@ impl Starter {
                     market
                         .snapshot(storage.as_ref(), &PathBuf::from(MARKET), drained)
                         .map_err(|e| e.to_string())
-                }) as crate::lifecycle::Stop,
+                }) as Stopping,
             ))
         })
     }
@@ -472,14 +489,14 @@ impl Starter {
     }
 
     fn watchdog(&mut self, watched: Watched) -> anyhow::Result<()> {
-        self.lifecycle.start("watchdog", || {
+        self.part("watchdog", || {
             let mut watchdog = Watchdog::start(watched)?;
             anyhow::Ok((
                 (),
                 Box::new(move |_: Duration| {
                     watchdog.stop();
                     Ok(())
-                }) as crate::lifecycle::Stop,
+                }) as Stopping,
             ))
         })
     }
@@ -515,7 +532,7 @@ impl Starter {
             instruments: Arc::clone(&self.instruments),
         };
         let closing = Arc::clone(queue);
-        self.lifecycle.start(&format!("feed {name}"), || {
+        self.part(&format!("feed {name}"), || {
             let thread = FeedThread::start(plan)?;
             let status = Arc::clone(thread.status());
             anyhow::Ok((
@@ -528,14 +545,14 @@ impl Starter {
                     } else {
                         Err("it did not end in time".to_owned())
                     }
-                }) as crate::lifecycle::Stop,
+                }) as Stopping,
             ))
         })
     }
 
     fn monitor(&mut self, handles: &Arc<Handles>) -> anyhow::Result<()> {
         let handles = Arc::clone(handles);
-        self.lifecycle.start("monitor", || {
+        self.part("monitor", || {
             let over = Arc::new(AtomicBool::new(false));
             let told = Arc::clone(&over);
             let thread = std::thread::Builder::new()
@@ -555,7 +572,7 @@ impl Starter {
                         thread.thread().unpark();
                         thread.join().map_err(|_| "its code failed".to_owned())
                     })
-                }) as crate::lifecycle::Stop,
+                }) as Stopping,
             ))
         })
     }
@@ -563,14 +580,14 @@ impl Starter {
     fn control(&mut self, handles: &Arc<Handles>) -> anyhow::Result<()> {
         let data_dir = self.settings.live.data_dir.clone();
         let handles = Arc::clone(handles);
-        self.lifecycle.start("control", || {
+        self.part("control", || {
             let mut server = ControlServer::start(&data_dir, handles)?;
             anyhow::Ok((
                 (),
                 Box::new(move |_: Duration| {
                     server.stop();
                     Ok(())
-                }) as crate::lifecycle::Stop,
+                }) as Stopping,
             ))
         })
     }
@@ -683,6 +700,7 @@ fn hang(settings: &Settings, strategies: &[String]) -> Arc<dyn Fn(StrategyIdx) +
         let name = strategies.get(strategy.index()).map_or("", String::as_str);
         hanging::remember(&data_dir, name);
         narrate::strategy_hangs(name);
+        crate::logging::flush();
         std::process::exit(i32::from(crate::exit::STRATEGY_HANG));
     })
 }

@@ -246,7 +246,7 @@ pub fn session(handles: &Handles) -> Value {
         })
         .collect();
     json!({
-        "environment": handles.settings.environment(),
+        "environment": handles.settings.environment.name(),
         "data_dir": handles.settings.live.data_dir,
         "process": std::process::id(),
         "build": handles.start.build,
