@@ -151,6 +151,11 @@ impl FeedQueue {
         self.filled.notify_all();
     }
 
+    /// Whether the host has closed it: that no producer is left says nothing about their data then.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// What has been counted.
     pub fn stats(&self) -> QueueStats {
         let state = self.lock();

@@ -205,7 +205,8 @@ impl Worker {
             }
             self.over_time(&mut packet);
             let stop = self.messages(&mut packet);
-            if ended && !self.parts.clock.is_live() && !stop {
+            let is_over = ended && !self.parts.queue.is_closed();
+            if is_over && !self.parts.clock.is_live() && !stop {
                 let at = self.end_of_session();
                 self.parts.host.end(at, &mut packet);
                 self.status.complete.store(true, Ordering::Release);

@@ -58,7 +58,7 @@ fn a_replay_gives_the_events_of_the_backtest_whatever_else_runs() {
     // What trades does not change what is seen.
     let (seen, seen_alone) = (market(&world.path("both")), market(&world.path("alone")));
     assert_eq!(seen, seen_alone);
-    assert_eq!(seen.len() as u64, count(&both["data"], "ticks"));
+    assert_eq!(seen.len() as u64, count(&both, "ticks"));
 }
 
 #[test]
