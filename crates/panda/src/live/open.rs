@@ -32,6 +32,10 @@ pub struct Plugins {
     pub brokers: Vec<traders::BrokerKind>,
     /// Kinds of strategies.
     pub kinds: Vec<strategies::KindDescriptor>,
+    /// In place of the data directory's files; for benchmarks and simulations.
+    pub storage: Option<Arc<dyn Storage>>,
+    /// In place of the wall clock of a live session; for benchmarks and simulations.
+    pub clock: Option<Arc<dyn SessionClock>>,
 }
 
 /// What is known before the data directory is touched.
@@ -167,9 +171,13 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     } = preparation;
     let data_dir = settings.live.data_dir.clone();
     let lock = DirLock::acquire(&data_dir)?;
-    let disk = Disk::new(&data_dir)
-        .with_context(|| format!("the data directory {}", data_dir.display()))?;
-    let storage: Arc<dyn Storage> = Arc::new(disk);
+    let storage: Arc<dyn Storage> = match plugins.storage {
+        Some(storage) => storage,
+        None => Arc::new(
+            Disk::new(&data_dir)
+                .with_context(|| format!("the data directory {}", data_dir.display()))?,
+        ),
+    };
     let mut names = brokers.clone();
     names.sort_unstable();
     names.dedup();
@@ -252,10 +260,10 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         .filter(|(_, s)| s.scope() == strategies::Scope::Shared)
         .map(|(at, _)| model::StrategyIdx(at as u32 + 1))
         .collect();
-    let clock: Arc<dyn SessionClock> = if live {
-        WallClock::shared()
-    } else {
-        FeedClock::replay()
+    let clock: Arc<dyn SessionClock> = match plugins.clock {
+        Some(clock) if live => clock,
+        _ if live => WallClock::shared(),
+        _ => FeedClock::replay(),
     };
     let salt = match known.latest.as_ref().map(|s| s.salt) {
         Some(salt) => salt,
