@@ -158,6 +158,7 @@ impl Simulation {
         for side in &mut self.sides {
             let namespace = side.namespace.as_mut().unwrap();
             namespace.commit().unwrap();
+            namespace.tell();
             let story = Story::read(&self.disk, &side.dir);
             let portfolio = namespace.pipeline().portfolio();
             for (index, instrument) in self.instruments.iter() {
