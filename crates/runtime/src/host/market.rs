@@ -1,15 +1,17 @@
 //! The thread of the runner: takes what the feeds deliver, makes it durable in the market log, and hands
-//! every namespace the same packets. It waits for no namespace in a live session.
+//! every namespace the same packets. It waits for no namespace in a live session, and for no device: a
+//! thread of its own carries the batches of the market log there.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use feeds::live::{Batch, FeedQueue};
-use journal::Storage;
+use journal::{Departure, Storage};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
@@ -26,6 +28,8 @@ use crate::packet::{Packet, SharedPacket, Step};
 
 /// The longest sleep.
 const IDLE: Duration = Duration::from_millis(50);
+/// The shortest sleep while something waits to be made durable.
+const SOON: Duration = Duration::from_millis(1);
 
 /// How the runner's thread works.
 pub struct MarketThreadSettings {
@@ -62,6 +66,13 @@ pub struct MarketStatus {
     pub log_bytes: AtomicU64,
     /// Why the market log takes nothing any more.
     pub failed: Mutex<Option<String>>,
+}
+
+impl MarketStatus {
+    fn took(&self, since: Instant) {
+        let took = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.sync_nanos.store(took, Ordering::Relaxed);
+    }
 }
 
 /// What the runner's thread is told.
@@ -112,7 +123,19 @@ impl MarketThread {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let status = Arc::new(MarketStatus::default());
         let failed = Arc::clone(&parts.failed);
+        let (carrier, departures) = sync_channel::<(Departure, Instant)>(1);
+        let carried = Arc::clone(&status);
+        // It ends with the worker, which holds the other end.
+        std::thread::Builder::new()
+            .name("market-log".to_owned())
+            .spawn(move || {
+                while let Ok((departure, began)) = departures.recv() {
+                    departure.carry();
+                    carried.took(began);
+                }
+            })?;
         let mut worker = Worker {
+            carrier,
             parts,
             messages: Arc::clone(&messages),
             status: Arc::clone(&status),
@@ -177,6 +200,8 @@ impl MarketThread {
 
 struct Worker {
     parts: MarketParts,
+    /// Takes batches of the market log to the device.
+    carrier: SyncSender<(Departure, Instant)>,
     messages: Arc<Mutex<Vec<MarketMessage>>>,
     status: Arc<MarketStatus>,
     synced: Instant,
@@ -225,8 +250,13 @@ impl Worker {
     fn wait(&self) -> Duration {
         let mut wait = IDLE;
         if self.parts.host.is_dirty() {
-            let interval = self.parts.settings.sync_interval;
-            wait = wait.min(interval.saturating_sub(self.synced.elapsed()));
+            let left = self
+                .parts
+                .settings
+                .sync_interval
+                .saturating_sub(self.synced.elapsed());
+            // A batch that is overdue waits for the one before it.
+            wait = wait.min(left.max(SOON));
         }
         if self.parts.clock.is_live() {
             let due = self.parts.host.runner().next_due();
@@ -328,14 +358,20 @@ impl Worker {
     }
 
     fn sync(&mut self, now: bool) {
-        if self.parts.host.is_dirty()
-            && (now || self.synced.elapsed() >= self.parts.settings.sync_interval)
-        {
+        if now {
             let start = Instant::now();
             self.parts.host.commit();
+            self.status.took(start);
+        } else if self.parts.host.land()
+            && self.parts.host.is_dirty()
+            && self.synced.elapsed() >= self.parts.settings.sync_interval
+        {
             self.synced = Instant::now();
-            let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.status.sync_nanos.store(took, Ordering::Relaxed);
+            if let Some(departure) = self.parts.host.depart() {
+                // There is room for the one that may be on its way; without its thread the log
+                // notices that nobody carries it.
+                let _ = self.carrier.try_send((departure, self.synced));
+            }
         }
         if self.saved.elapsed() >= self.parts.settings.snapshot_interval {
             self.new_day();

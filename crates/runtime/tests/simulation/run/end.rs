@@ -191,6 +191,7 @@ impl Simulation {
             related(desk, outside);
             self.as_the_broker_has_it(desk, outside);
         }
+        self.carry();
         let market_clean = {
             let market = self.market.as_mut().unwrap();
             market.commit();
