@@ -72,17 +72,16 @@ pub fn measure(dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
         pushed += BATCH as u64;
         // The simulated feed's few ticks count as taken as well: they only loosen the bound.
         let under_way = || (before + pushed).saturating_sub(taken());
-        if wish.rate == 0 {
-            while under_way() > UNDER_WAY && began.elapsed() < wish.span * 2 {
-                std::thread::sleep(Duration::from_micros(50));
-            }
-        } else {
+        if let Some(due) = (pushed * 1_000_000_000).checked_div(wish.rate) {
             most_under_way = under_way().max(most_under_way);
-            let due = Duration::from_nanos(pushed * 1_000_000_000 / wish.rate);
-            let left = due.saturating_sub(began.elapsed());
+            let left = Duration::from_nanos(due).saturating_sub(began.elapsed());
             if !left.is_zero() {
                 std::thread::sleep(left);
             }
+            continue;
+        }
+        while under_way() > UNDER_WAY && began.elapsed() < wish.span * 2 {
+            std::thread::sleep(Duration::from_micros(50));
         }
     }
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -75,6 +75,9 @@ impl MarketStatus {
     }
 }
 
+/// For so long after a signal the device may be busy with the intent that follows from it.
+const BUSY: Duration = Duration::from_millis(5);
+
 /// What the runner's thread is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarketMessage {
@@ -140,6 +143,7 @@ impl MarketThread {
             messages: Arc::clone(&messages),
             status: Arc::clone(&status),
             synced: Instant::now(),
+            signalled: (Instant::now(), 0),
             saved: Instant::now(),
             blocked: false,
         };
@@ -205,6 +209,8 @@ struct Worker {
     messages: Arc<Mutex<Vec<MarketMessage>>>,
     status: Arc<MarketStatus>,
     synced: Instant,
+    /// When signals were last handed on, and how many there were by then.
+    signalled: (Instant, u64),
     saved: Instant,
     /// Entries are stopped everywhere, as the market log failed.
     blocked: bool,
@@ -357,15 +363,25 @@ impl Worker {
         }
     }
 
+    /// Whether the market log is to be synced: shortly before it must be in a quiet moment, so that it
+    /// does not meet an intent at the device, and else when it must.
+    fn is_due(&mut self) -> bool {
+        let signals = self.parts.host.stats().signals;
+        if signals != self.signalled.1 {
+            self.signalled = (Instant::now(), signals);
+        }
+        let interval = self.parts.settings.sync_interval;
+        let since = self.synced.elapsed();
+        since >= interval
+            || (since >= interval - interval / 8 && self.signalled.0.elapsed() >= BUSY)
+    }
+
     fn sync(&mut self, now: bool) {
         if now {
             let start = Instant::now();
             self.parts.host.commit();
             self.status.took(start);
-        } else if self.parts.host.land()
-            && self.parts.host.is_dirty()
-            && self.synced.elapsed() >= self.parts.settings.sync_interval
-        {
+        } else if self.parts.host.land() && self.parts.host.is_dirty() && self.is_due() {
             self.synced = Instant::now();
             if let Some(departure) = self.parts.host.depart() {
                 // There is room for the one that may be on its way; without its thread the log
