@@ -7,7 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
-use exchange::{AccountId, ClientOrderId, Exchange, Placed};
+use exchange::account::Presented;
+use exchange::{Account, AccountId, ClientOrderId, Exchange, Placed};
 use model::ids::NameHash;
 use model::order::{OrderIntent, OrderRole, OrderStatus};
 use model::reason::Reason;
@@ -262,6 +263,33 @@ fn it_goes_on_from_the_last_prices() {
     let first = quotes.iter().find(|q| q.tick.instrument == ALPHA).unwrap();
     let away = (first.tick.price.raw() - last.raw()).abs();
     assert!(away < 20 * TICK, "{first:?}");
+}
+
+#[test]
+fn an_account_forgets_what_has_ended_and_is_confirmed() {
+    let mut desk = Desk::new(3, 5);
+    let mut account = Account::keeping(2);
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        let intent = desk.order(Side::Buy, 1);
+        let id = intent.id.client_order_id(1);
+        let Presented::New(number) = account.present(&id, &intent, None) else {
+            panic!("{id} is known");
+        };
+        assert_eq!(number as usize, ids.len());
+        let end = ReportKind::Cancelled(Reason::OperatorRequest);
+        account.book(number, &end, None);
+        account.tell(number, end, None);
+        ids.push(id);
+    }
+    assert_eq!(account.orders().len(), 6, "nothing is confirmed");
+    account.confirm(3);
+    let seventh = desk.order(Side::Buy, 1);
+    account.present(&seventh.id.client_order_id(1), &seventh, None);
+    assert_eq!(account.orders().len(), 4);
+    assert_eq!(account.find(&ids[2]), None);
+    assert_eq!(account.order(3).unwrap().client_order_id, ids[3]);
+    assert_eq!(account.said(3).len(), 1);
 }
 
 proptest! {
