@@ -20,6 +20,7 @@ pub use lock::DirLock;
 pub use log::{Cut, Log, LogOptions, Opened, Position};
 pub use reader::{Reader, Verified, verify};
 pub use retention::Retention;
+pub use scan::segments;
 pub use segment::SegmentInfo;
 pub use simulated::SimDisk;
 pub use storage::{Disk, OpenMode, Storage, StorageFile};

@@ -90,6 +90,9 @@ impl Reader {
             return Ok(false);
         }
         let mut refreshed = false;
+        // What looks like damage may be a writer that was faster than one read of the file: what was
+        // confirmed before the later bytes were written is there when it is read again.
+        let mut suspected = false;
         loop {
             let Some(open) = &mut self.open else {
                 return Ok(false);
@@ -123,16 +126,25 @@ impl Reader {
             if let Some(confirmed) =
                 confirmed_behind(&mut open.pieces, open.base, open.at).map_err(failed)?
             {
+                if !suspected {
+                    (suspected, refreshed) = (true, false);
+                    continue;
+                }
                 return Err(JournalError::Damaged {
                     file: open.path.clone(),
                     offset: end,
                     confirmed: Position(confirmed),
                 });
             }
-            if !self.enter(Some(end))? {
-                return Ok(false);
+            match self.enter(Some(end)) {
+                Ok(true) => (refreshed, suspected) = (false, false),
+                Ok(false) => return Ok(false),
+                // The segment may have been written to and closed since it was looked at.
+                Err(JournalError::Gap { .. }) if !suspected => {
+                    (suspected, refreshed) = (true, false);
+                }
+                Err(error) => return Err(error),
             }
-            refreshed = false;
         }
     }
 
@@ -226,7 +238,14 @@ pub fn verify(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Verified, Journa
     };
     if let Some(last) = verified.segments.last_mut() {
         let path = segment::path(dir, last.base.0, last.day);
-        if let scan::Scanned::Whole(tail) = scan::segment(storage.as_ref(), &path, last.base.0)? {
+        let scanned = match scan::segment(storage.as_ref(), &path, last.base.0) {
+            // As above: a writer may have been faster than one read.
+            Err(JournalError::Damaged { .. }) => {
+                scan::segment(storage.as_ref(), &path, last.base.0)?
+            }
+            scanned => scanned?,
+        };
+        if let scan::Scanned::Whole(tail) = scanned {
             last.end = Position(tail.end);
             verified.end = last.end;
             verified.tail = (tail.dirty > 0).then_some(Cut {

@@ -19,8 +19,15 @@ pub fn surplus(segments: &[SegmentInfo], floor: Position, today: Date, keep: &Re
     let mut bytes: u64 = segments.iter().map(|s| s.end.0 - s.base.0).sum();
     let mut count = 0;
     // The last one is written to.
-    for segment in segments.iter().take(segments.len().saturating_sub(1)) {
-        let age = i64::from(today.days()) - i64::from(segment.day.days());
+    for pair in segments.windows(2) {
+        let segment = &pair[0];
+        // One that was begun before the day was known is as old as its successor.
+        let day = if segment.day == Date::default() {
+            pair[1].day
+        } else {
+            segment.day
+        };
+        let age = i64::from(today.days()) - i64::from(day.days());
         let old = keep.days.is_some_and(|days| age > i64::from(days));
         let much = keep.bytes.is_some_and(|most| bytes > most);
         if segment.end > floor || !(old || much) {

@@ -27,6 +27,16 @@ struct Inode {
     pending: Vec<Change>,
 }
 
+impl Inode {
+    fn bytes(&self, only_durable: bool) -> &[u8] {
+        if only_durable {
+            &self.durable
+        } else {
+            &self.seen
+        }
+    }
+}
+
 /// A change of the directory that is not synced yet.
 #[derive(Debug, Clone)]
 enum Entry {
@@ -35,7 +45,7 @@ enum Entry {
     Rename(PathBuf, PathBuf, u64),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct State {
     random: u64,
     inodes: BTreeMap<u64, Inode>,
@@ -59,6 +69,8 @@ struct State {
 #[derive(Debug, Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
+    /// Reads see only what is surely there, and nothing can be written.
+    only_durable: bool,
 }
 
 fn draw(state: &mut u64) -> u64 {
@@ -96,11 +108,38 @@ impl SimDisk {
                 fail_sync_in: None,
                 syncs: 0,
             })),
+            only_durable: false,
+        }
+    }
+
+    /// The same disk as it would be read if power were lost now and nothing survived that was not
+    /// synced. Nothing can be written through it.
+    pub fn durable(&self) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            only_durable: true,
+        }
+    }
+
+    /// Another disk that holds the same.
+    pub fn copy(&self) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(self.lock().clone())),
+            only_durable: self.only_durable,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_to_write(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        if self.only_durable {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        state.writable()?;
+        Ok(state)
     }
 
     /// Power is lost, and is there again: what was not synced is settled by the seed, open files are
@@ -210,6 +249,14 @@ impl State {
         Ok(())
     }
 
+    fn names(&self, only_durable: bool) -> &BTreeMap<PathBuf, u64> {
+        if only_durable {
+            &self.durable_names
+        } else {
+            &self.names
+        }
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.syncs += 1;
         if let Some(left) = &mut self.fail_sync_in {
@@ -235,7 +282,10 @@ impl State {
 impl Storage for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
         let mut state = self.lock();
-        let inode = match state.names.get(path).copied() {
+        if self.only_durable && mode != OpenMode::Read {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        let inode = match state.names(self.only_durable).get(path).copied() {
             Some(inode) => inode,
             None if mode == OpenMode::Create => {
                 state.writable()?;
@@ -261,7 +311,7 @@ impl Storage for SimDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.lock();
         Ok(state
-            .names
+            .names(self.only_durable)
             .keys()
             .filter(|path| path.parent() == Some(dir))
             .filter_map(|path| path.file_name()?.to_str().map(str::to_owned))
@@ -273,8 +323,7 @@ impl Storage for SimDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.lock();
-        state.writable()?;
+        let mut state = self.lock_to_write()?;
         if state.names.remove(path).is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -283,8 +332,7 @@ impl Storage for SimDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.lock();
-        state.writable()?;
+        let mut state = self.lock_to_write()?;
         let Some(inode) = state.names.remove(from) else {
             return Err(io::ErrorKind::NotFound.into());
         };
@@ -340,12 +388,14 @@ impl SimFile {
 
 impl StorageFile for SimFile {
     fn size(&self) -> io::Result<u64> {
-        self.with(|state, inode| Ok(state.inodes[&inode].seen.len() as u64))
+        let only_durable = self.disk.only_durable;
+        self.with(|state, inode| Ok(state.inodes[&inode].bytes(only_durable).len() as u64))
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let only_durable = self.disk.only_durable;
         self.with(|state, inode| {
-            let bytes = &state.inodes[&inode].seen;
+            let bytes = state.inodes[&inode].bytes(only_durable);
             let from = (at as usize).min(bytes.len());
             let count = buffer.len().min(bytes.len() - from);
             buffer[..count].copy_from_slice(&bytes[from..from + count]);

@@ -121,6 +121,7 @@ enum Domain {
     Timed = 8,
     Failure = 9,
     Host = 10,
+    Event = 11,
 }
 
 fn hash(domain: Domain, a: u128, b: u128, c: u64, d: u32) -> u128 {
@@ -189,6 +190,14 @@ impl CorrelationId {
             due as u64,
             ordinal,
         ))
+    }
+}
+
+impl EventId {
+    /// Of the event or input that `what` names within its `kind`. The run's salt keeps the events of
+    /// two replays of the same day apart.
+    pub fn derive(salt: u128, kind: NameHash, what: u128, ordinal: u32) -> Self {
+        Self(hash(Domain::Event, salt, what, kind.0, ordinal))
     }
 }
 

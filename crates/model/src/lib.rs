@@ -23,6 +23,7 @@ pub mod reindex;
 pub mod topic;
 
 pub mod charges;
+pub mod secret;
 pub mod session;
 pub mod trader;
 

@@ -9,6 +9,7 @@ use model::ids::SourceSession;
 use model::session::Sessions;
 use model::trader::{Capabilities, InPipelineTrader};
 use model::{CurrencyIdx, Instruments, StrategyIdx};
+use pipeline::risk::settings::LimitError;
 use pipeline::risk::{LimitSettings, Limits};
 use pipeline::{
     BrokerMask, BrokerPipeline, BrokerSettings, Kernel, Runner, StrategyHost, StrategySetup,
@@ -34,6 +35,39 @@ pub fn broker_registry_with(exchange: Option<exchange::SharedExchange>) -> Regis
 /// The kinds of strategies that this build knows.
 pub fn kind_registry() -> KindRegistry {
     KindRegistry::built_in()
+}
+
+/// What can be found wrong with brokers before instruments and definitions are read: kinds that this
+/// build does not have, values that a trader or a limit does not take.
+pub fn check_settings(settings: &Settings, registry: &Registry) -> anyhow::Result<()> {
+    let instruments = Arc::new(Instruments::new(Vec::new())?);
+    let sessions: Arc<dyn Sessions> = Arc::new(settings.session_table()?);
+    for (name, table) in &settings.brokers {
+        let Some(kind) = registry.get(&table.kind) else {
+            bail!(
+                "[trading_engine.{name}] kind = `{}`: this build has no such kind of broker; known: {}",
+                table.kind,
+                registry.names().join(", ")
+            );
+        };
+        (kind.build)(&BuildContext {
+            namespace: &table.namespace,
+            settings: &table.trader,
+            instruments: Arc::clone(&instruments),
+            sessions: Arc::clone(&sessions),
+        })?;
+        // Limits that name an instrument or its currency wait for the instruments.
+        match settings
+            .limits(name)
+            .resolve(&instruments, table.base_currency.code())
+        {
+            Err(error @ LimitError::BadNumber { .. }) => {
+                return Err(error).with_context(|| format!("[risk] of broker `{name}`"));
+            }
+            _ => continue,
+        }
+    }
+    Ok(())
 }
 
 /// Reads strategy definitions.

@@ -6,11 +6,15 @@ pub mod commands;
 
 pub mod settings;
 
+pub mod exit;
+pub mod lifecycle;
+pub mod logging;
+
 pub mod compose;
 
 pub mod load;
 
-// pub mod live;
+pub mod live;
 
 pub mod bench;
 pub mod generate;

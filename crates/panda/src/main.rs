@@ -5,13 +5,14 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // A strategy that panics is caught, disabled and reported; one line says where it happened.
     std::panic::set_hook(Box::new(|info| {
-        eprintln!("error: a component failed: {info}")
+        panda::logging::last_words(format!("a component failed: {info}"));
     }));
     match panda::cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(panda::exit::OK),
         Err(error) => {
-            eprintln!("error: {}", panda::cli::message(&error));
-            ExitCode::FAILURE
+            let said = panda::logging::clean(panda::cli::message(&error));
+            eprintln!("error: {said}");
+            ExitCode::from(panda::exit::code(&error))
         }
     }
 }

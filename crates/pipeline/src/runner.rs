@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::ids::{InputId, NameHash, StrategyIdx};
+use model::ids::{InputId, NameHash, SourceSession, StrategyIdx};
 use model::market::MarketData;
 use model::reason::Reason;
 use model::signal::Signal;
@@ -105,6 +105,16 @@ impl Runner {
         unchanged: impl Fn(&str) -> bool,
     ) -> Vec<String> {
         self.host.restore_state(saved, unchanged)
+    }
+
+    /// Strategies that `changed` names start from warm-up: see [`StrategyHost::begin_anew`].
+    pub fn begin_anew(&mut self, fresh: &HostState, changed: impl Fn(&str) -> bool) -> Vec<String> {
+        self.host.begin_anew(fresh, changed)
+    }
+
+    /// Whose inputs the next ones are: see [`StrategyHost::set_source`].
+    pub fn set_source(&mut self, source: SourceSession) {
+        self.host.set_source(source);
     }
 
     /// Who is told of every call of a strategy.

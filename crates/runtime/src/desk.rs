@@ -16,7 +16,7 @@ use model::event::{Event, EventBody};
 use model::order::{Order, OrderChange, OrderIntent, OrderStatus};
 use model::reason::Reason;
 use model::trader::{Delivery, ReportKind, TraderReport};
-use model::{OrderId, Timestamp};
+use model::{OrderId, Quantity, Timestamp};
 use rustc_hash::FxHashMap;
 use traders::{Answer, BrokerReport, ClientOrderId, Found, Modification};
 
@@ -96,13 +96,48 @@ struct Line {
     ended: bool,
     cancel: bool,
     modify: Option<Modification>,
-    /// Ask about it even though the broker has it.
+    /// Ask about it even though the broker has it; a report makes the question superfluous.
     ask: bool,
+    /// Reports may have been missed: ask about it, whatever is reported meanwhile.
+    gap: bool,
+    /// When the latest question was asked.
+    asked: Timestamp,
+    /// The quantity that the latest change presented asked for, until it is known to hold or not.
+    changing: Option<Quantity>,
+    /// Executions that were reported while it was not known what quantity holds.
+    held: Vec<ReportKind>,
     /// Calls in a row that led to nothing.
     tries: u32,
     /// Where it stands in the schedule.
     slot: Option<(Timestamp, u64)>,
 }
+
+impl Line {
+    fn query(&mut self, id: OrderId, now: Timestamp) -> Call {
+        self.asked = now;
+        Call::Query(id, self.client)
+    }
+
+    /// The question led to nothing: what was held is passed on as it is.
+    fn release(&mut self, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
+        let held = self.held.drain(..);
+        reports.extend(held.map(|kind| report(id, now, kind)));
+    }
+}
+
+/// What becomes of a report that the broker pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Its order is not known here.
+    Foreign,
+    /// The broker is asked first; what it answers includes this.
+    Held,
+    /// To be taken.
+    Report(TraderReport),
+}
+
+/// Executions of one order that wait for the broker's word on its quantity; one more is passed on.
+const HELD_MAX: usize = 64;
 
 /// The desk.
 #[derive(Debug)]
@@ -144,8 +179,9 @@ impl Desk {
             line.unknown = order.status() == OrderStatus::Unknown;
             line.cancel = order.cancel_requested();
             line.modify = modify;
+            line.changing = modify.map(|m| m.quantity);
             // What happened while nobody listened.
-            line.ask = true;
+            line.gap = true;
         }
         self.wake(intent.id, now);
     }
@@ -175,6 +211,10 @@ impl Desk {
                 cancel: false,
                 modify: None,
                 ask: false,
+                gap: false,
+                asked: Timestamp::MIN,
+                changing: None,
+                held: Vec::new(),
                 tries: 0,
                 slot: None,
             },
@@ -241,7 +281,15 @@ impl Desk {
                         line.cancel = true;
                         self.wake(id, now);
                     }
-                    OrderChange::Modified { .. } => line.modify = None,
+                    OrderChange::Modified { quantity, .. } => {
+                        // Another change may be wanted by now.
+                        if line.modify.is_some_and(|m| m.quantity == quantity) {
+                            line.modify = None;
+                        }
+                        if line.changing == Some(quantity) {
+                            line.changing = None;
+                        }
+                    }
                     OrderChange::Unknown => line.unknown = true,
                     _ => line.unknown = false,
                 }
@@ -295,18 +343,20 @@ impl Desk {
             Presence::Perhaps => {
                 // After a restart, and after every other silence, the books are asked before the
                 // order is presented again.
-                let again = delivery == Delivery::Idempotent && !late && !line.ask && !line.cancel;
-                Some(if again {
+                let ask = line.ask || line.gap || line.cancel;
+                Some(if delivery == Delivery::Idempotent && !late && !ask {
                     Call::Submit(id, line.client, line.intent)
                 } else {
-                    Call::Query(id, line.client)
+                    line.query(id, now)
                 })
             }
-            Presence::There if line.ask => Some(Call::Query(id, line.client)),
+            Presence::There if line.ask || line.gap => Some(line.query(id, now)),
             Presence::There if line.cancel => Some(Call::Cancel(id, line.client)),
-            Presence::There => line
-                .modify
-                .map(|change| Call::Modify(id, line.client, change)),
+            Presence::There => {
+                let change = line.modify?;
+                line.changing = Some(change.quantity);
+                Some(Call::Modify(id, line.client, change))
+            }
         }
     }
 
@@ -372,7 +422,10 @@ impl Desk {
                 Answer::Unknown => {
                     line.tries += 1;
                     line.perhaps_arrived = true;
-                    tell_unknown(line, id, now, reports);
+                    // A report may have said meanwhile that it is there.
+                    if line.presence != Presence::There {
+                        tell_unknown(line, id, now, reports);
+                    }
                     line.ask = true;
                     again = Some(now);
                 }
@@ -388,6 +441,8 @@ impl Desk {
                     line.tries = 0;
                     line.cancel = false;
                     reports.push(report(id, now, ReportKind::CancelRefused));
+                    // It may have ended, unheard.
+                    line.gap = true;
                     again = Some(now);
                 }
                 // A cancellation may be presented any number of times.
@@ -403,7 +458,12 @@ impl Desk {
                         line.modify = None;
                     }
                     if let Answer::Refused(_) = answer {
+                        line.changing = None;
                         reports.push(report(id, now, ReportKind::ModifyRefused));
+                        line.gap = true;
+                        again = Some(now);
+                    } else if line.cancel || line.modify.is_some() {
+                        // Something else is wanted by now, and does not wait for silence.
                         again = Some(now);
                     } else {
                         line.ask = true;
@@ -420,33 +480,47 @@ impl Desk {
                 Found::Present(said) => {
                     line.presence = Presence::There;
                     line.tries = 0;
-                    line.ask = false;
+                    (line.ask, line.gap) = (false, false);
+                    line.changing = None;
                     if line.unknown {
                         reports.push(report(id, now, ReportKind::Acknowledged));
                     }
                     line.unknown = false;
-                    reports.extend(said.iter().map(|r| report(id, now, r.kind)));
+                    let said = settled(&said);
+                    let held = line.held.drain(..);
+                    reports.extend(said.into_iter().chain(held).map(|k| report(id, now, k)));
                     again = Some(now);
                 }
                 Found::Absent => match delivery {
+                    // Its books may lag behind what it has said already.
+                    Delivery::QueryOnly if line.presence == Presence::There => {
+                        line.tries += 1;
+                        line.release(id, now, reports);
+                        line.ask = true;
+                        again = Some(now.plus(pause_of));
+                    }
                     Delivery::Idempotent if line.presence == Presence::There => {
                         // It was there: the books contradict themselves.
                         line.tries += 1;
+                        line.release(id, now, reports);
                         tell_unknown(line, id, now, reports);
+                        line.ask = true;
                         again = Some(now.plus(pause_of));
                     }
                     Delivery::Idempotent if now <= line.intent.send_by && !line.cancel => {
-                        line.ask = false;
+                        (line.ask, line.gap) = (false, false);
                         again = Some(now);
                     }
                     Delivery::Idempotent => {
+                        // The books are from after the question was asked, not from now: one asked
+                        // while a call could be under way proves nothing.
                         let settled = line.intent.send_by.plus(call_within);
-                        if now > settled {
+                        if line.asked > settled {
                             line.ended = true;
                             reports.push(report(id, now, ReportKind::NotSent(Reason::NotSent)));
                         } else {
                             line.ask = true;
-                            again = Some(settled.plus(1));
+                            again = Some(settled.plus(1).max(now));
                         }
                     }
                     Delivery::QueryOnly => {
@@ -458,6 +532,7 @@ impl Desk {
                 },
                 Found::Unknown => {
                     line.tries += 1;
+                    line.release(id, now, reports);
                     if line.presence == Presence::Perhaps {
                         tell_unknown(line, id, now, reports);
                     }
@@ -473,20 +548,43 @@ impl Desk {
         }
     }
 
-    /// A report that the broker pushed; `None` where its order is not known here.
-    pub fn report(&mut self, said: &BrokerReport, now: Timestamp) -> Option<TraderReport> {
-        let id = *self.clients.get(&said.client_order_id)?;
+    /// A report that the broker pushed.
+    pub fn report(&mut self, said: &BrokerReport, now: Timestamp) -> Heard {
+        let Some(id) = self.clients.get(&said.client_order_id).copied() else {
+            return Heard::Foreign;
+        };
+        let mut heard = Heard::Report(report(id, now, said.kind));
         if let Some(line) = self.lines.get_mut(&id) {
             line.presence = Presence::There;
             line.ask = false;
             line.tries = 0;
-            if line.cancel || line.modify.is_some() {
+            match said.kind {
+                // A change that is not the one awaited may be an old one, repeated: which one holds,
+                // the broker must say.
+                ReportKind::Modified { quantity, .. } if line.changing != Some(quantity) => {
+                    line.gap = true;
+                    heard = Heard::Held;
+                }
+                // What it executes, it may execute of the changed quantity: the word on that can be
+                // lost where reports are not numbered and sent again.
+                kind @ ReportKind::Filled { .. }
+                    if said.number == 0
+                        && line.changing.is_some()
+                        && line.held.len() < HELD_MAX =>
+                {
+                    line.gap = true;
+                    line.held.push(kind);
+                    heard = Heard::Held;
+                }
+                _ => {}
+            }
+            if line.gap || line.cancel || line.modify.is_some() {
                 self.wake(id, now);
             } else {
                 self.sleep(id);
             }
         }
-        Some(report(id, now, said.kind))
+        heard
     }
 
     /// The connection was lost and is there again: everything open is asked about.
@@ -496,7 +594,7 @@ impl Desk {
             if let Some(line) = self.lines.get_mut(&id)
                 && line.presence != Presence::Never
             {
-                line.ask = true;
+                line.gap = true;
             }
             self.wake(id, now);
         }
@@ -552,6 +650,39 @@ impl Desk {
 
 fn report(order: OrderId, ts: Timestamp, kind: ReportKind) -> TraderReport {
     TraderReport { order, ts, kind }
+}
+
+/// An order's history without the changes that others have overtaken: to repeat an old quantity can
+/// look like the order's end. The largest comes first, so that every execution fits, then the last.
+fn settled(said: &[BrokerReport]) -> Vec<ReportKind> {
+    let quantity = |kind: &ReportKind| match kind {
+        ReportKind::Modified { quantity, .. } => Some(*quantity),
+        _ => None,
+    };
+    let changes = || {
+        said.iter()
+            .enumerate()
+            .filter(|(_, r)| quantity(&r.kind).is_some())
+    };
+    let first = changes().map(|(at, _)| at).next();
+    let last = changes().map(|(at, _)| at).next_back();
+    let largest = changes()
+        .map(|(_, r)| r.kind)
+        .max_by_key(|kind| quantity(kind));
+    let mut kinds = Vec::with_capacity(said.len());
+    for (at, report) in said.iter().enumerate() {
+        if quantity(&report.kind).is_none() {
+            kinds.push(report.kind);
+            continue;
+        }
+        if Some(at) == first {
+            kinds.extend(largest);
+        }
+        if Some(at) == last && largest.as_ref().and_then(quantity) != quantity(&report.kind) {
+            kinds.push(report.kind);
+        }
+    }
+    kinds
 }
 
 fn tell_unknown(line: &mut Line, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {

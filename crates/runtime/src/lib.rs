@@ -6,15 +6,24 @@
 
 pub mod clock;
 pub mod conflate;
+pub mod dead_letters;
 pub mod desk;
 pub mod error;
+pub mod growth;
 pub mod host;
+pub mod identity;
 pub mod inbox;
+pub mod layout;
 pub mod lockstep;
 pub mod market;
 pub mod namespace;
 pub mod packet;
+pub mod records;
 pub mod render;
+pub mod replay;
+pub mod retention;
+pub mod stats;
 pub mod tables;
+pub mod trace;
 
 pub use error::RuntimeError;

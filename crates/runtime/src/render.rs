@@ -3,13 +3,15 @@
 
 use journal::record::{Entry, Host, MarketItem, MarketRecord, Run, Start};
 use model::control::{Command, CommandAction, Resolution};
-use model::event::{Cause, Event, EventBody};
+use model::event::{Cause, Event, EventBody, SCHEMA_VERSION};
 use model::market::Depth;
 use model::order::{OrderChange, OrderIntent};
 use model::signal::{Action, Decision, Signal, Validity};
 use model::trader::{ReportKind, TraderReport};
 use model::{InstrumentIdx, StrategyIdx, Timestamp};
 use serde_json::{Map, Value, json};
+
+use crate::identity::{self, Identity};
 
 /// The names behind the indices of one start.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,16 @@ fn opt(value: Option<impl std::fmt::Display>) -> Value {
 }
 
 impl Names<'_> {
+    /// An instrument's canonical id; empty where it is not known.
+    pub fn instrument_name(&self, index: InstrumentIdx) -> &str {
+        let instrument = self.0.instruments.get(index.index());
+        instrument.map_or("", |i| i.id.as_str())
+    }
+    /// A strategy's id; empty where it is not known.
+    pub fn strategy_name(&self, index: StrategyIdx) -> &str {
+        let strategy = self.0.strategies.get(index.index());
+        strategy.map_or("", |s| s.name.as_str())
+    }
     fn instrument(&self, index: InstrumentIdx) -> Value {
         self.0
             .instruments
@@ -37,17 +49,32 @@ impl Names<'_> {
             .map_or(Value::Null, |s| json!(s.name))
     }
 
-    /// An event.
+    /// The ids of this start's data directory.
+    pub const fn identity(&self) -> Identity {
+        Identity { salt: self.0.salt }
+    }
+
+    /// An event in its envelope: `causation_id` is the `id` of the event or market input that `cause`
+    /// names.
     pub fn event(&self, broker: &str, event: &Event) -> Value {
+        let mut body = Map::new();
+        self.body(&event.body, &mut body);
+        let rendered = || Value::Object(body.clone()).to_string();
+        let identity = self.identity();
         let mut map = Map::new();
+        map.insert("id".into(), text(identity.event(broker, event, rendered)));
         map.insert("type".into(), json!(event.kind()));
-        map.insert("channel".into(), json!(event.channel().suffix()));
-        map.insert("broker".into(), json!(broker));
         map.insert("ts".into(), json!(event.ts.nanos()));
         map.insert("time".into(), text(event.ts));
         map.insert("correlation_id".into(), text(event.correlation));
+        map.insert("causation_id".into(), text(identity.cause(broker, event)));
+        map.insert("broker".into(), json!(broker));
+        map.insert("channel".into(), json!(event.channel().suffix()));
+        map.insert("source".into(), json!(self.0.build));
+        map.insert("version".into(), json!(SCHEMA_VERSION));
+        map.insert("key".into(), json!(identity::key(broker, event)));
         map.insert("cause".into(), self.cause(&event.cause));
-        self.body(&event.body, &mut map);
+        map.append(&mut body);
         Value::Object(map)
     }
 
@@ -94,6 +121,10 @@ impl Names<'_> {
             }
             EventBody::OrderSubmitted(intent) => {
                 put("order_id", text(intent.id));
+                put(
+                    "client_order_id",
+                    text(intent.id.client_order_id(self.0.salt)),
+                );
                 put("sequence", json!(0));
                 put("intent", self.intent(intent));
             }
@@ -380,7 +411,8 @@ impl Names<'_> {
                 json!({ "input": "market", "first": first.0, "last": last.0 })
             }
             Entry::Full(id, item) => {
-                json!({ "input": "market", "n": id.0, "data": self.market(item) })
+                let own = self.identity().input(*id).to_string();
+                json!({ "input": "market", "n": id.0, "id": own, "data": self.market(item) })
             }
             Entry::Clock(id, due) => {
                 json!({ "input": "clock", "n": id.0, "due": due.nanos(), "time": due.to_string() })
@@ -408,12 +440,18 @@ impl Names<'_> {
         })
     }
 
+    /// The end of a start, in good order or not.
+    pub fn stop(at: Timestamp, why: &str) -> Value {
+        json!({ "record": "stop", "at": at.nanos(), "time": at.to_string(), "why": why })
+    }
+
     /// A record of the market log.
     pub fn market_record(&self, record: &MarketRecord) -> Value {
         match record {
             MarketRecord::Start(start) => self.start(start),
             MarketRecord::Market(id, item) => {
-                json!({ "record": "market", "n": id.0, "data": self.market(item) })
+                let own = self.identity().input(*id).to_string();
+                json!({ "record": "market", "n": id.0, "id": own, "data": self.market(item) })
             }
             MarketRecord::Clock(id, due) => {
                 json!({ "record": "clock", "n": id.0, "due": due.nanos(), "time": due.to_string() })
@@ -428,9 +466,7 @@ impl Names<'_> {
                 "record": "switch", "n": input.0, "strategy": self.strategy(*strategy),
                 "enabled": enabled, "reason": reason.code(), "ts": ts.nanos(),
             }),
-            MarketRecord::Stop { at, why } => {
-                json!({ "record": "stop", "at": at.nanos(), "why": why })
-            }
+            MarketRecord::Stop { at, why } => Self::stop(*at, why),
         }
     }
 

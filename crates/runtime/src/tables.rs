@@ -90,6 +90,44 @@ pub fn is_start(bytes: &[u8]) -> bool {
     bytes.get(1) == Some(&0)
 }
 
+/// The start in force at a position of a log: the newest that is recorded or saved before it. `None`
+/// at a log's beginning, or where retention has removed it.
+pub fn in_force<R: MaybeStart>(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    name: &str,
+    at: Position,
+) -> Result<Option<Start>, RuntimeError> {
+    let failed = |e| RuntimeError::journal(name, e);
+    let mut end = at;
+    // Each day's first segment begins with a start, so few segments are read.
+    for segment in journal::segments(storage.as_ref(), dir)
+        .map_err(failed)?
+        .iter()
+        .rev()
+        .filter(|s| s.base < at)
+    {
+        let mut latest = None;
+        let mut reader = Reader::open(Arc::clone(storage), dir, segment.base).map_err(failed)?;
+        while let Some((position, bytes)) = reader.next().map_err(failed)? {
+            if position >= end {
+                break;
+            }
+            if is_start(bytes) {
+                let record: R = decode(bytes).map_err(|e| RuntimeError::record(name, e))?;
+                latest = record.start();
+            }
+        }
+        if latest.is_some() {
+            return Ok(latest);
+        }
+        end = segment.base;
+    }
+    let found = journal::snapshot::load_newest(storage.as_ref(), dir, at).map_err(failed)?;
+    let saved = found.and_then(|(_, payload)| postcard::from_bytes::<SavedStart>(&payload).ok());
+    Ok(saved.map(|saved| saved.start))
+}
+
 /// What earlier starts knew: instruments and strategies that a new one must know as well, as positions
 /// and orders may be in them.
 #[derive(Debug, Clone, Default)]

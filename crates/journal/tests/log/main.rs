@@ -1,6 +1,7 @@
 //! The log over a disk that loses power, tears and reorders writes, fills up and fails.
 
 mod faults;
+mod follow;
 mod power;
 
 use std::path::Path;

@@ -8,10 +8,17 @@ use anyhow::Context;
 
 pub mod backtest;
 pub mod bench;
+pub mod config;
+pub mod control;
 pub mod data;
 pub mod demo;
+pub mod dlq;
 pub mod exchange;
+pub mod journal;
+pub mod place;
+pub mod run;
 pub mod strategies;
+pub mod trace;
 
 /// Writes to stdout. A reader that has seen enough, such as `head`, is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
@@ -43,6 +50,11 @@ impl Interrupt {
     /// Raised once the user has asked to stop.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.0
+    }
+
+    /// Whether the user has asked to stop.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// An error once the user has asked to stop.

@@ -88,3 +88,33 @@ impl DataSettings {
         }
     }
 }
+
+/// The keys of `[data]`.
+pub const DATA_REFERENCE: &[(&str, &str, &str)] = &[
+    (
+        "time_zone",
+        "\"Asia/Kolkata\"",
+        "zone of stamps without one and of dates in paths",
+    ),
+    (
+        "columns",
+        "{}",
+        "columns with unusual names, `{ price = \"last_traded_price\" }`",
+    ),
+    (
+        "jump_band_percent",
+        "20",
+        "a price further from the last kept one is rejected; 0: any is kept",
+    ),
+    ("session_only", "true", "reject rows outside the session"),
+    (
+        "timeframe",
+        "",
+        "length of the bars of a bar data set, such as `1m`",
+    ),
+    (
+        "bar_stamp",
+        "\"open\"",
+        "whether a bar's stamp is its `open` or its `close`",
+    ),
+];

@@ -226,12 +226,14 @@ pub const TOP_REFERENCE: &[(&str, &str, &str)] = &[
         "",
         "the instruments: minimal CSV, or a broker's dump; the simulated exchange brings its own",
     ),
-    (
-        "strategies.files",
-        "[]",
-        "files with strategy definitions; none: two samples on the simulated exchange",
-    ),
 ];
+
+/// The keys of `[strategies]`.
+pub const STRATEGIES_REFERENCE: &[(&str, &str, &str)] = &[(
+    "files",
+    "[]",
+    "files with strategy definitions; none: two samples on the simulated exchange",
+)];
 
 /// The keys of `[feeds.NAME]`.
 pub const FEED_REFERENCE: &[(&str, &str, &str)] = &[

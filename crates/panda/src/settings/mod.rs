@@ -3,25 +3,34 @@
 
 pub mod brokers;
 pub mod data;
+pub mod example;
+pub mod layers;
 pub mod live;
+pub mod logging;
 pub mod reference;
+pub mod schema;
+pub mod secret;
 pub mod sessions;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use model::secret::Secret;
 use pipeline::risk::LimitSettings;
 use serde::Deserialize;
 
-pub use brokers::BrokerTable;
+pub use brokers::{BrokerTable, OnStop};
 pub use data::DataSettings;
+pub use layers::{Flag, Layer, LayerInputs, Leaf, Origin};
+pub use logging::{Environment, LoggingSettings};
 pub use sessions::{SessionTable, TradingDaySettings};
 
 /// The tree as it is written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Root {
+    environment: Environment,
     active_brokers: Vec<String>,
     data: DataSettings,
     trading_day: TradingDaySettings,
@@ -34,7 +43,18 @@ struct Root {
     strategies: live::StrategySettings,
     feeds: BTreeMap<String, live::FeedSettings>,
     log: live::LogSettings,
+    logging: LoggingSettings,
     runtime: live::RuntimeSettings,
+}
+
+impl Root {
+    /// The types alone: what one layer lacks another can bring.
+    fn parse(text: &str, name: &str) -> anyhow::Result<Self> {
+        toml::from_str(text).map_err(|e| {
+            let message = secret::redact_quoted(e.to_string().trim_end());
+            anyhow::anyhow!("{name}: {message}")
+        })
+    }
 }
 
 /// The `[portfolio]` table.
@@ -56,6 +76,8 @@ impl Default for PortfolioSettings {
 /// The effective settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Where the system runs.
+    pub environment: Environment,
     /// The default of `--broker`.
     pub active_brokers: Vec<String>,
     /// How raw data is read.
@@ -73,8 +95,17 @@ pub struct Settings {
     pub brokers: BTreeMap<String, BrokerTable>,
     /// What a running system adds.
     pub live: live::LiveSettings,
-    /// The file's text, for the inputs' digest.
+    /// Where log lines go.
+    pub logging: LoggingSettings,
+    /// Of layered settings the whole effective tree as TOML in a fixed order, secrets redacted: equal
+    /// texts are equal settings, wherever the values came from. Else the file's text.
     pub text: String,
+    /// Of layered settings every value with where it came from; else empty.
+    pub leaves: Vec<Leaf>,
+    /// Of layered settings what looks like a mistake and is none: variables that are nearly ours.
+    pub warnings: Vec<String>,
+    /// The secrets among the values, to be kept out of log lines.
+    pub secrets: Vec<Secret>,
 }
 
 impl Settings {
@@ -95,8 +126,26 @@ impl Settings {
 
     /// From the text of a file called `name`.
     pub fn parse(text: &str, name: &str) -> anyhow::Result<Self> {
-        let root: Root = toml::from_str(text)
-            .map_err(|e| anyhow::anyhow!("{name}: {}", e.to_string().trim_end()))?;
+        let root = Root::parse(text, name)?;
+        Self::build(root, name, text.to_owned())
+    }
+
+    /// From all layers.
+    pub fn layered(inputs: &LayerInputs<'_>) -> anyhow::Result<Self> {
+        layers::settings(inputs)
+    }
+
+    /// Checks what the types do not.
+    fn build(root: Root, name: &str, text: String) -> anyhow::Result<Self> {
+        let secrets: Vec<Secret> = root
+            .trading_engine
+            .values()
+            .flat_map(secret::secrets)
+            .collect();
+        // From here on no message of this process shows them, whoever writes it.
+        for secret in &secrets {
+            crate::logging::redact(secret.reveal());
+        }
         let mut trading_engine = root.trading_engine;
         trading_engine.entry("paper".to_owned()).or_default();
         let brokers = trading_engine
@@ -151,12 +200,16 @@ impl Settings {
             runtime: root.runtime,
         };
         live.check().with_context(|| name.to_owned())?;
+        root.logging
+            .check()
+            .with_context(|| format!("{name}: [logging]"))?;
         let active_brokers = if root.active_brokers.is_empty() {
             vec!["paper".to_owned()]
         } else {
             root.active_brokers
         };
         Ok(Self {
+            environment: root.environment,
             active_brokers,
             data: root.data,
             trading_day: root.trading_day,
@@ -166,7 +219,11 @@ impl Settings {
             risk_by_broker,
             brokers,
             live,
-            text: text.to_owned(),
+            logging: root.logging,
+            text,
+            leaves: Vec::new(),
+            warnings: Vec::new(),
+            secrets,
         })
     }
 
@@ -183,6 +240,17 @@ impl Settings {
     pub fn session_table(&self) -> anyhow::Result<SessionTable> {
         SessionTable::new(&self.sessions, &self.trading_day)
     }
+}
+
+/// The part of a recorded text that can change a decision: where the data lies and how much is logged
+/// does not make two runs incomparable.
+pub fn deciding(text: &str) -> String {
+    const WITHOUT: [&str; 4] = ["data_dir", "environment", "log", "logging"];
+    let Ok(mut table) = toml::from_str::<toml::Table>(text) else {
+        return text.to_owned();
+    };
+    table.retain(|key, _| !WITHOUT.contains(&key));
+    table.to_string()
 }
 
 fn risk(

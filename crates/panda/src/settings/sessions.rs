@@ -254,6 +254,34 @@ impl Sessions for SessionTable {
     }
 }
 
+/// The keys of `[trading_day]`.
+pub const TRADING_DAY_REFERENCE: &[(&str, &str, &str)] = &[
+    ("time_zone", "\"Asia/Kolkata\"", "zone of the start"),
+    (
+        "start",
+        "\"06:00\"",
+        "when a trading day begins: daily counters and losses start anew",
+    ),
+];
+
+/// The keys of `[sessions.EXCHANGE]`.
+pub const SESSION_REFERENCE: &[(&str, &str, &str)] = &[
+    ("time_zone", "\"Asia/Kolkata\"", "zone of the times"),
+    ("open", "required", "first instant of trading, `HH:MM`"),
+    ("close", "required", "first instant after trading, `HH:MM`"),
+    (
+        "days",
+        "[\"mon\", \"tue\", \"wed\", \"thu\", \"fri\"]",
+        "days of the week with trading",
+    ),
+    ("holidays", "[]", "dates without trading"),
+    (
+        "extra_days",
+        "[]",
+        "dates with trading that the days of the week do not give",
+    ),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod config;
 mod decimal;
 mod demo;
 mod determinism;
@@ -15,6 +16,8 @@ mod ema_ticks;
 mod errors;
 mod harness;
 mod imports;
+mod journal;
+mod live;
 mod market;
 mod naive;
 mod nse;

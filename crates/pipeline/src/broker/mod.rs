@@ -242,6 +242,10 @@ impl BrokerPipeline {
     pub const fn latest_input(&self) -> InputId {
         self.input
     }
+    /// The trading day; `None` before the first input.
+    pub const fn trading_day(&self) -> Option<TradingDay> {
+        self.day
+    }
     /// Working orders whose outcome is unknown: live exposure.
     pub fn unresolved(&self) -> impl Iterator<Item = OrderId> + '_ {
         self.engine.unresolved().iter().map(|(order, _)| *order)

@@ -23,6 +23,19 @@ impl BrokerPipeline {
         let Some(order) = self.engine.order(report.order) else {
             return;
         };
+        if let OrderChange::Modified {
+            quantity,
+            limit_price,
+            trigger_price,
+        } = change
+            && (quantity, limit_price, trigger_price)
+                == (order.quantity(), order.limit_price(), order.trigger_price())
+            && self.trader.is_none()
+        {
+            // It holds already. (A trader inside is told of every change that it reports.)
+            self.stats.repeated_reports += 1;
+            return;
+        }
         match order.check(&change) {
             Ok(_) => {}
             // What is known already, or was overtaken by what is known, says nothing new.

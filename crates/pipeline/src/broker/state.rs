@@ -47,7 +47,8 @@ impl BrokerPipeline {
     }
 
     /// Takes a saved state over, in a pipeline that has seen nothing yet. The state's indices must have
-    /// been translated where it was decoded; `map` brings its tables into order. `unchanged` says
+    /// been translated where it was decoded; `map` brings its tables into order, and what is encoded
+    /// in it. `unchanged` says
     /// whether a strategy is defined as it was. Returns the strategies that start from warm-up.
     pub fn restore_state(
         &mut self,
@@ -62,7 +63,9 @@ impl BrokerPipeline {
         match saved.trader {
             Some(state) => {
                 if let Some(trader) = &mut self.trader {
-                    trader.restore(&state)?;
+                    // Its bytes are read only here: their indices are translated here.
+                    let map = Arc::new(map.clone());
+                    model::reindex::with(&map, || trader.restore(&state))?;
                 }
             }
             // It was detached, and stays so.
@@ -87,6 +90,23 @@ impl BrokerPipeline {
             self.due = self.earliest_due();
         }
         Ok(anew)
+    }
+
+    /// The strategies' state, to begin anew from.
+    pub fn save_strategies(&self) -> Result<HostState, strategies::StateError> {
+        self.strategies.save_state()
+    }
+
+    /// Strategies that `changed` names start from warm-up: see [`StrategyHost::begin_anew`].
+    pub fn begin_anew(&mut self, fresh: &HostState, changed: impl Fn(&str) -> bool) -> Vec<String> {
+        let anew = self.strategies.begin_anew(fresh, changed);
+        self.due = self.earliest_due();
+        anew
+    }
+
+    /// Whose inputs the next ones are: see [`StrategyHost::set_source`].
+    pub fn set_source(&mut self, source: SourceSession) {
+        self.strategies.set_source(source);
     }
 
     /// Who is told of every call of a strategy.

@@ -280,6 +280,12 @@ impl StrategyHost {
         self.probe = probe;
     }
 
+    /// Whose inputs the next ones are: identities are derived from it. A live source has a new
+    /// session at each start.
+    pub fn set_source(&mut self, source: SourceSession) {
+        self.source = source;
+    }
+
     /// True when nothing is hosted.
     #[inline]
     pub fn is_empty(&self) -> bool {

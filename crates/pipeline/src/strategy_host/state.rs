@@ -137,6 +137,23 @@ impl StrategyHost {
         anew
     }
 
+    /// Strategies that `changed` names start from warm-up: `fresh` is the state that the host was built
+    /// with. What they hold, and whether they may trade, stays. Returns them.
+    pub fn begin_anew(&mut self, fresh: &HostState, changed: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut anew = Vec::new();
+        for hosted in self.hosted.iter_mut().filter(|h| changed(&h.name)) {
+            let Some(state) = fresh.strategies.iter().find(|s| s.name == hosted.name) else {
+                continue;
+            };
+            let (positions, enabled) = (hosted.positions.clone(), hosted.enabled);
+            hosted.adopt(state, true);
+            (hosted.positions, hosted.enabled) = (positions, enabled);
+            anew.push(hosted.name.clone());
+        }
+        self.refresh_due();
+        anew
+    }
+
     /// Where the sessions stand follows from the time.
     fn restore_sessions(&mut self) {
         for g in 0..self.groups.len() {

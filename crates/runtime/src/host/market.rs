@@ -337,6 +337,7 @@ impl Worker {
             self.status.sync_nanos.store(took, Ordering::Relaxed);
         }
         if self.saved.elapsed() >= self.parts.settings.snapshot_interval {
+            self.new_day();
             self.save();
         }
         if !self.blocked
@@ -359,6 +360,27 @@ impl Worker {
                 position: self.parts.host.log().durable(),
                 received: wall(),
             });
+        }
+    }
+
+    /// As of a namespace: a file for each trading day, and old ones go.
+    fn new_day(&mut self) {
+        let latest = self.parts.host.latest();
+        if latest == Timestamp::MIN {
+            return;
+        }
+        let day = self.parts.sessions.trading_day(latest).date;
+        if !self.parts.host.begin_day(day) {
+            return;
+        }
+        let names = crate::retention::journals(self.parts.namespaces.iter().map(|n| n.name()));
+        let settings = &self.parts.settings;
+        let removed = self
+            .parts
+            .host
+            .retain(settings.storage.as_ref(), &settings.dir, &names, day);
+        if let Err(error) = removed {
+            (self.parts.failed)(&error.to_string());
         }
     }
 

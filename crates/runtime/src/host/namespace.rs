@@ -77,6 +77,8 @@ pub struct NamespaceStatus {
     pub journal_bytes: AtomicU64,
     /// Orders whose outcome is unknown.
     pub unresolved: AtomicU64,
+    /// Why old files of the journal could not be removed.
+    pub retention: Mutex<Option<String>>,
     /// Why it does not trade any more.
     pub detached: Mutex<Option<Detached>>,
 }
@@ -228,7 +230,7 @@ struct Worker {
     settings: NamespaceHostSettings,
     status: Arc<NamespaceStatus>,
     /// Who waits for what is done to be durable.
-    replies: Vec<SyncSender<CommandReply>>,
+    replies: Vec<(SyncSender<CommandReply>, CommandReply)>,
     synced: Instant,
     saved: Instant,
     /// Entries are blocked, as the broker cannot be reached.
@@ -360,9 +362,11 @@ impl Worker {
             }
             Message::Lost(_) => self.block(true)?,
             Message::Command(command, reply) => {
+                let before = self.namespace.recorded().len();
                 self.namespace.command(self.now(), &command, wall())?;
                 if let Some(reply) = reply {
-                    self.replies.push(reply);
+                    let events = self.namespace.recorded()[before..].to_vec();
+                    self.replies.push((reply, CommandReply { events }));
                 }
             }
             Message::Snapshot(reply) => {
@@ -423,6 +427,7 @@ impl Worker {
 
     /// Makes durable what waits for it, and hands on what follows, until nothing follows any more.
     fn settle(&mut self) -> Result<(), RuntimeError> {
+        self.status.beat.store(wall(), Ordering::Release);
         loop {
             let due =
                 self.namespace.is_dirty() && self.synced.elapsed() >= self.settings.sync_interval;
@@ -454,10 +459,32 @@ impl Worker {
         }
         if self.saved.elapsed() >= self.settings.snapshot_interval {
             self.saved = Instant::now();
+            self.new_day()?;
             self.namespace
                 .snapshot(self.settings.storage.as_ref(), &self.settings.dir)?;
         }
         self.publish();
+        Ok(())
+    }
+
+    /// Each trading day's records have files of their own; when one begins, old files go.
+    fn new_day(&mut self) -> Result<(), RuntimeError> {
+        let Some(day) = self.namespace.pipeline().trading_day() else {
+            return Ok(());
+        };
+        if !self.namespace.begin_day(day.date)? {
+            return Ok(());
+        }
+        let settings = &self.settings;
+        let removed = self
+            .namespace
+            .retain(settings.storage.as_ref(), &settings.dir, day.date);
+        // Trading goes on: too much is kept, no more.
+        *self
+            .status
+            .retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = removed.err().map(|e| e.to_string());
         Ok(())
     }
 
@@ -467,8 +494,9 @@ impl Worker {
         self.synced = Instant::now();
         let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.status.sync_nanos.store(took, Ordering::Relaxed);
-        for reply in self.replies.drain(..) {
-            let _ = reply.try_send(CommandReply { events: Vec::new() });
+        for (reply, events) in self.replies.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.try_send(events);
         }
         Ok(())
     }

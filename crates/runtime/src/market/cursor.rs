@@ -46,6 +46,23 @@ impl Cursor {
         }
     }
 
+    /// What is read first may be of an earlier start than the caller's: inputs that are run again at a
+    /// start keep their place. So the market log itself says whose they are.
+    fn find_start(&mut self) -> Result<(), RuntimeError> {
+        let first = journal::segments(self.storage.as_ref(), &self.dir)
+            .map_err(|e| RuntimeError::journal("market", e))?
+            .first()
+            .map_or(Position(0), |s| s.base)
+            .max(self.from);
+        if first > Position(0)
+            && let Some(start) =
+                tables::in_force::<MarketRecord>(&self.storage, &self.dir, "market", first)?
+        {
+            self.map = Some(Arc::new(tables::reindex(&start, &self.tables)));
+        }
+        Ok(())
+    }
+
     fn next(&mut self) -> Result<Option<(InputId, MarketItem)>, RuntimeError> {
         if let Some(waiting) = self.waiting.take() {
             return Ok(Some(waiting));
@@ -56,9 +73,13 @@ impl Cursor {
         let failed = |e: JournalError| RuntimeError::journal("market", e);
         let reader = match &mut self.reader {
             Some(reader) => reader,
-            None => self.reader.insert(
-                Reader::open(Arc::clone(&self.storage), &self.dir, self.from).map_err(failed)?,
-            ),
+            None => {
+                self.find_start()?;
+                self.reader.insert(
+                    Reader::open(Arc::clone(&self.storage), &self.dir, self.from)
+                        .map_err(failed)?,
+                )
+            }
         };
         loop {
             let Some((_, bytes)) = reader.next().map_err(failed)? else {

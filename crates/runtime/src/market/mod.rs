@@ -47,6 +47,8 @@ pub struct MarketHost {
     latest: Timestamp,
     /// Why the log takes nothing any more; the market goes on without it.
     failed: Option<String>,
+    /// Trading days of the log that are kept; 0 for all.
+    keep_days: u32,
     stats: MarketStats,
 }
 
@@ -70,6 +72,19 @@ impl MarketHost {
     /// The market log.
     pub const fn log(&self) -> &Log {
         &self.log
+    }
+    /// How many trading days of its log are kept: 0, and so at first, all.
+    pub const fn keep_days(&mut self, days: u32) {
+        self.keep_days = days;
+    }
+    pub(crate) const fn kept_days(&self) -> u32 {
+        self.keep_days
+    }
+    pub(crate) fn fail(&mut self, error: &RuntimeError) {
+        self.failed = Some(error.to_string());
+    }
+    pub(crate) const fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
+        (&mut self.log, &self.start, &mut self.bytes)
     }
     /// What has been counted.
     pub const fn stats(&self) -> &MarketStats {

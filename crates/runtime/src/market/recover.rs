@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use journal::record::{MarketRecord, Start, decode};
 use journal::{Cut, Log, LogOptions, Position, Reader, Storage};
-use model::Timestamp;
 use model::reindex;
+use model::{StrategyIdx, Timestamp};
 use pipeline::strategy_host::HostState;
-use pipeline::{Runner, RunnerInput};
+use pipeline::{Runner, RunnerInput, RunnerOutput};
 use serde::{Deserialize, Serialize};
 
 use super::{MarketHost, MarketStats};
@@ -67,6 +67,50 @@ struct Saved {
     drained: bool,
 }
 
+/// What is run again of one earlier start.
+struct Epoch {
+    start: Option<Start>,
+    /// Strategies that are defined otherwise now: what they would have decided then they did not
+    /// decide, and it has the identities of what they did.
+    changed: Vec<StrategyIdx>,
+}
+
+impl Epoch {
+    fn new(start: Option<Start>, now: &Start) -> Self {
+        let changed = start.iter().flat_map(|start| {
+            now.strategies
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| !tables::unchanged(start, now, &s.name))
+                .map(|(at, _)| StrategyIdx(at as u32))
+        });
+        Self {
+            changed: changed.collect(),
+            start,
+        }
+    }
+
+    /// Its end: strategies that are defined otherwise from `next` on begin anew there.
+    fn pass(
+        &self,
+        runner: &mut Runner,
+        fresh: &HostState,
+        next: &Start,
+        recovered: &mut MarketRecovered,
+    ) {
+        if let Some(before) = &self.start {
+            let changed = |name: &str| !tables::unchanged(before, next, name);
+            for name in runner.begin_anew(fresh, changed) {
+                if !recovered.restarted.contains(&name) {
+                    recovered.restarted.push(name);
+                }
+            }
+        }
+        // The same signals again have the same identities again.
+        runner.set_source(next.source);
+    }
+}
+
 impl MarketHost {
     /// Opens it. `deliver` takes packets of the steps that are run again.
     pub fn open(
@@ -99,9 +143,14 @@ impl MarketHost {
             next: 0,
             latest: Timestamp::MIN,
             failed: None,
+            keep_days: 0,
             stats: MarketStats::default(),
         };
         this.start.epoch = this.log.generation();
+        let fresh = this
+            .runner
+            .save_state()
+            .map_err(|e| RuntimeError::state("market", e.to_string()))?;
         let mut from = opened.first;
         let mut old = None;
         if let Some((at, start, saved)) = this.load(&storage, &dir, opened.end, &namespaces)? {
@@ -109,6 +158,7 @@ impl MarketHost {
             recovered.restarted = this.runner.restore_state(&saved.runner, unchanged);
             (this.next, this.latest) = (saved.next, saved.latest);
             recovered.snapshot = Some(at);
+            this.runner.set_source(start.source);
             (from, old) = (at, Some(start));
         }
         this.run_again(
@@ -117,14 +167,19 @@ impl MarketHost {
             from,
             old,
             &namespaces,
+            &fresh,
             &mut recovered,
             deliver,
         )?;
-        // A live session never uses a number twice, also where the log's tail is lost.
+        // A live session never uses a number twice, also where the log's tail is lost: the namespaces
+        // have taken inputs below `most`, and signals of timers, which bear the number of the input to
+        // come.
         if this.clock.is_live()
             && let Some(most) = namespaces.iter().copied().max()
+            && this.next <= most
+            && most > 0
         {
-            this.next = this.next.max(most);
+            this.next = most + 1;
         }
         recovered.latest = this.latest;
         if this.latest > Timestamp::MIN {
@@ -182,6 +237,7 @@ impl MarketHost {
         from: Position,
         old: Option<Start>,
         namespaces: &[u64],
+        fresh: &HostState,
         recovered: &mut MarketRecovered,
         deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
     ) -> Result<(), RuntimeError> {
@@ -194,7 +250,10 @@ impl MarketHost {
             .unwrap_or(0)
             .saturating_sub(1);
         let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(failed)?;
-        let mut map = old.map(|old| Arc::new(tables::reindex(&old, &self.start)));
+        let mut map = old
+            .as_ref()
+            .map(|old| Arc::new(tables::reindex(old, &self.start)));
+        let mut epoch = Epoch::new(old, &self.start);
         let mut packet = Packet {
             steps: Vec::new(),
             position: from,
@@ -211,6 +270,8 @@ impl MarketHost {
                 MarketRecord::Start(start) => {
                     map = Some(Arc::new(tables::reindex(&start, &self.start)));
                     self.start.salt = start.salt;
+                    epoch.pass(&mut self.runner, fresh, &start, recovered);
+                    epoch = Epoch::new(Some(start), &self.start);
                 }
                 MarketRecord::Market(id, item) => {
                     let data = item.data();
@@ -220,21 +281,21 @@ impl MarketHost {
                     }
                     self.runner
                         .step(&RunnerInput::Market(id, &data), &mut self.outputs);
-                    self.again(data.ts(), &mut packet);
+                    self.again(data.ts(), &epoch, &mut packet);
                     self.next = id.0 + 1;
                     recovered.inputs += 1;
                 }
                 MarketRecord::Clock(id, due) => {
                     self.runner
                         .step(&RunnerInput::Clock(id, due), &mut self.outputs);
-                    self.again(due, &mut packet);
+                    self.again(due, &epoch, &mut packet);
                 }
                 MarketRecord::Switch {
                     strategy, enabled, ..
                 } => {
                     self.runner
                         .step(&RunnerInput::Switch(strategy, enabled), &mut self.outputs);
-                    self.again(self.latest, &mut packet);
+                    self.again(self.latest, &epoch, &mut packet);
                 }
                 MarketRecord::Stop { .. } => {}
             }
@@ -250,11 +311,16 @@ impl MarketHost {
         if !packet.steps.is_empty() {
             deliver(packet)?;
         }
+        epoch.pass(&mut self.runner, fresh, &self.start, recovered);
         Ok(())
     }
 
     /// Passes on what an input that is run again causes. Nothing of it is recorded again.
-    fn again(&mut self, ts: Timestamp, packet: &mut Packet) {
+    fn again(&mut self, ts: Timestamp, epoch: &Epoch, packet: &mut Packet) {
+        self.outputs.retain(|output| match output {
+            RunnerOutput::Signal(signal, _) => !epoch.changed.contains(&signal.strategy),
+            RunnerOutput::StrategyDisabled(strategy, ..) => !epoch.changed.contains(strategy),
+        });
         if self.outputs.is_empty() {
             return;
         }
@@ -287,7 +353,8 @@ impl MarketHost {
             state: postcard::to_stdvec(&saved).map_err(|e| wrong(e.to_string()))?,
         };
         let payload = postcard::to_stdvec(&head).map_err(|e| wrong(e.to_string()))?;
-        journal::snapshot::save(storage, dir, self.log.end(), &payload, SNAPSHOTS)
+        // All is committed: what comes later stands behind this position, wherever it begins.
+        journal::snapshot::save(storage, dir, self.log.durable(), &payload, SNAPSHOTS)
             .map_err(|e| RuntimeError::journal("market", e))
     }
 }

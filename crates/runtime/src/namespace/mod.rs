@@ -20,11 +20,11 @@ use rustc_hash::FxHashMap;
 use traders::BrokerReport;
 
 use crate::clock::{SessionClock, wall};
-use crate::desk::{Call, Desk, Outcome};
+use crate::desk::{Call, Desk, Heard, Outcome};
 use crate::error::RuntimeError;
 use crate::packet::Step;
 
-pub use recover::{Recovered, Recovery, SNAPSHOTS};
+pub use recover::{Recovered, Recovery, SNAPSHOTS, market_position};
 
 /// A run of inputs without outputs is closed at this many entries.
 const RUN_MAX: usize = 4096;
@@ -92,6 +92,8 @@ pub struct Namespace {
     confirmed: Option<u64>,
     /// A conflated range is being taken: its inputs are recorded in full.
     conflating: bool,
+    /// Trading days of the journal that are kept; 0 for all.
+    keep_days: u32,
     stats: NamespaceStats,
 }
 
@@ -123,6 +125,16 @@ impl Namespace {
     /// The journal.
     pub const fn log(&self) -> &Log {
         &self.log
+    }
+    /// How many trading days of its log are kept: 0, and so at first, all.
+    pub const fn keep_days(&mut self, days: u32) {
+        self.keep_days = days;
+    }
+    pub(crate) const fn kept_days(&self) -> u32 {
+        self.keep_days
+    }
+    pub(crate) const fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
+        (&mut self.log, &self.start, &mut self.bytes)
     }
     /// The number of the next market input.
     pub const fn next_input(&self) -> u64 {
@@ -332,6 +344,11 @@ impl Namespace {
         Ok(())
     }
 
+    /// Events that are recorded and not yet durable.
+    pub fn recorded(&self) -> &[Event] {
+        &self.recorded
+    }
+
     /// True while events wait to be made durable: what follows from them may not be done yet.
     pub const fn is_waiting(&self) -> bool {
         !self.recorded.is_empty()
@@ -481,12 +498,17 @@ impl Namespace {
         let Some(desk) = &mut self.desk else {
             return Ok(false);
         };
-        let Some(report) = desk.report(said, now) else {
-            self.stats.foreign_reports += 1;
-            return Ok(false);
-        };
-        self.trader_report(&report)?;
-        Ok(true)
+        match desk.report(said, now) {
+            Heard::Foreign => {
+                self.stats.foreign_reports += 1;
+                Ok(false)
+            }
+            Heard::Held => Ok(true),
+            Heard::Report(report) => {
+                self.trader_report(&report)?;
+                Ok(true)
+            }
+        }
     }
 
     /// In lockstep: takes what was due up to the latest market input. Returns how many.

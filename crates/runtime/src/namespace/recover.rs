@@ -9,6 +9,7 @@ use model::order::OrderStatus;
 use model::reindex;
 use model::{InputId, Timestamp};
 use pipeline::broker::PipelineState;
+use pipeline::strategy_host::HostState;
 use pipeline::{BrokerPipeline, Input};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,19 @@ pub struct Saved {
     market: Position,
 }
 
+/// Where the market log stood at a namespace's snapshot: recovery from it reads on from there.
+pub fn market_position(name: &str, at: Position, payload: &[u8]) -> Result<Position, RuntimeError> {
+    let wrong = |e: postcard::Error| {
+        RuntimeError::state(
+            name,
+            format!("the snapshot at {at}: {e}: another build may have written it"),
+        )
+    };
+    let head: SavedStart = postcard::from_bytes(payload).map_err(wrong)?;
+    let saved: Saved = postcard::from_bytes(&head.state).map_err(wrong)?;
+    Ok(saved.market)
+}
+
 impl Namespace {
     /// Opens it: recovery is the normal way to start.
     pub fn open(recovery: Recovery) -> Result<(Self, Recovered), RuntimeError> {
@@ -121,10 +135,15 @@ impl Namespace {
             taken: std::collections::BTreeSet::new(),
             confirmed: None,
             conflating: false,
+            keep_days: 0,
             stats: NamespaceStats::default(),
         };
         let mut from = opened.first;
         let mut latest = None;
+        let fresh = this
+            .pipeline
+            .save_strategies()
+            .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
         if let Some((at, old, saved)) = this.load_snapshot(&storage, &dir, opened.end)? {
             let unchanged = |strategy: &str| tables::unchanged(&old, &this.start, strategy);
             recovered.restarted = this
@@ -138,6 +157,8 @@ impl Namespace {
             (this.step, this.next, this.market) = (saved.step, saved.next, saved.market);
             recovered.snapshot = Some(at);
             from = at;
+            // What was decided in an earlier session keeps the identities that it had there.
+            this.pipeline.set_source(old.source);
             latest = Some(old);
         } else if opened.first > Position(0) {
             return Err(RuntimeError::state(
@@ -158,11 +179,15 @@ impl Namespace {
             ),
             recovered: &mut recovered,
             latest,
+            fresh,
         };
         replay.run(&mut this, &storage, &dir, from, &name)?;
+        let now = this.start.clone();
+        replay.pass(&mut this, &now);
         if let Some(latest) = replay.latest {
             this.start.salt = latest.salt;
         }
+        this.pipeline.set_source(this.start.source);
         this.pipeline.discard_decisions();
         this.begin(desk, &mut recovered)?;
         Ok((this, recovered))
@@ -259,7 +284,8 @@ impl Namespace {
             state: postcard::to_stdvec(&saved).map_err(|e| wrong(e.to_string()))?,
         };
         let payload = postcard::to_stdvec(&head).map_err(|e| wrong(e.to_string()))?;
-        journal::snapshot::save(storage, dir, self.log.end(), &payload, SNAPSHOTS)
+        // All is committed: what comes later stands behind this position, wherever it begins.
+        journal::snapshot::save(storage, dir, self.log.durable(), &payload, SNAPSHOTS)
             .map_err(|e| RuntimeError::journal(&name, e))
     }
 }
@@ -269,9 +295,25 @@ struct Replay<'a> {
     cursor: Cursor,
     recovered: &'a mut Recovered,
     latest: Option<Start>,
+    /// The strategies as they were built.
+    fresh: HostState,
 }
 
 impl Replay<'_> {
+    /// A start is passed: strategies that are defined otherwise from it on begin anew there, as they
+    /// did when it happened.
+    fn pass(&mut self, namespace: &mut Namespace, start: &Start) {
+        if let Some(before) = &self.latest {
+            let changed = |name: &str| !tables::unchanged(before, start, name);
+            for name in namespace.pipeline.begin_anew(&self.fresh, changed) {
+                if !self.recovered.restarted.contains(&name) {
+                    self.recovered.restarted.push(name);
+                }
+            }
+        }
+        namespace.pipeline.set_source(start.source);
+    }
+
     fn run(
         &mut self,
         namespace: &mut Namespace,
@@ -296,6 +338,7 @@ impl Replay<'_> {
             match record.map_err(|e| RuntimeError::record(name, e))? {
                 JournalRecord::Start(start) => {
                     map = Some(Arc::new(tables::reindex(&start, &namespace.start)));
+                    self.pass(namespace, &start);
                     self.latest = Some(start);
                 }
                 JournalRecord::Run(run) => self.take(namespace, &run)?,

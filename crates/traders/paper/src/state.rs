@@ -28,9 +28,13 @@ const FINISHED_MAX: usize = 65_536;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     look_ahead: bool,
+    #[serde(with = "by_instrument")]
     books: Vec<Book>,
-    /// The market by instrument where orders look ahead, else only the one that is being matched.
+    /// The market by instrument where orders look ahead; else empty.
+    #[serde(with = "by_instrument")]
     markets: Vec<Market>,
+    /// The market that is being matched where they do not.
+    market: Market,
     /// Every order that is known, to be looked up, never walked; made anew from the rest.
     #[serde(skip)]
     places: FxHashMap<OrderId, Place>,
@@ -54,24 +58,26 @@ impl State {
         Self {
             look_ahead,
             books: vec![Book::default(); instruments],
-            markets: vec![Market::default(); if look_ahead { instruments } else { 1 }],
+            markets: vec![Market::default(); if look_ahead { instruments } else { 0 }],
             now: Timestamp::MIN,
             ..Self::default()
         }
     }
 
-    /// A saved state, if it fits a trader of so many instruments.
+    /// A saved state, if it fits a trader of so many instruments: there may be more than there were.
     pub fn restored(mut self, instruments: usize, look_ahead: bool) -> Option<Self> {
         let wanted = Self::new(instruments, look_ahead);
         let fits = self.look_ahead == look_ahead
-            && self.books.len() == wanted.books.len()
-            && self.markets.len() == wanted.markets.len()
+            && self.books.len() <= wanted.books.len()
+            && self.markets.len() <= wanted.markets.len()
             && self.current.is_none_or(|i| i.index() < instruments)
             && (self.books.iter().enumerate())
                 .all(|(at, book)| book.orders.iter().all(|o| o.instrument.index() == at));
         if !fits {
             return None;
         }
+        self.books.resize(wanted.books.len(), Book::default());
+        self.markets.resize(wanted.markets.len(), Market::default());
         for order in self.books.iter().flat_map(|book| &book.orders) {
             self.places
                 .insert(order.id, Place::Working(order.instrument));
@@ -105,17 +111,21 @@ impl State {
         self.places.contains_key(&id)
     }
     #[inline]
-    fn slot(&self, instrument: InstrumentIdx) -> usize {
+    pub fn market(&self, instrument: InstrumentIdx) -> &Market {
         // Without look-ahead only the current input is matched: one market is kept, not hundreds.
         if self.look_ahead {
-            instrument.index()
+            &self.markets[instrument.index()]
         } else {
-            0
+            &self.market
         }
     }
     #[inline]
-    pub fn market(&self, instrument: InstrumentIdx) -> &Market {
-        &self.markets[self.slot(instrument)]
+    fn market_mut(&mut self, instrument: InstrumentIdx) -> &mut Market {
+        if self.look_ahead {
+            &mut self.markets[instrument.index()]
+        } else {
+            &mut self.market
+        }
     }
 
     /// A working order and the book that it is in.
@@ -170,9 +180,9 @@ impl State {
 
     fn keep(&mut self, instrument: InstrumentIdx, data: &MarketData<'_>, before: Price) {
         self.current = Some(instrument);
-        let slot = self.slot(instrument);
-        let market = &mut self.markets[slot];
-        market.input = self.input;
+        let (input, now) = (self.input, self.now);
+        let market = self.market_mut(instrument);
+        market.input = input;
         market.taken_from_asks = Quantity::ZERO;
         market.taken_from_bids = Quantity::ZERO;
         // A bar that began before the order was there holds prices from before it: no look-ahead.
@@ -186,7 +196,7 @@ impl State {
                 if depth.is_some() || market.depth.is_some() {
                     market.depth = depth.copied();
                 }
-                self.now
+                now
             }
             MarketData::Bar(bar) => {
                 market.bar = Some(**bar);
@@ -358,8 +368,8 @@ impl State {
         let Some(Place::Working(instrument)) = self.places.get(&id) else {
             return;
         };
-        let (instrument, slot) = (*instrument, self.slot(*instrument));
-        let input = self.markets[slot].input;
+        let instrument = *instrument;
+        let input = self.market(instrument).input;
         let book = &mut self.books[instrument.index()];
         let Some(order) = book.orders.iter_mut().find(|o| o.id == id) else {
             return;
@@ -379,7 +389,7 @@ impl State {
             .iter()
             .find(|o| o.oco == Some(id) && Some(o.id) != oco);
         let named_by = named_by.map(|o| o.id);
-        self.markets[slot].take(side, quantity);
+        self.market_mut(instrument).take(side, quantity);
         for other in [oco, named_by].into_iter().flatten() {
             self.give_way(other, quantity, done);
         }
@@ -444,5 +454,46 @@ impl State {
         let mut attention = std::mem::take(&mut self.attention);
         attention.retain(|id| self.announcement(*id).is_some());
         self.attention = attention;
+    }
+}
+
+/// A table by instrument is saved with its indices, so that it reads under other tables.
+mod by_instrument {
+    use model::InstrumentIdx;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<T, S>(table: &[T], serializer: S) -> Result<S::Ok, S::Error>
+    where
+        T: Serialize + Default + PartialEq,
+        S: Serializer,
+    {
+        let empty = T::default();
+        let used: Vec<(InstrumentIdx, &T)> = table
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| **row != empty)
+            .map(|(at, row)| (InstrumentIdx(at as u32), row))
+            .collect();
+        used.serialize(serializer)
+    }
+
+    /// As long as it must be: the rest is empty.
+    pub fn deserialize<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+    where
+        T: Deserialize<'de> + Default,
+        D: Deserializer<'de>,
+    {
+        let mut table = Vec::new();
+        for (instrument, row) in Vec::<(InstrumentIdx, T)>::deserialize(deserializer)? {
+            if instrument.index() >= table.len() {
+                // An index is one of a table of instruments: no byte of a snapshot asks for more.
+                if instrument.index() > 1 << 24 {
+                    return Err(serde::de::Error::custom("no such instrument"));
+                }
+                table.resize_with(instrument.index() + 1, T::default);
+            }
+            table[instrument.index()] = row;
+        }
+        Ok(table)
     }
 }

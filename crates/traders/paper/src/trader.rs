@@ -202,6 +202,15 @@ impl PaperTrader {
                     if order.oco_quantity.take().is_none() && !order.modifies.is_empty() {
                         order.modifies.remove(0);
                     }
+                    // A request for what holds by now has nothing left to say: the same report again
+                    // would be taken for a trader that has lost its way.
+                    while order
+                        .modifies
+                        .first()
+                        .is_some_and(|(at, asked)| *at <= ts && *asked == quantity)
+                    {
+                        order.modifies.remove(0);
+                    }
                 });
             }
             OrderChange::CancelRefused | OrderChange::ModifyRefused | OrderChange::Unknown => {}

@@ -1,0 +1,295 @@
+//! `panda journal verify`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::Args;
+use feeds::report::write_table;
+use journal::{JournalError, SegmentInfo, Storage, Verified};
+use model::Date;
+use runtime::records::LogPlace;
+use runtime::replay::ReplayReport;
+use serde_json::{Value, json};
+
+use super::super::place::{Place, PlaceArgs, bytes};
+use super::super::print;
+
+/// Check every checksum and every record of every log
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  panda journal verify\n  panda journal verify --broker paper --json\n\nIt ends with an error where something is damaged."
+)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Only this namespace's journal
+    #[arg(long, value_name = "NAME")]
+    broker: Option<String>,
+    /// Print one JSON object per log
+    #[arg(long)]
+    json: bool,
+}
+
+/// Decides a namespace's journal again, from a data directory: see [`runtime::replay`]. It is given by
+/// whoever can compose a system.
+pub type Replayer<'a> = &'a dyn Fn(&Place, &str) -> anyhow::Result<ReplayReport>;
+
+/// What is wrong with a log.
+struct Damage {
+    /// The stable code.
+    code: &'static str,
+    /// Where, as far as it is known.
+    offset: Option<u64>,
+    /// For people, with the way out.
+    text: String,
+}
+
+struct Checked {
+    place: LogPlace,
+    result: Result<Verified, Damage>,
+    segments: Vec<SegmentInfo>,
+    replay: Option<anyhow::Result<ReplayReport>>,
+}
+
+/// Runs the command, and where `replay` is given decides every sound journal again.
+pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()> {
+    let place = args.place.open()?;
+    let mut logs: Vec<LogPlace> = place
+        .chosen(args.broker.as_deref())?
+        .iter()
+        .map(|b| LogPlace::of(b))
+        .collect();
+    if args.broker.is_none() {
+        logs.insert(0, LogPlace::market());
+    }
+    let mut checked = Vec::new();
+    for log in logs {
+        let result = check(&place.storage, &log);
+        let replay = match (&replay, &result) {
+            (Some(replay), Ok(_)) if !log.is_market() => Some(replay(&place, &log.name)),
+            _ => None,
+        };
+        checked.push(Checked {
+            segments: match &result {
+                Ok(verified) => verified.segments.clone(),
+                Err(_) => journal::segments(place.storage.as_ref(), &log.dir).unwrap_or_default(),
+            },
+            place: log,
+            result,
+            replay,
+        });
+    }
+    if args.json {
+        for log in &checked {
+            print(&format!("{}\n", log.json()))?;
+        }
+    } else {
+        print(&text(&place.dir, &checked)?)?;
+    }
+    let wrong: Vec<&str> = checked
+        .iter()
+        .filter(|log| log.is_wrong())
+        .map(|log| log.place.name.as_str())
+        .collect();
+    if !wrong.is_empty() {
+        bail!(
+            "not in order: {}; what is wrong is said above",
+            wrong.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn check(storage: &Arc<dyn Storage>, log: &LogPlace) -> Result<Verified, Damage> {
+    let verified = journal::verify(storage, &log.dir).map_err(damage)?;
+    // The checksums hold; now whether this build can read what they protect.
+    let any_day = |_| Date::default();
+    runtime::stats::read(storage, log, &any_day).map_err(|error| Damage {
+        code: "unreadable",
+        offset: None,
+        text: error.to_string(),
+    })?;
+    Ok(verified)
+}
+
+fn damage(error: JournalError) -> Damage {
+    let (code, offset) = match &error {
+        JournalError::Damaged { offset, .. } => ("damaged", Some(offset.0)),
+        JournalError::Gap { offset, .. } => ("gap", Some(offset.0)),
+        JournalError::Foreign { .. } => ("foreign", None),
+        _ => ("io", None),
+    };
+    Damage {
+        code,
+        offset,
+        text: error.to_string(),
+    }
+}
+
+/// The days of a log's files. A file that was begun before the day was known has none.
+fn days(segments: &[SegmentInfo]) -> Vec<Date> {
+    let known = segments.iter().map(|s| s.day);
+    let mut days: Vec<Date> = known.filter(|d| *d != Date::default()).collect();
+    days.dedup();
+    days
+}
+
+impl Checked {
+    fn is_wrong(&self) -> bool {
+        let differs = |replay: &anyhow::Result<ReplayReport>| match replay {
+            Ok(report) => report.first_difference.is_some(),
+            Err(_) => true,
+        };
+        self.result.is_err() || self.replay.as_ref().is_some_and(differs)
+    }
+
+    fn json(&self) -> Value {
+        let segments: Vec<Value> = self
+            .segments
+            .iter()
+            .map(|s| json!({ "base": s.base.0, "end": s.end.0, "day": s.day.to_string() }))
+            .collect();
+        let mut value = match &self.result {
+            Ok(v) => json!({
+                "log": self.place.name, "ok": !self.is_wrong(),
+                "records": v.records, "batches": v.batches, "bytes": v.bytes, "end": v.end.0,
+                "unconfirmed_tail": v.tail.as_ref().map(|cut| json!({ "from": cut.from.0, "bytes": cut.bytes })),
+            }),
+            Err(damage) => json!({
+                "log": self.place.name, "ok": false,
+                "damage": { "code": damage.code, "offset": damage.offset, "text": damage.text },
+            }),
+        };
+        if let Some(map) = value.as_object_mut() {
+            map.insert("segments".to_owned(), json!(segments));
+            if let Some(replay) = &self.replay {
+                map.insert("replay".to_owned(), replay_json(replay));
+            }
+        }
+        value
+    }
+}
+
+fn text(dir: &Path, checked: &[Checked]) -> anyhow::Result<String> {
+    let head = [
+        "log", "records", "batches", "bytes", "files", "days", "state",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let mut notes = String::new();
+    for log in checked {
+        let files = log.segments.len().to_string();
+        let days = days(&log.segments);
+        let days = match (days.first(), days.last()) {
+            (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
+            (Some(day), _) => day.to_string(),
+            (None, _) => "-".to_owned(),
+        };
+        let name = log.place.name.clone();
+        let row = match &log.result {
+            Ok(v) => [
+                name.clone(),
+                v.records.to_string(),
+                v.batches.to_string(),
+                bytes(v.bytes),
+                files,
+                days,
+                if v.records == 0 { "empty" } else { "ok" }.to_owned(),
+            ],
+            Err(damage) => {
+                let dash = || "-".to_owned();
+                let state = damage.code.to_owned();
+                [name.clone(), dash(), dash(), dash(), files, days, state]
+            }
+        };
+        rows.push(row.to_vec());
+        match &log.result {
+            Ok(Verified {
+                tail: Some(cut), ..
+            }) => writeln!(
+                notes,
+                "\n{name}: {} behind offset {} are not confirmed: a running system is writing them, or a crash left them and the next start cuts them; nothing acted on them",
+                bytes(cut.bytes),
+                cut.from
+            )?,
+            Err(damage) => writeln!(notes, "\n{name}: {}", damage.text)?,
+            Ok(_) => {}
+        }
+        if let Some(replay) = &log.replay {
+            notes.push_str(&replay_text(&name, replay));
+        }
+    }
+    let mut text = format!("logs in {}\n\n", dir.display());
+    write_table(&mut text, &rows)?;
+    text.push_str(&notes);
+    Ok(text)
+}
+
+fn replay_json(replay: &anyhow::Result<ReplayReport>) -> Value {
+    let report = match replay {
+        Err(error) => return json!({ "error": crate::cli::message(error) }),
+        Ok(report) => report,
+    };
+    json!({
+        "equal": report.is_equal(),
+        "records": report.records, "events": report.events, "compared": report.compared,
+        "beginning_removed": report.beginning_removed,
+        "not_comparable": report.not_comparable.iter().map(|n| json!({
+            "epoch": n.epoch, "records": n.records, "differs": n.differs,
+        })).collect::<Vec<_>>(),
+        "missing": report.missing.iter().map(|(a, b)| json!([a.0, b.0])).collect::<Vec<_>>(),
+        "first_difference": report.first_difference.as_ref().map(|d| json!({
+            "epoch": d.epoch, "step": d.step, "event": d.event,
+            "recorded": d.recorded, "decided": d.decided, "after_gap": d.after_gap,
+        })),
+    })
+}
+
+fn replay_text(name: &str, replay: &anyhow::Result<ReplayReport>) -> String {
+    let report = match replay {
+        Err(error) => {
+            let why = crate::cli::message(error);
+            return format!("\n{name}: it could not be decided again: {why}\n");
+        }
+        Ok(report) => report,
+    };
+    let mut text = if report.beginning_removed {
+        format!("\n{name}: not comparable: the journal's beginning has been removed\n")
+    } else {
+        format!(
+            "\n{name}: decided again: {} of {} events in {} records are equal\n",
+            report.compared, report.events, report.records
+        )
+    };
+    for part in &report.not_comparable {
+        text.push_str(&format!(
+            "  start {}: {} records are not comparable: {} changed since\n",
+            part.epoch,
+            part.records,
+            part.differs.join(", ")
+        ));
+    }
+    for (first, last) in &report.missing {
+        text.push_str(&format!(
+            "  market inputs {} to {} are lost: strategies were colder for them\n",
+            first.0, last.0
+        ));
+    }
+    if let Some(d) = &report.first_difference {
+        let shown = |value: &Option<Value>| match value {
+            None => "nothing".to_owned(),
+            Some(value) => value.to_string(),
+        };
+        text.push_str(&format!(
+            "  the first difference is in step {} of start {}, event {}{}\n    recorded: {}\n    decided:  {}\n",
+            d.step,
+            d.epoch,
+            d.event,
+            if d.after_gap { ", behind records that are not comparable" } else { "" },
+            shown(&d.recorded),
+            shown(&d.decided)
+        ));
+    }
+    text
+}

@@ -1,0 +1,673 @@
+//! What a namespace could not take: parked with the reason, so that it stops nothing and is not lost.
+//!
+//! Each topic has a log of its own, `dlq/{topic}.dlq`, which the namespace's host alone writes. Of the
+//! letters the newest are kept; the numbers of those that are there tell how many are gone.
+//!
+//! A command of another process takes no lock: it leaves a small file under `dlq/requests/{broker}`,
+//! whole or not at all, and the host applies it with [`DeadLetters::take_requested`], at its start and
+//! now and then. A letter that is to be replayed is given out again after a crash until the host says
+//! with [`DeadLetters::mark`] what came of it: whatever takes it must bear to see it twice, as all
+//! inputs of a namespace do.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use journal::{JournalError, Log, LogOptions, OpenMode, Position, Reader, Retention, Storage};
+use model::ids::NameHash;
+use model::topic::{Channel, Namespace, Topic};
+use model::{Date, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::error::RuntimeError;
+use crate::layout::DEAD_LETTERS;
+
+/// Letters that are kept of a topic: enough to see what goes wrong, and few enough to look through.
+pub const LETTERS_MAX: usize = 10_000;
+/// Bytes of a payload that are kept; what is longer is cut, and says so.
+pub const PAYLOAD_MAX: usize = 64 << 10;
+/// A request's file: below a few hundred bytes, or it is none of ours.
+const REQUEST_MAX: u64 = 4096;
+const LOG: LogOptions = LogOptions {
+    preallocate: 64 << 10,
+    segment_max: 1 << 20,
+};
+
+/// Why a letter was parked. Codes are never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterReason {
+    /// Its bytes make no sense.
+    Unreadable,
+    /// It is about an order that is not known here.
+    UnknownOrder,
+    /// It names another namespace than its topic does.
+    NamespaceMismatch,
+    /// It holds a price outside anything that can be.
+    NonsensePrice,
+    /// It holds a quantity outside anything that can be.
+    NonsenseQuantity,
+    /// It was tried again as often as may be.
+    RetriesExhausted,
+}
+
+impl LetterReason {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::UnknownOrder => "unknown_order",
+            Self::NamespaceMismatch => "namespace_mismatch",
+            Self::NonsensePrice => "nonsense_price",
+            Self::NonsenseQuantity => "nonsense_quantity",
+            Self::RetriesExhausted => "retries_exhausted",
+        }
+    }
+}
+
+/// What has become of a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterStatus {
+    /// It waits for somebody.
+    Parked,
+    /// Somebody wants it taken again; the running or the next session will.
+    ReplayRequested,
+    /// Somebody wants it dropped; the running or the next session will.
+    DropRequested,
+    /// It was taken again.
+    Replayed,
+    /// Nobody wants it.
+    Dropped,
+}
+
+impl LetterStatus {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Parked => "parked",
+            Self::ReplayRequested => "replay_requested",
+            Self::DropRequested => "drop_requested",
+            Self::Replayed => "replayed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// How a payload is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// As it is: it was text.
+    Text,
+    /// Two hexadecimal digits a byte.
+    Hex,
+}
+
+/// A letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Its id: 16 hexadecimal digits.
+    pub id: String,
+    /// Its number in the topic, from 0.
+    pub number: u64,
+    /// When it was parked.
+    pub ts: Timestamp,
+    /// The topic that it belongs to.
+    pub topic: String,
+    /// The stable code of why.
+    pub reason: String,
+    /// Why, for people.
+    pub text: String,
+    /// How the payload is written down.
+    pub encoding: Encoding,
+    /// What could not be taken.
+    pub payload: String,
+    /// The payload was longer.
+    pub cut: bool,
+    /// How often it was given out to be taken again.
+    pub tries: u32,
+    /// What has become of it.
+    pub status: LetterStatus,
+}
+
+impl Letter {
+    /// The payload as it arrived.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self.encoding {
+            Encoding::Text => self.payload.clone().into_bytes(),
+            Encoding::Hex => {
+                let digits: Vec<u32> = self
+                    .payload
+                    .chars()
+                    .filter_map(|c| c.to_digit(16))
+                    .collect();
+                let pairs = digits.chunks_exact(2);
+                pairs.map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
+            }
+        }
+    }
+}
+
+/// A record of a topic's log: a line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+enum Record {
+    Parked(Letter),
+    Marked {
+        number: u64,
+        status: LetterStatus,
+        tries: u32,
+        ts: Timestamp,
+    },
+}
+
+/// What somebody asks of a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Take it again.
+    Replay,
+    /// Forget it.
+    Drop,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    letter: String,
+    wish: Wish,
+}
+
+/// The letters of one topic, newest last, each with the position of its record.
+#[derive(Default)]
+struct Letters(VecDeque<(Position, Letter)>);
+
+impl Letters {
+    fn take(&mut self, position: Position, bytes: &[u8]) -> Result<(), String> {
+        match serde_json::from_slice(bytes).map_err(|e| e.to_string())? {
+            Record::Parked(letter) => {
+                self.0.push_back((position, letter));
+                while self.0.len() > LETTERS_MAX {
+                    self.0.pop_front();
+                }
+            }
+            Record::Marked {
+                number,
+                status,
+                tries,
+                ..
+            } => {
+                // One of a letter that is gone says nothing any more.
+                if let Some(letter) = self.by_number(number) {
+                    (letter.status, letter.tries) = (status, tries);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn by_number(&mut self, number: u64) -> Option<&mut Letter> {
+        let first = self.0.front()?.1.number;
+        let at = usize::try_from(number.checked_sub(first)?).ok()?;
+        self.0.get_mut(at).map(|(_, letter)| letter)
+    }
+}
+
+struct TopicLog {
+    topic: String,
+    log: Log,
+    letters: Letters,
+    next: u64,
+}
+
+/// The dead letters of one namespace, in the hands of its host.
+pub struct DeadLetters {
+    storage: Arc<dyn Storage>,
+    namespace: Namespace,
+    topics: Vec<(Channel, TopicLog)>,
+}
+
+fn topic(namespace: &Namespace, channel: Channel) -> String {
+    Topic::Broker(namespace.clone(), channel).to_string()
+}
+
+fn dir(topic: &str) -> PathBuf {
+    Path::new(DEAD_LETTERS).join(format!("{topic}.dlq"))
+}
+
+fn requests(namespace: &Namespace) -> PathBuf {
+    Path::new(DEAD_LETTERS)
+        .join("requests")
+        .join(namespace.as_str())
+}
+
+fn failed(topic: &str) -> impl Fn(JournalError) -> RuntimeError + '_ {
+    move |e| RuntimeError::journal(&format!("{topic}.dlq"), e)
+}
+
+fn state(namespace: &Namespace, what: &str, why: impl std::fmt::Display) -> RuntimeError {
+    RuntimeError::state(
+        namespace.as_str(),
+        format!("dead letters: {what}: {why}: make the data directory readable and writable"),
+    )
+}
+
+fn read_log(storage: &Arc<dyn Storage>, topic: &str) -> Result<Letters, RuntimeError> {
+    let mut letters = Letters::default();
+    let mut reader =
+        Reader::open(Arc::clone(storage), &dir(topic), Position(0)).map_err(failed(topic))?;
+    while let Some((position, bytes)) = reader.next().map_err(failed(topic))? {
+        letters.take(position, bytes).map_err(|why| {
+            RuntimeError::state(
+                topic,
+                format!("a dead letter at {position}: {why}: a newer build may have written it"),
+            )
+        })?;
+    }
+    Ok(letters)
+}
+
+impl DeadLetters {
+    /// Opens those of a namespace, below the data directory that `storage` is. The caller has the
+    /// directory's lock.
+    pub fn open(storage: Arc<dyn Storage>, namespace: &Namespace) -> Result<Self, RuntimeError> {
+        let mut this = Self {
+            storage,
+            namespace: namespace.clone(),
+            topics: Vec::new(),
+        };
+        for channel in Channel::ALL {
+            let dir = dir(&topic(namespace, channel));
+            let names = this.storage.list(&dir);
+            let names = names.map_err(|e| state(namespace, &dir.display().to_string(), e))?;
+            if !names.is_empty() {
+                this.topic(channel)?;
+            }
+        }
+        Ok(this)
+    }
+
+    fn topic(&mut self, channel: Channel) -> Result<&mut TopicLog, RuntimeError> {
+        let at = match self.topics.iter().position(|(c, _)| *c == channel) {
+            Some(at) => at,
+            None => {
+                let topic = topic(&self.namespace, channel);
+                let (log, _) = Log::open(Arc::clone(&self.storage), &dir(&topic), LOG)
+                    .map_err(failed(&topic))?;
+                let letters = read_log(&self.storage, &topic)?;
+                let next = letters.0.back().map_or(0, |(_, l)| l.number + 1);
+                let opened = TopicLog {
+                    topic,
+                    log,
+                    letters,
+                    next,
+                };
+                self.topics.push((channel, opened));
+                self.topics.len() - 1
+            }
+        };
+        Ok(&mut self.topics[at].1)
+    }
+
+    /// Parks what a topic's message could not be taken as; durable on return. Returns the letter's id.
+    pub fn park(
+        &mut self,
+        channel: Channel,
+        reason: LetterReason,
+        text: &str,
+        payload: &[u8],
+        now: Timestamp,
+    ) -> Result<String, RuntimeError> {
+        let log = self.topic(channel)?;
+        let kept = &payload[..payload.len().min(PAYLOAD_MAX)];
+        let (encoding, written) = match std::str::from_utf8(kept) {
+            Ok(text) => (Encoding::Text, text.to_owned()),
+            Err(_) => (
+                Encoding::Hex,
+                kept.iter().map(|b| format!("{b:02x}")).collect(),
+            ),
+        };
+        let name = NameHash::of(&format!("{}/{}", log.topic, log.next));
+        let letter = Letter {
+            id: format!("{:016x}", name.0),
+            number: log.next,
+            ts: now,
+            topic: log.topic.clone(),
+            reason: reason.code().to_owned(),
+            text: text.to_owned(),
+            encoding,
+            payload: written,
+            cut: kept.len() < payload.len(),
+            tries: 0,
+            status: LetterStatus::Parked,
+        };
+        let id = letter.id.clone();
+        log.write(&Record::Parked(letter))?;
+        log.next += 1;
+        Ok(id)
+    }
+
+    /// All letters that are kept, by topic and age.
+    pub fn list(&self) -> impl Iterator<Item = &Letter> {
+        self.topics
+            .iter()
+            .flat_map(|(_, log)| log.letters.0.iter().map(|(_, letter)| letter))
+    }
+
+    /// One letter.
+    pub fn show(&self, id: &str) -> Option<&Letter> {
+        self.list().find(|letter| letter.id == id)
+    }
+
+    /// How many letters were dropped, as there were more than [`LETTERS_MAX`] of their topic.
+    pub fn overflowed(&self) -> u64 {
+        let first = |log: &TopicLog| log.letters.0.front().map_or(0, |(_, l)| l.number);
+        self.topics.iter().map(|(_, log)| first(log)).sum()
+    }
+
+    /// Writes down what has become of a letter. False where it is not kept any more.
+    pub fn mark(
+        &mut self,
+        id: &str,
+        status: LetterStatus,
+        now: Timestamp,
+    ) -> Result<bool, RuntimeError> {
+        for (_, log) in &mut self.topics {
+            let found = log.letters.0.iter().find(|(_, letter)| letter.id == id);
+            if let Some((_, letter)) = found {
+                let given_out = status == LetterStatus::ReplayRequested;
+                let record = Record::Marked {
+                    number: letter.number,
+                    status,
+                    tries: letter.tries + u32::from(given_out),
+                    ts: now,
+                };
+                log.write(&record)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Applies what other processes have asked for, and returns the letters that are to be taken again:
+    /// [`mark`](Self::mark) each as replayed, or as parked where it cannot be taken still.
+    pub fn take_requested(&mut self, now: Timestamp) -> Result<Vec<Letter>, RuntimeError> {
+        // Those that were given out before a crash, and of which nothing more is known.
+        let mut wanted: Vec<String> = self
+            .list()
+            .filter(|l| l.status == LetterStatus::ReplayRequested)
+            .map(|l| l.id.clone())
+            .collect();
+        let mut applied = 0;
+        for (path, request) in read_requests(&self.storage, &self.namespace)? {
+            if let Some(request) = request {
+                match request.wish {
+                    Wish::Replay => {
+                        let known =
+                            self.mark(&request.letter, LetterStatus::ReplayRequested, now)?;
+                        if known && !wanted.contains(&request.letter) {
+                            wanted.push(request.letter);
+                        }
+                    }
+                    Wish::Drop => {
+                        self.mark(&request.letter, LetterStatus::Dropped, now)?;
+                        wanted.retain(|id| *id != request.letter);
+                    }
+                }
+            }
+            // Only now that it is durable.
+            applied += 1;
+            self.storage
+                .remove(&path)
+                .map_err(|e| state(&self.namespace, &path.display().to_string(), e))?;
+        }
+        if applied > 0 {
+            // Before anything is given out: a request that came back after a loss of power would ask
+            // for a letter again that has been taken.
+            let dir = requests(&self.namespace);
+            self.storage
+                .sync_dir(&dir)
+                .map_err(|e| state(&self.namespace, &dir.display().to_string(), e))?;
+        }
+        Ok(wanted
+            .iter()
+            .filter_map(|id| self.show(id).cloned())
+            .collect())
+    }
+}
+
+impl TopicLog {
+    fn write(&mut self, record: &Record) -> Result<(), RuntimeError> {
+        let bytes = serde_json::to_vec(record)
+            .map_err(|e| RuntimeError::state(&self.topic, e.to_string()))?;
+        let position = self
+            .log
+            .append(&bytes)
+            .and_then(|position| self.log.commit().map(|_| position))
+            .map_err(failed(&self.topic))?;
+        self.letters
+            .take(position, &bytes)
+            .map_err(|why| RuntimeError::state(&self.topic, why))?;
+        // What lies before the oldest letter that is kept is of no use: its marks lie behind it.
+        if let Some((floor, _)) = self.letters.0.front() {
+            let keep = Retention {
+                days: None,
+                bytes: Some(0),
+            };
+            self.log
+                .retain(*floor, Date::default(), &keep)
+                .map_err(failed(&self.topic))?;
+        }
+        Ok(())
+    }
+}
+
+type Found = Vec<(PathBuf, Option<Request>)>;
+
+/// The requests that wait. A file that is none of ours has none.
+fn read_requests(storage: &Arc<dyn Storage>, namespace: &Namespace) -> Result<Found, RuntimeError> {
+    let dir = requests(namespace);
+    let wrong = |path: &Path, e: std::io::Error| state(namespace, &path.display().to_string(), e);
+    let names = storage.list(&dir).map_err(|e| wrong(&dir, e))?;
+    let mut found = Vec::new();
+    for name in names.iter().filter(|name| name.ends_with(".json")) {
+        let path = dir.join(name);
+        let file = match storage.open(&path, OpenMode::Read) {
+            // The host was faster.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            file => file.map_err(|e| wrong(&path, e))?,
+        };
+        let size = file.size().map_err(|e| wrong(&path, e))?.min(REQUEST_MAX);
+        let mut bytes = vec![0; size as usize];
+        let read = file.read_at(&mut bytes, 0).map_err(|e| wrong(&path, e))?;
+        bytes.truncate(read);
+        found.push((path, serde_json::from_slice(&bytes).ok()));
+    }
+    Ok(found)
+}
+
+/// Asks something of a letter, from another process: the running or the next session takes it up. A
+/// later wish takes the place of an earlier one.
+pub fn request(
+    storage: &Arc<dyn Storage>,
+    namespace: &Namespace,
+    letter: &str,
+    wish: Wish,
+) -> Result<(), RuntimeError> {
+    let dir = requests(namespace);
+    // A file for each wish: one that the host is just removing is never another than it has read.
+    let file = |wish: Wish| {
+        dir.join(match wish {
+            Wish::Replay => format!("{letter}-replay.json"),
+            Wish::Drop => format!("{letter}-drop.json"),
+        })
+    };
+    let (path, other) = match wish {
+        Wish::Replay => (file(Wish::Replay), file(Wish::Drop)),
+        Wish::Drop => (file(Wish::Drop), file(Wish::Replay)),
+    };
+    let being_written = dir.join(format!("{letter}-{}.tmp", std::process::id()));
+    let write = || -> Result<(), std::io::Error> {
+        let bytes = serde_json::to_vec(&Request {
+            letter: letter.to_owned(),
+            wish,
+        })?;
+        storage.create_dir_all(&dir)?;
+        match storage.remove(&other) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let mut file = storage.open(&being_written, OpenMode::Create)?;
+        file.allocate(bytes.len() as u64)?;
+        file.write_all_at(&bytes, 0)?;
+        file.sync()?;
+        storage.rename(&being_written, &path)?;
+        storage.sync_dir(&dir)
+    };
+    write().map_err(|e| state(namespace, &path.display().to_string(), e))
+}
+
+/// The letters of a namespace for a process that only reads: with what is asked of them and not
+/// applied yet.
+pub fn read(
+    storage: &Arc<dyn Storage>,
+    namespace: &Namespace,
+) -> Result<Vec<Letter>, RuntimeError> {
+    let mut all = Vec::new();
+    for channel in Channel::ALL {
+        let letters = read_log(storage, &topic(namespace, channel))?;
+        all.extend(letters.0.into_iter().map(|(_, letter)| letter));
+    }
+    for (_, request) in read_requests(storage, namespace)? {
+        if let Some(request) = request
+            && let Some(letter) = all.iter_mut().find(|l| l.id == request.letter)
+        {
+            letter.status = match request.wish {
+                Wish::Replay => LetterStatus::ReplayRequested,
+                Wish::Drop => LetterStatus::DropRequested,
+            };
+        }
+    }
+    Ok(all)
+}
+
+/// The namespaces that have dead letters or a journal below a data directory.
+pub fn namespaces(data_dir: &Path) -> std::io::Result<Vec<Namespace>> {
+    let mut names = crate::layout::namespaces(data_dir)?;
+    if let Ok(entries) = std::fs::read_dir(data_dir.join(DEAD_LETTERS)) {
+        for entry in entries {
+            let name = entry?.file_name();
+            if let Some(Ok(Topic::DeadLetters(topic))) = name.to_str().map(Topic::parse)
+                && let Topic::Broker(namespace, _) = *topic
+            {
+                names.push(namespace.as_str().to_owned());
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    Ok(names
+        .iter()
+        .filter_map(|n| Namespace::new(n).ok())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use journal::SimDisk;
+
+    fn east() -> Namespace {
+        Namespace::new("east").unwrap()
+    }
+
+    fn park(letters: &mut DeadLetters, payload: &[u8]) -> String {
+        letters
+            .park(
+                Channel::OrdersUpdated,
+                LetterReason::UnknownOrder,
+                "no such order",
+                payload,
+                Timestamp(5),
+            )
+            .unwrap()
+    }
+
+    #[test]
+    fn letters_and_wishes_survive_a_loss_of_power() {
+        for seed in 0..40 {
+            let disk = SimDisk::new(seed);
+            let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+            let open = || DeadLetters::open(Arc::clone(&storage), &east()).unwrap();
+            let mut letters = open();
+            let text = park(&mut letters, b"{\"order\": 1}");
+            let raw = park(&mut letters, &[0xff, 0x00, 0x7f]);
+            assert_ne!(text, raw);
+            request(&storage, &east(), &raw, Wish::Replay).unwrap();
+            request(&storage, &east(), &text, Wish::Drop).unwrap();
+            drop(letters);
+            disk.power_loss();
+
+            // Another process sees what is asked for before it is applied.
+            let status = |id: &str| {
+                let all = read(&storage, &east()).unwrap();
+                all.into_iter().find(|l| l.id == id).unwrap().status
+            };
+            assert_eq!(status(&raw), LetterStatus::ReplayRequested);
+            assert_eq!(status(&text), LetterStatus::DropRequested);
+            let mut letters = open();
+            let wanted = letters.take_requested(Timestamp(9)).unwrap();
+            assert_eq!(wanted.len(), 1);
+            assert_eq!((&wanted[0].id, wanted[0].tries), (&raw, 1));
+            assert_eq!(wanted[0].bytes(), [0xff, 0x00, 0x7f]);
+            assert_eq!(letters.show(&text).unwrap().status, LetterStatus::Dropped);
+            drop(letters);
+            disk.power_loss();
+
+            // It was given out, and nothing is known of it: once more. Then it is done.
+            let mut letters = open();
+            assert_eq!(letters.take_requested(Timestamp(10)).unwrap().len(), 1);
+            assert!(
+                letters
+                    .mark(&raw, LetterStatus::Replayed, Timestamp(11))
+                    .unwrap()
+            );
+            assert!(
+                !letters
+                    .mark("0", LetterStatus::Replayed, Timestamp(11))
+                    .unwrap()
+            );
+            drop(letters);
+            disk.power_loss();
+            let mut letters = open();
+            assert!(letters.take_requested(Timestamp(12)).unwrap().is_empty());
+            assert_eq!(letters.list().count(), 2);
+            assert_eq!(status(&raw), LetterStatus::Replayed);
+        }
+    }
+
+    #[test]
+    fn the_oldest_are_dropped_and_counted() {
+        let disk = SimDisk::new(1);
+        let storage: Arc<dyn Storage> = Arc::new(disk);
+        let mut letters = DeadLetters::open(Arc::clone(&storage), &east()).unwrap();
+        let first = park(&mut letters, b"first");
+        for _ in 0..LETTERS_MAX + 4 {
+            park(&mut letters, b"x");
+        }
+        assert_eq!(
+            (letters.list().count(), letters.overflowed()),
+            (LETTERS_MAX, 5)
+        );
+        assert!(letters.show(&first).is_none());
+        let long = vec![b'a'; PAYLOAD_MAX + 1];
+        let id = park(&mut letters, &long);
+        let letter = letters.show(&id).unwrap();
+        assert!(letter.cut && letter.payload.len() == PAYLOAD_MAX);
+        drop(letters);
+        let letters = DeadLetters::open(storage, &east()).unwrap();
+        assert_eq!(
+            (letters.list().count(), letters.overflowed()),
+            (LETTERS_MAX, 6)
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! Where things are below a data directory. One process writes there; readers take no lock.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The market log's folder.
+pub const MARKET: &str = "market";
+/// The folder of the namespaces' journals.
+pub const JOURNAL: &str = "journal";
+/// The folder of the dead letters.
+pub const DEAD_LETTERS: &str = "dlq";
+
+/// A namespace's journal.
+pub fn journal_dir(namespace: &str) -> PathBuf {
+    Path::new(JOURNAL).join(namespace)
+}
+
+/// The namespaces that have a journal below a data directory, sorted; none where there is none.
+pub fn namespaces(data_dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(data_dir.join(JOURNAL)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+            && model::topic::Namespace::new(&name).is_ok()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,268 @@
+//! Decides a recorded journal again, from its beginning, and compares: the same build and settings must
+//! come to the same events. It reads only; what differs is a fault, or a change that nobody recorded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use journal::record::{Entry, JournalRecord, Run, Start, decode};
+use journal::{Position, Reader, Storage};
+use model::InputId;
+use model::event::Event;
+use model::reindex::{self, Reindex};
+use pipeline::{BrokerPipeline, Input};
+use serde_json::Value;
+
+use crate::error::RuntimeError;
+use crate::market::Cursor;
+use crate::render::Names;
+use crate::tables;
+
+/// What a journal is decided again with.
+pub struct ReplayParts {
+    /// Where the logs are.
+    pub storage: Arc<dyn Storage>,
+    /// The journal's folder.
+    pub journal: PathBuf,
+    /// The market log's folder.
+    pub market: PathBuf,
+    /// A fresh composition, as for [`Namespace::open`](crate::namespace::Namespace::open).
+    pub pipeline: BrokerPipeline,
+    /// What a start would record now.
+    pub start: Start,
+}
+
+/// Records that were written under something else, and so were taken as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotComparable {
+    /// The epoch of their start.
+    pub epoch: u64,
+    /// How many records it wrote.
+    pub records: u64,
+    /// What differs.
+    pub differs: Vec<&'static str>,
+}
+
+/// The first event that came out otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The epoch of its start.
+    pub epoch: u64,
+    /// The number of its record.
+    pub step: u64,
+    /// Its number in the record.
+    pub event: usize,
+    /// As recorded; `None` where nothing was.
+    pub recorded: Option<Value>,
+    /// As decided now; `None` where nothing is.
+    pub decided: Option<Value>,
+    /// True where records before it were not comparable: what strategies had learned under them may
+    /// explain it.
+    pub after_gap: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplayReport {
+    /// Runs read.
+    pub records: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Events that were decided again and are equal.
+    pub compared: u64,
+    /// Where it first differs; nothing behind it was looked at.
+    pub first_difference: Option<Difference>,
+    /// What was not compared, by start.
+    pub not_comparable: Vec<NotComparable>,
+    /// Market inputs that the journal refers to and the market log has not, or not any more.
+    pub missing: Vec<(InputId, InputId)>,
+    /// The journal's beginning has been removed: nothing was decided.
+    pub beginning_removed: bool,
+}
+
+impl ReplayReport {
+    /// Whether all that could be compared is equal, and something was.
+    pub const fn is_equal(&self) -> bool {
+        self.first_difference.is_none() && self.compared > 0
+    }
+}
+
+/// Decides a journal again. An error is of the logs, not of the comparison.
+pub fn replay(parts: ReplayParts) -> Result<ReplayReport, RuntimeError> {
+    let ReplayParts {
+        storage,
+        journal,
+        market,
+        pipeline,
+        start,
+    } = parts;
+    let name = pipeline.namespace().as_str().to_owned();
+    let failed = |e| RuntimeError::journal(&name, e);
+    let segments = journal::segments(storage.as_ref(), &journal).map_err(failed)?;
+    if segments.first().is_some_and(|s| s.base > Position(0)) {
+        return Ok(ReplayReport {
+            beginning_removed: true,
+            ..ReplayReport::default()
+        });
+    }
+    let cursor = Cursor::new(
+        Arc::clone(&storage),
+        market,
+        Position(0),
+        start.clone(),
+        None,
+    );
+    let mut replay = Replay {
+        pipeline,
+        cursor,
+        start,
+        name,
+        epoch: None,
+        decides: false,
+        out: Vec::new(),
+        report: ReplayReport::default(),
+    };
+    replay.run(&storage, &journal)?;
+    Ok(replay.report)
+}
+
+struct Replay {
+    pipeline: BrokerPipeline,
+    cursor: Cursor,
+    start: Start,
+    name: String,
+    epoch: Option<u64>,
+    /// Records of the start in force are decided again.
+    decides: bool,
+    out: Vec<Event>,
+    report: ReplayReport,
+}
+
+impl Replay {
+    fn run(&mut self, storage: &Arc<dyn Storage>, dir: &Path) -> Result<(), RuntimeError> {
+        let mut reader = Reader::open(Arc::clone(storage), dir, Position(0))
+            .map_err(|e| RuntimeError::journal(&self.name, e))?;
+        let mut map: Option<Arc<Reindex>> = None;
+        while let Some((_, bytes)) = reader
+            .next()
+            .map_err(|e| RuntimeError::journal(&self.name, e))?
+        {
+            let record = match &map {
+                Some(map) if !tables::is_start(bytes) => {
+                    reindex::with(map, || decode::<JournalRecord>(bytes))
+                }
+                _ => decode(bytes),
+            };
+            match record.map_err(|e| RuntimeError::record(&self.name, e))? {
+                JournalRecord::Start(start) => {
+                    map = Some(Arc::new(tables::reindex(&start, &self.start)));
+                    self.enter(&start);
+                }
+                JournalRecord::Run(run) => {
+                    self.report.records += 1;
+                    self.report.events += run.outputs.len() as u64;
+                    if self.decides {
+                        self.decide(&run)?;
+                    } else {
+                        self.rebuild(&run)?;
+                    }
+                    if self.report.first_difference.is_some() {
+                        return Ok(());
+                    }
+                }
+                JournalRecord::Stop { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A start. The same one is recorded again where a log goes on in a new file.
+    fn enter(&mut self, start: &Start) {
+        if self.epoch == Some(start.epoch) {
+            return;
+        }
+        self.epoch = Some(start.epoch);
+        // A live source has a new session at each start, and identities are derived from it.
+        self.pipeline.set_source(start.source);
+        // As recovery did: what was decided and not recorded did not happen.
+        self.pipeline.discard_decisions();
+        let differs = start.differences(&self.start);
+        self.decides = differs.is_empty();
+        if !self.decides {
+            self.report.not_comparable.push(NotComparable {
+                epoch: start.epoch,
+                records: 0,
+                differs,
+            });
+        }
+    }
+
+    /// Feeds a run's inputs to `take`.
+    fn feed(
+        &mut self,
+        run: &Run,
+        take: fn(&mut BrokerPipeline, &Input<'_>, &mut Vec<Event>),
+    ) -> Result<(), RuntimeError> {
+        let (pipeline, out) = (&mut self.pipeline, &mut self.out);
+        for entry in &run.inputs {
+            match entry {
+                Entry::Market { first, last } => {
+                    let missing = self.cursor.range(*first, *last, |id, item| {
+                        take(pipeline, &Input::Market(id, &item.data()), out);
+                    })?;
+                    self.report.missing.extend(missing);
+                }
+                Entry::Full(id, item) => take(pipeline, &Input::Market(*id, &item.data()), out),
+                // A mark: what the range came to follows in full.
+                Entry::Conflated { .. } => {}
+                Entry::Clock(id, due) => take(pipeline, &Input::Clock(*id, *due), out),
+                Entry::Signal(signal) => take(pipeline, &Input::Signal(signal), out),
+                Entry::Report(report) => take(pipeline, &Input::Report(report), out),
+                Entry::Command(ts, command) => {
+                    take(pipeline, &Input::Command(*ts, command), out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, run: &Run) -> Result<(), RuntimeError> {
+        self.out.clear();
+        self.feed(run, |pipeline, input, out| pipeline.step(input, out))?;
+        let equal = run
+            .outputs
+            .iter()
+            .zip(&self.out)
+            .take_while(|(recorded, decided)| recorded == decided)
+            .count();
+        self.report.compared += equal as u64;
+        if equal < run.outputs.len().max(self.out.len()) {
+            let names = Names(&self.start);
+            let shown = |events: &[Event]| events.get(equal).map(|e| names.event(&self.name, e));
+            self.report.first_difference = Some(Difference {
+                epoch: self.epoch.unwrap_or_default(),
+                step: run.step,
+                event: equal,
+                recorded: shown(&run.outputs),
+                decided: shown(&self.out),
+                after_gap: !self.report.not_comparable.is_empty(),
+            });
+        }
+        Ok(())
+    }
+
+    /// As recovery does: inputs are observed, recorded outputs applied.
+    fn rebuild(&mut self, run: &Run) -> Result<(), RuntimeError> {
+        if let Some(latest) = self.report.not_comparable.last_mut() {
+            latest.records += 1;
+        }
+        self.feed(run, |pipeline, input, _| {
+            pipeline.observe(input);
+            pipeline.discard_decisions();
+        })?;
+        for event in &run.outputs {
+            self.pipeline.apply(event);
+        }
+        self.pipeline.discard_decisions();
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! How far back the logs must reach, and what of them may go.
+//!
+//! Recovery begins at a snapshot, and falls back to an older one where the newest is damaged. So a
+//! journal is kept from the oldest of its snapshots on, and the market log from the first input that
+//! any snapshot still needs: its own, or any of a namespace. Without a snapshot nothing may go.
+
+use std::path::{Path, PathBuf};
+
+use journal::record::{JournalRecordRef, MarketRecord};
+use journal::{Position, Retention, SegmentInfo, Storage};
+use model::Date;
+
+use crate::error::RuntimeError;
+use crate::market::MarketHost;
+use crate::namespace::{Namespace, market_position};
+
+/// Settings in days as what a log takes: 0 keeps all.
+pub const fn keep(days: u32) -> Retention {
+    Retention {
+        days: if days == 0 { None } else { Some(days) },
+        bytes: None,
+    }
+}
+
+/// The position below which recovery needs nothing of the log in `dir`.
+pub fn own_floor(storage: &dyn Storage, dir: &Path, name: &str) -> Result<Position, RuntimeError> {
+    let all = journal::snapshot::list(storage, dir).map_err(|e| RuntimeError::journal(name, e))?;
+    Ok(all.first().copied().unwrap_or_default())
+}
+
+/// The position below which recovery needs nothing of the market log: of the runner and of each
+/// namespace, given with its journal's folder.
+pub fn market_floor(
+    storage: &dyn Storage,
+    market: &Path,
+    namespaces: &[(String, PathBuf)],
+) -> Result<Position, RuntimeError> {
+    let mut floor = own_floor(storage, market, "market")?;
+    for (name, dir) in namespaces {
+        let failed = |e| RuntimeError::journal(name, e);
+        // Without any snapshot it runs over all that it ever took.
+        let mut of_namespace = None;
+        for at in journal::snapshot::list(storage, dir).map_err(failed)? {
+            let found = journal::snapshot::load_newest(storage, dir, at).map_err(failed)?;
+            // One that is damaged is passed over, by recovery as well.
+            if let Some((found, payload)) = found
+                && found == at
+            {
+                let position = market_position(name, at, &payload)?;
+                of_namespace = Some(of_namespace.unwrap_or(position).min(position));
+            }
+        }
+        floor = floor.min(of_namespace.unwrap_or_default());
+    }
+    Ok(floor)
+}
+
+impl Namespace {
+    /// A trading day begins: what is recorded from here on goes into a file of its own, which begins
+    /// with the tables that its indices belong to. False where the day has begun already.
+    pub fn begin_day(&mut self, day: Date) -> Result<bool, RuntimeError> {
+        if has_begun(self.log(), day) {
+            return Ok(false);
+        }
+        self.commit()?;
+        let name = self.name().to_owned();
+        let (log, start, bytes) = self.log_parts();
+        log.roll(day).map_err(|e| RuntimeError::journal(&name, e))?;
+        bytes.clear();
+        journal::record::encode(&JournalRecordRef::Start(start), bytes)
+            .map_err(|e| RuntimeError::record(&name, e))?;
+        log.append(bytes)
+            .and_then(|_| log.commit())
+            .map(|_| true)
+            .map_err(|e| RuntimeError::journal(&name, e))
+    }
+
+    /// Removes what is older than the trading days that are kept (see
+    /// [`keep_days`](Self::keep_days)) and not needed by recovery.
+    pub fn retain(
+        &mut self,
+        storage: &dyn Storage,
+        dir: &Path,
+        today: Date,
+    ) -> Result<Vec<SegmentInfo>, RuntimeError> {
+        let name = self.name().to_owned();
+        let floor = own_floor(storage, dir, &name)?;
+        let keep = keep(self.kept_days());
+        let (log, ..) = self.log_parts();
+        log.retain(floor, today, &keep)
+            .map_err(|e| RuntimeError::journal(&name, e))
+    }
+}
+
+impl MarketHost {
+    /// As [`Namespace::begin_day`]. A failure is kept, as of every write of the market log.
+    pub fn begin_day(&mut self, day: Date) -> bool {
+        if self.failed().is_some() || has_begun(self.log(), day) {
+            return false;
+        }
+        self.commit();
+        let (log, start, bytes) = self.log_parts();
+        bytes.clear();
+        let result = journal::record::encode(&MarketRecord::Start(start.clone()), bytes)
+            .map_err(|e| RuntimeError::record("market", e))
+            .and_then(|()| {
+                log.roll(day)
+                    .and_then(|()| log.append(bytes))
+                    .and_then(|_| log.commit())
+                    .map_err(|e| RuntimeError::journal("market", e))
+            });
+        if let Err(error) = result {
+            self.fail(&error);
+            return false;
+        }
+        true
+    }
+
+    /// Removes what is older than the trading days that are kept (see
+    /// [`keep_days`](Self::keep_days)) and not needed by the recovery of the runner or of any of these
+    /// namespaces: those that take part.
+    pub fn retain(
+        &mut self,
+        storage: &dyn Storage,
+        dir: &Path,
+        namespaces: &[(String, PathBuf)],
+        today: Date,
+    ) -> Result<Vec<SegmentInfo>, RuntimeError> {
+        let floor = market_floor(storage, dir, namespaces)?;
+        let keep = keep(self.kept_days());
+        let (log, ..) = self.log_parts();
+        log.retain(floor, today, &keep)
+            .map_err(|e| RuntimeError::journal("market", e))
+    }
+}
+
+fn has_begun(log: &journal::Log, day: Date) -> bool {
+    log.segments().last().is_some_and(|s| s.day == day)
+}
+
+/// The folders of namespaces' journals, as [`market_floor`] takes them.
+pub fn journals<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<(String, PathBuf)> {
+    names
+        .into_iter()
+        .map(|name| (name.to_owned(), crate::layout::journal_dir(name)))
+        .collect()
+}

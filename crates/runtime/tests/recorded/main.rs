@@ -1,0 +1,12 @@
+//! What a system has recorded, read by everything that reads it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "helpers of tests may fail as tests do"
+)]
+
+mod read;
+mod replay;
+mod retention;
+mod world;

@@ -1,0 +1,275 @@
+//! A system of paper namespaces on a disk in memory, which can be started as often as is needed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use feeds::live::Batch;
+use journal::record::{Start, StrategyEntry};
+use journal::{LogOptions, SimDisk, Storage};
+use model::charges::NoCharges;
+use model::ids::SourceSession;
+use model::session::{AlwaysOpen, Sessions};
+use model::time::{MINUTE, SECOND};
+use model::topic::Namespace as Name;
+use model::trader::InPipelineTrader;
+use model::{
+    Amount, Instrument, InstrumentIdx, Instruments, Price, Quantity, StrategyIdx, Tick, Timestamp,
+};
+use paper::{PaperSettings, PaperTrader};
+use pipeline::broker::OnResume;
+use pipeline::risk::{AutoResume, Limits};
+use pipeline::{BrokerMask, BrokerPipeline, BrokerSettings, Runner, StrategyHost, StrategySetup};
+use runtime::clock::{FeedClock, SessionClock};
+use runtime::layout::{MARKET, journal_dir};
+use runtime::market::{MarketHost, MarketRecovery};
+use runtime::namespace::{Namespace, Recovered, Recovery};
+use runtime::packet::Packet;
+use strategies::{KindRegistry, ResolvedStrategy, Scope};
+
+const DEFINITIONS: &str = "
+strategies:
+  - { id: clockwork, kind: low_frequency_demo, instruments: ['NSE:MID'], parameters: { every: 30s, quantity: 5 } }
+  - { id: vwap, kind: vwap_reversion, instruments: ['NSE:MID'], parameters: { entry: 0.5, stop: 8, settle: 5, quantity: 4, timeframe: 1s } }
+";
+
+/// 2025-01-06, ten in the morning UTC.
+pub const BEGIN: i64 = 1_736_157_600 * SECOND;
+
+pub struct World {
+    pub disk: SimDisk,
+    pub brokers: Vec<&'static str>,
+    pub symbols: Vec<&'static str>,
+    pub settings: String,
+    /// The source's session.
+    pub source: u128,
+    /// Ticks given so far, and so the number of the next.
+    pub given: u64,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            disk: SimDisk::new(7),
+            brokers: vec!["east", "west"],
+            symbols: vec!["MID"],
+            settings: "settings = 1".to_owned(),
+            source: 7,
+            given: 0,
+        }
+    }
+
+    pub fn storage(&self) -> Arc<dyn Storage> {
+        Arc::new(self.disk.clone())
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.brokers.iter().map(|b| (*b).to_owned()).collect()
+    }
+
+    pub fn instruments(&self) -> Arc<Instruments> {
+        let currency = "INR".parse().unwrap();
+        let all = self.symbols.iter();
+        let all = all.map(|s| Instrument::share("NSE", s, currency)).collect();
+        Arc::new(Instruments::new(all).unwrap())
+    }
+
+    fn strategies(&self) -> Vec<ResolvedStrategy> {
+        let definitions = strategies::parse("test", DEFINITIONS).unwrap();
+        strategies::resolve(definitions, &self.instruments(), &KindRegistry::built_in()).unwrap()
+    }
+
+    fn setups(&self, scope: Scope) -> Vec<StrategySetup> {
+        let all = self.strategies();
+        let mine = all.iter().enumerate().filter(|(_, s)| s.scope() == scope);
+        mine.map(|(at, s)| StrategySetup {
+            index: StrategyIdx(at as u32 + 1),
+            name: s.id().to_owned(),
+            instruments: s.instruments.clone(),
+            product: s.product(),
+            warm_up: 0,
+            enabled: true,
+            brokers: (0..self.brokers.len()).fold(BrokerMask::default(), BrokerMask::with),
+            strategy: s.build().unwrap(),
+        })
+        .collect()
+    }
+
+    pub fn start_record(&self) -> Start {
+        let instruments = self.instruments();
+        let mut strategies = vec![StrategyEntry {
+            name: StrategyIdx::MANUAL_NAME.to_owned(),
+            definition: String::new(),
+        }];
+        strategies.extend(self.strategies().iter().map(|s| StrategyEntry {
+            name: s.id().to_owned(),
+            definition: s.digest_text.clone(),
+        }));
+        Start {
+            epoch: 0,
+            at: Timestamp(BEGIN),
+            build: "test".to_owned(),
+            settings: self.settings.clone(),
+            source: SourceSession(self.source),
+            live: false,
+            salt: 99,
+            brokers: self.names(),
+            strategies,
+            instruments: instruments.iter().map(|(_, i)| i.clone()).collect(),
+            currencies: instruments.currencies().to_vec(),
+        }
+    }
+
+    pub fn pipeline(&self, broker: &str) -> BrokerPipeline {
+        let instruments = self.instruments();
+        let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
+        let settings = PaperSettings::default();
+        let trader = PaperTrader::new(settings, Arc::clone(&instruments), Arc::clone(&sessions));
+        let trader = trader.unwrap();
+        let capabilities = trader.capabilities().clone();
+        let settings = BrokerSettings {
+            namespace: Name::new(broker).unwrap(),
+            starting_cash: vec![Amount::from_int(1_000_000); instruments.currencies().len()],
+            limits: Limits::default(),
+            strategy_limits: vec![None; 3],
+            auto_resume: AutoResume::Manual,
+            on_resume: OnResume::Hold,
+            square_off_before_close: None,
+            snapshot_interval: MINUTE,
+            send_within: 5 * SECOND,
+            charges: Arc::new(NoCharges),
+        };
+        BrokerPipeline::new(
+            instruments,
+            sessions,
+            SourceSession(self.source),
+            settings,
+            capabilities,
+            self.setups(Scope::PerBroker),
+            Some(Box::new(trader)),
+        )
+    }
+
+    pub fn start(&self) -> System {
+        let options = LogOptions {
+            preallocate: 1 << 12,
+            segment_max: 1 << 30,
+        };
+        let clock: Arc<dyn SessionClock> = FeedClock::replay();
+        let mut namespaces: Vec<Namespace> = Vec::new();
+        let mut recovered = Vec::new();
+        for (index, broker) in self.brokers.iter().enumerate() {
+            let recovery = Recovery {
+                index,
+                storage: self.storage(),
+                journal: journal_dir(broker),
+                market: PathBuf::from(MARKET),
+                pipeline: self.pipeline(broker),
+                start: self.start_record(),
+                clock: Arc::clone(&clock),
+                desk: None,
+                options,
+            };
+            let (namespace, found) = Namespace::open(recovery).unwrap();
+            namespaces.push(namespace);
+            recovered.push(found);
+        }
+        let host = StrategyHost::new(
+            self.instruments(),
+            Arc::new(AlwaysOpen),
+            SourceSession(self.source),
+            self.setups(Scope::Shared),
+            false,
+        );
+        let recovery = MarketRecovery {
+            storage: self.storage(),
+            dir: PathBuf::from(MARKET),
+            runner: Runner::new(host),
+            start: self.start_record(),
+            clock,
+            options,
+            namespaces: namespaces.iter().map(Namespace::next_input).collect(),
+        };
+        let mut again = Vec::new();
+        let (market, _) = MarketHost::open(recovery, &mut |packet| {
+            again.push(packet);
+            Ok(())
+        })
+        .unwrap();
+        let mid = self.symbols.iter().position(|s| *s == "MID").unwrap();
+        let mut sorted = self.symbols.clone();
+        sorted.sort_unstable();
+        debug_assert_eq!(sorted[mid], self.symbols[mid], "symbols are in order");
+        let mut system = System {
+            market,
+            namespaces,
+            recovered,
+            instrument: InstrumentIdx(mid as u32),
+        };
+        for packet in &again {
+            system.deliver(packet);
+        }
+        system
+    }
+
+    /// Starts, gives so many ticks, one a second, and stops without a word.
+    pub fn session(&mut self, ticks: u64) -> System {
+        let mut system = self.start();
+        self.ticks(&mut system, ticks);
+        system
+    }
+
+    pub fn ticks(&mut self, system: &mut System, count: u64) {
+        for _ in 0..count {
+            system.tick(self.given);
+            self.given += 1;
+        }
+    }
+}
+
+pub struct System {
+    pub market: MarketHost,
+    pub namespaces: Vec<Namespace>,
+    pub recovered: Vec<Recovered>,
+    instrument: InstrumentIdx,
+}
+
+impl System {
+    pub fn tick(&mut self, number: u64) {
+        // A price that swings, so that limit orders fill and stand.
+        let swing = [0, 3, 7, 2, -4, -9, -3, 5, 12, 4, -6];
+        let price = 10_000 + 5 * swing[(number % 11) as usize] + 5 * (number % 7) as i64;
+        let tick = Tick {
+            ts: Timestamp(BEGIN + number as i64 * SECOND),
+            price: Price::from_raw(price * model::fixed::ONE / 100),
+            quantity: Quantity::from_int(10 + number as i64 % 5).unwrap(),
+            instrument: self.instrument,
+            ..Tick::default()
+        };
+        let mut batch = Batch::default();
+        batch.tick(number, tick, None);
+        let mut packet = Packet {
+            steps: Vec::new(),
+            position: self.market.position(),
+            received: runtime::clock::wall(),
+        };
+        self.market.take(&batch, &mut packet);
+        self.market.commit();
+        self.deliver(&packet);
+    }
+
+    fn deliver(&mut self, packet: &Packet) {
+        for namespace in &mut self.namespaces {
+            for step in &packet.steps {
+                namespace
+                    .take(step, packet.position, packet.received)
+                    .unwrap();
+            }
+            namespace.commit().unwrap();
+        }
+    }
+
+    pub fn fingerprints(&self) -> Vec<String> {
+        let all = self.namespaces.iter();
+        all.map(|n| n.pipeline().fingerprint()).collect()
+    }
+}
