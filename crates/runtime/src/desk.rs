@@ -96,8 +96,8 @@ struct Line {
     ended: bool,
     cancel: bool,
     modify: Option<Modification>,
-    /// Ask about it even though the broker has it; a report makes the question superfluous.
-    ask: bool,
+    /// When to ask about it even though the broker has it; a report makes the question superfluous.
+    ask: Option<Timestamp>,
     /// Reports may have been missed: ask about it, whatever is reported meanwhile.
     gap: bool,
     /// When the latest question was asked.
@@ -210,7 +210,7 @@ impl Desk {
                 ended: false,
                 cancel: false,
                 modify: None,
-                ask: false,
+                ask: None,
                 gap: false,
                 asked: Timestamp::MIN,
                 changing: None,
@@ -313,6 +313,11 @@ impl Desk {
                 self.in_flight = Some(id);
                 return Some(call);
             }
+            // It was woken for something else; its silence is still looked into.
+            let later = self.lines.get(&id).and_then(|line| line.ask);
+            if let Some(later) = later.filter(|at| *at > now) {
+                self.wake(id, later);
+            }
         }
         None
     }
@@ -343,14 +348,16 @@ impl Desk {
             Presence::Perhaps => {
                 // After a restart, and after every other silence, the books are asked before the
                 // order is presented again.
-                let ask = line.ask || line.gap || line.cancel;
+                let ask = line.ask.is_some() || line.gap || line.cancel;
                 Some(if delivery == Delivery::Idempotent && !late && !ask {
                     Call::Submit(id, line.client, line.intent)
                 } else {
                     line.query(id, now)
                 })
             }
-            Presence::There if line.ask || line.gap => Some(line.query(id, now)),
+            Presence::There if line.gap || line.ask.is_some_and(|at| at <= now) => {
+                Some(line.query(id, now))
+            }
             Presence::There if line.cancel => Some(Call::Cancel(id, line.client)),
             Presence::There => {
                 let change = line.modify?;
@@ -392,13 +399,13 @@ impl Desk {
                 Answer::Accepted => {
                     line.presence = Presence::There;
                     line.tries = 0;
-                    line.ask = false;
+                    line.ask = None;
                     // Something else may be wanted by now; else silence is looked into.
                     if line.cancel || line.modify.is_some() {
                         again = Some(now);
                     } else {
-                        line.ask = true;
                         again = Some(now.plus(silence));
+                        line.ask = again;
                     }
                 }
                 Answer::Refused(reason) => {
@@ -426,16 +433,16 @@ impl Desk {
                     if line.presence != Presence::There {
                         tell_unknown(line, id, now, reports);
                     }
-                    line.ask = true;
                     again = Some(now);
+                    line.ask = again;
                 }
             },
             (Call::Cancel(..), Outcome::Answered(answer)) => match answer {
                 Answer::Accepted => {
                     line.tries = 0;
                     line.cancel = false;
-                    line.ask = true;
                     again = Some(now.plus(silence));
+                    line.ask = again;
                 }
                 Answer::Refused(_) => {
                     line.tries = 0;
@@ -466,8 +473,8 @@ impl Desk {
                         // Something else is wanted by now, and does not wait for silence.
                         again = Some(now);
                     } else {
-                        line.ask = true;
                         again = Some(now.plus(silence));
+                        line.ask = again;
                     }
                 }
                 // It names what shall hold, so it may be presented again.
@@ -480,7 +487,7 @@ impl Desk {
                 Found::Present(said) => {
                     line.presence = Presence::There;
                     line.tries = 0;
-                    (line.ask, line.gap) = (false, false);
+                    (line.ask, line.gap) = (None, false);
                     line.changing = None;
                     if line.unknown {
                         reports.push(report(id, now, ReportKind::Acknowledged));
@@ -496,19 +503,19 @@ impl Desk {
                     Delivery::QueryOnly if line.presence == Presence::There => {
                         line.tries += 1;
                         line.release(id, now, reports);
-                        line.ask = true;
                         again = Some(now.plus(pause_of));
+                        line.ask = again;
                     }
                     Delivery::Idempotent if line.presence == Presence::There => {
                         // It was there: the books contradict themselves.
                         line.tries += 1;
                         line.release(id, now, reports);
                         tell_unknown(line, id, now, reports);
-                        line.ask = true;
                         again = Some(now.plus(pause_of));
+                        line.ask = again;
                     }
                     Delivery::Idempotent if now <= line.intent.send_by && !line.cancel => {
-                        (line.ask, line.gap) = (false, false);
+                        (line.ask, line.gap) = (None, false);
                         again = Some(now);
                     }
                     Delivery::Idempotent => {
@@ -519,15 +526,15 @@ impl Desk {
                             line.ended = true;
                             reports.push(report(id, now, ReportKind::NotSent(Reason::NotSent)));
                         } else {
-                            line.ask = true;
                             again = Some(settled.plus(1).max(now));
+                            line.ask = again;
                         }
                     }
                     Delivery::QueryOnly => {
                         line.tries += 1;
                         tell_unknown(line, id, now, reports);
-                        line.ask = true;
                         again = Some(now.plus(pause_of));
+                        line.ask = again;
                     }
                 },
                 Found::Unknown => {
@@ -536,8 +543,8 @@ impl Desk {
                     if line.presence == Presence::Perhaps {
                         tell_unknown(line, id, now, reports);
                     }
-                    line.ask = true;
                     again = Some(now.plus(pause_of));
+                    line.ask = again;
                 }
             },
             // A host that answers a call with another's outcome is asked again.
@@ -556,7 +563,7 @@ impl Desk {
         let mut heard = Heard::Report(report(id, now, said.kind));
         if let Some(line) = self.lines.get_mut(&id) {
             line.presence = Presence::There;
-            line.ask = false;
+            line.ask = None;
             line.tries = 0;
             match said.kind {
                 // A change that is not the one awaited may be an old one, repeated: which one holds,

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use journal::record::{Entry, Host, JournalRecordRef, MarketItem, RunRef, Start};
 use journal::{Log, Position};
-use model::control::Command;
+use model::control::{Command, CommandAction};
 use model::event::{Event, EventBody};
+use model::ids::CommandId;
 use model::order::OrderChange;
 use model::signal::Signal;
 use model::trader::TraderReport;
@@ -259,6 +260,20 @@ impl Namespace {
             Entry::Command(ts, *command),
             host(received),
         )
+    }
+
+    /// What an earlier host held against entries, it had found out for itself, and so does this one:
+    /// to be called once, before anything else is taken.
+    pub fn lift_blocks(&mut self) -> Result<(), RuntimeError> {
+        let now = self.clock.now().max(self.pipeline.now());
+        for reason in self.pipeline.risk().blocks().to_vec() {
+            let command = Command {
+                id: CommandId::of_host(self.name(), reason.code(), now.nanos()),
+                action: CommandAction::AllowEntries(reason),
+            };
+            self.command(now, &command, 0)?;
+        }
+        Ok(())
     }
 
     /// Fires every timer that is due by `at`: a live host's idle moment.

@@ -5,6 +5,7 @@
 
 mod broker;
 mod chance;
+mod desk;
 mod oracle;
 mod run;
 mod seeds;
