@@ -2,7 +2,11 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{backtest, bench, config, data, demo, dlq, exchange, journal, strategies, trace};
+use crate::commands::{
+    backtest, bench, config, control, data, demo, dlq, exchange, journal, run as trade, strategies,
+    trace,
+};
+use crate::live::control::Action;
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]
@@ -13,7 +17,7 @@ use crate::commands::{backtest, bench, config, data, demo, dlq, exchange, journa
     arg_required_else_help = true
 )]
 #[command(
-    after_help = "First steps:\n  panda demo                      backtest generated data and write a report\n  panda strategies                the kinds of strategies and their parameters\n  panda backtest --help           backtest your own data"
+    after_help = "First steps:\n  panda run                       trade on paper on a simulated exchange\n  panda demo                      backtest generated data and write a report\n  panda strategies                the kinds of strategies and their parameters\n  panda backtest --help           backtest your own data"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -24,6 +28,28 @@ pub struct Cli {
 enum Command {
     /// Generate a small market and backtest sample strategies on it
     Demo(demo::DemoArgs),
+    /// Trade: the whole system in this process
+    Run(trade::RunArgs),
+    /// Look at everything that a start would, and start nothing
+    Doctor(trade::DoctorArgs),
+    /// How a running session is: stages, queues, positions, orders
+    Status(control::StatusArgs),
+    /// Stop a running session in good order
+    Stop(control::Place),
+    /// Keep brokers from increasing exposure, and cancel working entries
+    Halt(control::Target),
+    /// Let brokers trade again
+    Resume(control::Target),
+    /// Keep brokers from increasing exposure; working orders stay
+    ReduceOnly(control::Target),
+    /// Let a strategy of a running session trade, or keep it from it
+    #[command(subcommand)]
+    Strategy(control::StrategyCommand),
+    /// Cancel or resolve orders of a running session
+    #[command(subcommand)]
+    Order(control::OrderCommand),
+    /// Close positions of a running session
+    SquareOff(control::SquareOffArgs),
     /// Backtest strategies over recorded ticks or bars
     Backtest(backtest::BacktestArgs),
     /// Import market data, and look at it
@@ -53,6 +79,16 @@ pub fn command() -> clap::Command {
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => trade::run(&args),
+        Command::Doctor(args) => trade::doctor(&args),
+        Command::Status(args) => control::status(&args),
+        Command::Stop(at) => control::stop(&at),
+        Command::Halt(target) => control::command(&target, Action::Halt),
+        Command::Resume(target) => control::command(&target, Action::Resume),
+        Command::ReduceOnly(target) => control::command(&target, Action::ReduceOnly),
+        Command::Strategy(action) => control::strategy(&action),
+        Command::Order(action) => control::order(&action),
+        Command::SquareOff(args) => control::square_off(&args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Data(args) => data::run(&args, &|path| {
             let settings = crate::settings::Settings::load(path)?;

@@ -14,7 +14,7 @@ pub mod compose;
 
 pub mod load;
 
-// pub mod live;
+pub mod live;
 
 pub mod bench;
 pub mod generate;

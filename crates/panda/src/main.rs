@@ -5,8 +5,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // A strategy that panics is caught, disabled and reported; one line says where it happened.
     std::panic::set_hook(Box::new(|info| {
-        let said = panda::logging::clean(format!("error: a component failed: {info}"));
-        eprintln!("{said}");
+        panda::logging::last_words(format!("a component failed: {info}"));
     }));
     match panda::cli::run() {
         Ok(()) => ExitCode::from(panda::exit::OK),

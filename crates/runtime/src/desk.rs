@@ -659,9 +659,13 @@ fn settled(said: &[BrokerReport]) -> Vec<ReportKind> {
         ReportKind::Modified { quantity, .. } => Some(*quantity),
         _ => None,
     };
-    let changes = || said.iter().enumerate().filter(|(_, r)| quantity(&r.kind).is_some());
+    let changes = || {
+        said.iter()
+            .enumerate()
+            .filter(|(_, r)| quantity(&r.kind).is_some())
+    };
     let first = changes().map(|(at, _)| at).next();
-    let last = changes().map(|(at, _)| at).last();
+    let last = changes().map(|(at, _)| at).next_back();
     let largest = changes()
         .map(|(_, r)| r.kind)
         .max_by_key(|kind| quantity(kind));

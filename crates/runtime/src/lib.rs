@@ -9,6 +9,7 @@ pub mod conflate;
 pub mod dead_letters;
 pub mod desk;
 pub mod error;
+pub mod growth;
 pub mod host;
 pub mod identity;
 pub mod inbox;

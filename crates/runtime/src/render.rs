@@ -26,6 +26,16 @@ fn opt(value: Option<impl std::fmt::Display>) -> Value {
 }
 
 impl Names<'_> {
+    /// An instrument's canonical id; empty where it is not known.
+    pub fn instrument_name(&self, index: InstrumentIdx) -> &str {
+        let instrument = self.0.instruments.get(index.index());
+        instrument.map_or("", |i| i.id.as_str())
+    }
+    /// A strategy's id; empty where it is not known.
+    pub fn strategy_name(&self, index: StrategyIdx) -> &str {
+        let strategy = self.0.strategies.get(index.index());
+        strategy.map_or("", |s| s.name.as_str())
+    }
     fn instrument(&self, index: InstrumentIdx) -> Value {
         self.0
             .instruments

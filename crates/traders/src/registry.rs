@@ -59,7 +59,8 @@ pub enum BuildError {
 pub struct SettingSpec {
     /// The key.
     pub key: &'static str,
-    /// Its default, as written.
+    /// Its default, as TOML writes it, which also says what an environment variable can hold: a number,
+    /// `true` or `false`, a list. Empty: none, and text.
     pub default: &'static str,
     /// What it means, with its unit.
     pub text: &'static str,

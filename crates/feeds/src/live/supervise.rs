@@ -24,6 +24,26 @@ pub enum FeedState {
     Failed(String),
 }
 
+impl FeedState {
+    /// The name in files and lines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Ended => "ended",
+            Self::Failed(_) => "failed",
+        }
+    }
+    /// Why it has failed.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Failed(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
 /// What a feed looks like from outside.
 #[derive(Debug, Default)]
 pub struct FeedStatus {

@@ -9,12 +9,14 @@ use anyhow::Context;
 pub mod backtest;
 pub mod bench;
 pub mod config;
+pub mod control;
 pub mod data;
 pub mod demo;
-pub mod exchange;
 pub mod dlq;
+pub mod exchange;
 pub mod journal;
 pub mod place;
+pub mod run;
 pub mod strategies;
 pub mod trace;
 
@@ -48,6 +50,11 @@ impl Interrupt {
     /// Raised once the user has asked to stop.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.0
+    }
+
+    /// Whether the user has asked to stop.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// An error once the user has asked to stop.

@@ -37,7 +37,7 @@ pub struct Place {
 impl PlaceArgs {
     /// Looks at the directory.
     pub fn open(&self) -> anyhow::Result<Place> {
-        let settings = Settings::load(self.config.as_deref())?;
+        let settings = super::run::settings(self.config.as_deref(), &[], None, &[])?;
         let dir = self
             .data_dir
             .clone()

@@ -38,7 +38,6 @@ pub struct FeedPlan {
 
 /// A feed's thread.
 pub struct FeedThread {
-    name: String,
     status: Arc<FeedStatus>,
     stop: Arc<StopFlag>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -115,17 +114,12 @@ impl FeedThread {
             .name(format!("feed-{name}"))
             .spawn(move || supervise::run(feed.as_mut(), &queue, &supervision, &shown, &around))?;
         Ok(Self {
-            name,
             status,
             stop,
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
     /// How it is.
     pub fn status(&self) -> &Arc<FeedStatus> {
         &self.status

@@ -1,11 +1,20 @@
 //! A running system: recovered from its logs, composed, started, and stopped in good order.
 
+pub mod control;
 mod feeding;
+mod handles;
+mod hanging;
+mod monitor;
+mod narrate;
 mod open;
 mod parts;
-mod session;
 
-pub use open::{Opened, Preparation, prepare};
+mod session;
+mod view;
+
+pub mod preflight;
+pub use handles::{Handles, StopRequest};
+pub use open::{Opened, Plugins, Preparation, prepare};
 pub use session::{Ended, Session};
 
 use std::path::{Path, PathBuf};

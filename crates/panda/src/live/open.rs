@@ -25,14 +25,23 @@ use crate::load::{self, Wish};
 use crate::settings::live::{FeedSettings, FeedSource};
 use crate::settings::{SessionTable, Settings};
 
+/// What a build adds to the built-in kinds of brokers and strategies.
+#[derive(Default)]
+pub struct Plugins {
+    /// Kinds of brokers.
+    pub brokers: Vec<traders::BrokerKind>,
+    /// Kinds of strategies.
+    pub kinds: Vec<strategies::KindDescriptor>,
+}
+
 /// What is known before the data directory is touched.
 pub struct Preparation {
     /// The settings.
     pub settings: Settings,
     /// The namespaces that take part.
     pub brokers: Vec<String>,
-    /// The data directory.
-    pub data_dir: PathBuf,
+    /// Kinds beside the built-in ones.
+    pub plugins: Plugins,
 }
 
 /// A namespace that is ready to run.
@@ -43,6 +52,8 @@ pub struct Ready {
     pub outside: Option<Box<dyn Trader>>,
     /// What was recovered.
     pub recovered: Recovered,
+    /// Its broker.
+    pub broker: ActiveBroker,
 }
 
 /// Everything that a session is started from.
@@ -63,12 +74,14 @@ pub struct Opened {
     pub runner: pipeline::Runner,
     /// The namespaces.
     pub ready: Vec<Ready>,
-    /// The brokers by the same index.
-    pub brokers: Vec<ActiveBroker>,
+    /// Namespaces that cannot take part, and why: their journals are damaged, or cannot be written.
+    pub excluded: Vec<(String, String)>,
     /// Strategy names by index.
     pub strategies: Vec<String>,
     /// This start, as it is recorded.
     pub start: Start,
+    /// The strategies that the runner hosts.
+    pub shared: Vec<model::StrategyIdx>,
     /// What is replayed, and how; `None` in a live session.
     pub replay: Option<(String, FeedSettings, Loaded)>,
     /// The simulated exchange, where a feed or a trader uses it.
@@ -91,7 +104,7 @@ fn build_id() -> String {
     format!("panda {} {digest}", env!("CARGO_PKG_VERSION"))
 }
 
-fn random() -> anyhow::Result<u128> {
+pub(super) fn random() -> anyhow::Result<u128> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .context("the system gives no random numbers")?;
@@ -112,22 +125,26 @@ fn union(today: Vec<Instrument>, known: &Known) -> anyhow::Result<Instruments> {
     Ok(Instruments::new(all.into_values().collect())?)
 }
 
-fn earlier(storage: &Arc<dyn Storage>, brokers: &[String]) -> anyhow::Result<(Known, bool)> {
+/// What earlier starts knew. A journal that cannot be read keeps its own namespace out, and no other.
+fn earlier(
+    storage: &Arc<dyn Storage>,
+    brokers: &[String],
+    excluded: &mut Vec<(String, String)>,
+) -> anyhow::Result<Known> {
     let mut known = Known::default();
     known.read::<MarketRecord>(storage, Path::new(MARKET), "market")?;
     let market = known.latest.take();
     for broker in brokers {
-        known.read::<JournalRecord>(storage, &journal_dir(broker), broker)?;
+        let read = known.read::<JournalRecord>(storage, &journal_dir(broker), broker);
+        if let Err(error) = read {
+            excluded.push((broker.clone(), error.to_string()));
+        }
     }
-    let fresh = market.is_none() && known.latest.is_none();
     known.latest = market.or(known.latest);
-    Ok((known, fresh))
+    Ok(known)
 }
 
-fn definitions(
-    strategies: &[ResolvedStrategy],
-    names: &[String],
-) -> Vec<StrategyEntry> {
+fn definitions(strategies: &[ResolvedStrategy], names: &[String]) -> Vec<StrategyEntry> {
     names
         .iter()
         .map(|name| StrategyEntry {
@@ -146,8 +163,9 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     let Preparation {
         settings,
         brokers,
-        data_dir,
+        plugins,
     } = preparation;
+    let data_dir = settings.live.data_dir.clone();
     let lock = DirLock::acquire(&data_dir)?;
     let disk = Disk::new(&data_dir)
         .with_context(|| format!("the data directory {}", data_dir.display()))?;
@@ -155,7 +173,8 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     let mut names = brokers.clone();
     names.sort_unstable();
     names.dedup();
-    let (known, _) = earlier(&storage, &names)?;
+    let mut excluded = Vec::new();
+    let known = earlier(&storage, &names, &mut excluded)?;
     let replay_feed = settings
         .live
         .feeds
@@ -191,9 +210,14 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         None => (SourceSession(random()?), true),
     };
     same_session(&known, source, live, &data_dir)?;
-    let exchange = simulated
-        .map(|(_, feed)| exchange::SharedExchange::new(feed.seed, feed.changes_per_second, &instruments));
-    let resolved = resolve(&settings, &instruments, simulated.is_some())?;
+    let exchange = simulated.map(|(_, feed)| {
+        exchange::SharedExchange::new(feed.seed, feed.changes_per_second, &instruments)
+    });
+    let mut kinds = compose::kind_registry();
+    for kind in plugins.kinds {
+        kinds.register(kind)?;
+    }
+    let resolved = resolve(&settings, &instruments, simulated.is_some(), &kinds)?;
     let sessions: Arc<dyn Sessions> = Arc::new(table);
     let retired: Vec<String> = known
         .strategies
@@ -202,7 +226,10 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         .filter(|n| !resolved.iter().any(|s| s.id() == n.as_str()))
         .cloned()
         .collect();
-    let registry = compose::broker_registry_with(exchange.clone());
+    let mut registry = compose::broker_registry_with(exchange.clone());
+    for kind in plugins.brokers {
+        registry.register(kind);
+    }
     let Stages {
         runner,
         namespaces,
@@ -219,6 +246,12 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         sessions: &sessions,
         source,
     })?;
+    let shared = resolved
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| s.scope() == strategies::Scope::Shared)
+        .map(|(at, _)| model::StrategyIdx(at as u32 + 1))
+        .collect();
     let clock: Arc<dyn SessionClock> = if live {
         WallClock::shared()
     } else {
@@ -242,7 +275,11 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         currencies: instruments.currencies().to_vec(),
     };
     let mut ready = Vec::with_capacity(namespaces.len());
-    for (index, stage) in namespaces.into_iter().enumerate() {
+    for ((index, stage), broker) in namespaces.into_iter().enumerate().zip(active) {
+        let name = stage.pipeline.namespace().as_str().to_owned();
+        if excluded.iter().any(|(excluded, _)| *excluded == name) {
+            continue;
+        }
         let desk = stage.outside.as_ref().map(|trader| DeskSettings {
             salt,
             delivery: trader.capabilities().delivery,
@@ -254,8 +291,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
             pause_max: ms(60_000),
             silence: ms(5_000),
         });
-        let name = stage.pipeline.namespace().as_str().to_owned();
-        let (namespace, recovered) = Namespace::open(Recovery {
+        let opened = Namespace::open(Recovery {
             index,
             storage: Arc::clone(&storage),
             journal: journal_dir(&name),
@@ -265,12 +301,23 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
             clock: Arc::clone(&clock),
             desk,
             options: log_options(),
-        })?;
-        ready.push(Ready {
-            namespace,
-            outside: stage.outside,
-            recovered,
         });
+        match opened {
+            Ok((mut namespace, recovered)) => ready.push(Ready {
+                namespace: {
+                    namespace.keep_days(settings.live.log.journal_keep_days);
+                    namespace
+                },
+                outside: stage.outside,
+                recovered,
+                broker,
+            }),
+            Err(error) => excluded.push((name, error.to_string())),
+        }
+    }
+    if ready.is_empty() {
+        let why: Vec<&str> = excluded.iter().map(|(_, why)| why.as_str()).collect();
+        bail!("no broker can take part: {}", why.join("; "));
     }
     Ok(Opened {
         lock,
@@ -281,9 +328,10 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         clock,
         runner,
         ready,
-        brokers: active,
+        excluded,
         strategies,
         start,
+        shared,
         replay,
         exchange,
         warnings,
@@ -327,17 +375,17 @@ fn resolve(
     settings: &Settings,
     instruments: &Instruments,
     simulated: bool,
+    kinds: &strategies::KindRegistry,
 ) -> anyhow::Result<Vec<ResolvedStrategy>> {
     let files = &settings.live.strategies.files;
-    let kinds = compose::kind_registry();
     if files.is_empty() && simulated {
         let definitions = strategies::parse("the built-in samples", super::parts::SAMPLES)?;
-        return Ok(strategies::resolve(definitions, instruments, &kinds)?);
+        return Ok(strategies::resolve(definitions, instruments, kinds)?);
     }
     if files.is_empty() {
         bail!("no strategy is defined: set [strategies] files to YAML files with definitions");
     }
-    compose::load_strategies(files, instruments, &kinds)
+    compose::load_strategies(files, instruments, kinds)
 }
 
 fn replayed(

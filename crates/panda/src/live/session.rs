@@ -1,80 +1,103 @@
 //! A session from start to end: threads in the order of the pipeline, stopped in the reverse order.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use feeds::live::supervise::{FeedState, Supervision};
-use feeds::live::{Feed, FeedQueue, Policy, Replay, ReplayRange};
+use feeds::live::{Feed, FeedQueue, Policy, Replay, ReplayRange, SimulatedFeed};
 use journal::Storage;
 use model::control::{Command, CommandAction};
+use model::event::Event;
 use model::ids::CommandId;
 use model::reason::Reason;
+use model::session::Sessions;
 use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
 use runtime::clock::SessionClock;
-use runtime::host::Message;
-use runtime::host::link::Link;
-use runtime::host::market::{MarketParts, MarketThread, MarketThreadSettings};
-use runtime::host::namespace::{
-    NamespaceHost, NamespaceHostSettings, Notice, Speaker,
-};
+use runtime::host::link::{Link, Unreadable};
+use runtime::host::market::{MarketMessage, MarketParts, MarketThread, MarketThreadSettings};
+use runtime::host::namespace::{NamespaceHost, NamespaceHostSettings, Notice, Speaker};
 use runtime::host::watchdog::{StrategyProbe, Watchdog, Watched};
-use runtime::inbox::Inbox;
+use runtime::host::{Detached, Message};
+use runtime::inbox::{Inbox, Refused};
 use runtime::lockstep::Lockstep;
 use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
 use runtime::namespace::Recovered;
 
+use super::control::ControlServer;
 use super::feeding::{FeedPlan, FeedThread};
-use super::open::{Opened, log_options};
-use super::{MARKET, journal_dir};
-use crate::settings::Settings;
+use super::handles::{Handles, Member, StopRequest};
+use super::monitor::Monitor;
+use super::narrate;
+use super::open::{Opened, Ready, log_options};
+use super::{MARKET, hanging, journal_dir};
+use crate::lifecycle::Lifecycle;
+use crate::settings::live::FeedSource;
+use crate::settings::{OnStop, Settings};
 
-/// The time that stopping takes at most.
+/// The time that stopping takes at most in a live session.
 const STOP: Duration = Duration::from_secs(5);
-
-/// A line for the operator: a level and what happened.
-pub type Say = Arc<dyn Fn(&'static str, &str) + Send + Sync>;
+/// Of it, what `on_stop` may take.
+const ON_STOP: Duration = Duration::from_millis(1500);
+/// A replay is in lockstep: what was handed over is worked off.
+const STOP_REPLAY: Duration = Duration::from_secs(120);
 
 /// A running system.
 pub struct Session {
-    /// The settings.
-    pub settings: Settings,
-    /// The instruments.
-    pub instruments: Arc<Instruments>,
-    /// Strategy names by index.
-    pub strategies: Vec<String>,
-    /// The namespaces.
-    pub namespaces: Vec<Arc<NamespaceHost>>,
-    /// The runner.
-    pub market: Arc<MarketThread>,
-    /// The feeds.
-    pub feeds: Vec<FeedThread>,
+    /// What others may look at and tell.
+    pub handles: Arc<Handles>,
     /// What was recovered, by namespace.
     pub recovered: Vec<(String, Recovered)>,
     /// What was recovered of the market log.
     pub market_recovered: MarketRecovered,
-    /// The hand-over from the feeds.
-    pub queue: Arc<FeedQueue>,
-    clock: Arc<dyn SessionClock>,
-    storage: Arc<dyn Storage>,
-    watchdog: Watchdog,
+    /// Namespaces that do not take part, and why.
+    pub excluded: Vec<(String, String)>,
+    lifecycle: Lifecycle,
     _lock: journal::DirLock,
+}
+
+/// A position that is left without protection at the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unprotected {
+    /// The namespace.
+    pub broker: String,
+    /// Whose.
+    pub strategy: String,
+    /// In what.
+    pub instrument: String,
+    /// How much, signed.
+    pub quantity: String,
 }
 
 /// How a session ended.
 #[derive(Debug, Default)]
 pub struct Ended {
-    /// Parts that did not stop in time, or failed as they did.
+    /// Parts that did not stop in time, or failed as they did, and how.
     pub failed: Vec<String>,
     /// Namespaces that were taken out, and why.
-    pub detached: Vec<(String, String)>,
+    pub detached: Vec<(String, Detached)>,
+    /// Positions without protection at the broker.
+    pub unprotected: Vec<Unprotected>,
+}
+
+/// Starts the parts of a session in the order of the pipeline.
+struct Starter {
+    settings: Settings,
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn SessionClock>,
+    instruments: Arc<Instruments>,
+    sessions: Arc<dyn Sessions>,
+    notice: Notice,
+    lifecycle: Lifecycle,
+    /// The runner, once its thread has ended.
+    left: Arc<Mutex<Option<MarketHost>>>,
 }
 
 impl Session {
-    /// Starts everything.
-    pub fn start(opened: Opened, say: &Say) -> anyhow::Result<Self> {
+    /// Starts everything. A part that fails to start stops what had started before it.
+    pub fn start(opened: Opened, stop: Arc<StopRequest>) -> anyhow::Result<Self> {
         let Opened {
             lock,
             storage,
@@ -84,24 +107,17 @@ impl Session {
             clock,
             mut runner,
             ready,
-            brokers: _,
+            excluded,
             strategies,
             start,
+            shared,
             replay,
             exchange,
             warnings: _,
         } = opened;
         let live = clock.is_live();
         let limits = settings.live.runtime.clone();
-        let notice: Notice = {
-            let say = Arc::clone(say);
-            Arc::new(move |name, detached| {
-                say(
-                    "error",
-                    &format!("{name}: detached ({}): {}", detached.code, detached.why),
-                );
-            })
-        };
+        let patience = Duration::from_secs(limits.namespace_deadline_seconds);
         let probe = StrategyProbe::new(Duration::from_millis(match limits.strategy_budget_ms {
             0 => u64::MAX / 2_000_000,
             budget => budget,
@@ -112,81 +128,39 @@ impl Session {
         }
         let nexts: Vec<u64> = ready.iter().map(|r| r.namespace.next_input()).collect();
         let last_prices = last_prices(&ready, &instruments);
-        let mut recovered = Vec::new();
-        let mut namespaces = Vec::new();
-        for part in ready {
-            let name = part.namespace.name().to_owned();
-            recovered.push((name.clone(), part.recovered));
-            let inbox = Arc::new(Inbox::new(limits.queue_capacity));
-            let unreadable: runtime::host::link::Unreadable = {
-                let (say, name) = (Arc::clone(say), name.clone());
-                Arc::new(move |_, why| say("warn", &format!("{name}: unreadable: {why}")))
-            };
-            let speaker = match part.outside {
-                None => Speaker::Inside,
-                Some(trader) if live => Speaker::Link(Link::start(
-                    &name,
-                    trader,
-                    Arc::clone(&inbox),
-                    Arc::clone(&clock),
-                    unreadable,
-                )?),
-                Some(trader) => {
-                    Speaker::Lockstep(Lockstep::new(trader, Arc::clone(&clock), unreadable))
-                }
-            };
-            let host = NamespaceHost::start(
-                part.namespace,
-                inbox,
-                Arc::clone(&clock),
-                speaker,
-                NamespaceHostSettings {
-                    sync_interval: settings.live.sync_interval(),
-                    snapshot_interval: settings.live.snapshot_interval(),
-                    conflate_above: limits.conflate_above,
-                    call_deadline: Duration::from_secs(limits.call_deadline_seconds),
-                    storage: Arc::clone(&storage),
-                    dir: journal_dir(&name),
-                },
-                Arc::clone(&notice),
-            )
-            .with_context(|| format!("the thread of `{name}`"))?;
-            namespaces.push(Arc::new(host));
-        }
-        let patience = Duration::from_secs(limits.namespace_deadline_seconds);
-        let (market, market_recovered) = {
-            let hosts = &namespaces;
-            MarketHost::open(
-                MarketRecovery {
-                    storage: Arc::clone(&storage),
-                    dir: PathBuf::from(MARKET),
-                    runner,
-                    start,
-                    clock: Arc::clone(&clock),
-                    options: log_options(),
-                    namespaces: nexts,
-                },
-                &mut |packet| {
-                    let packet = Arc::new(packet);
-                    for host in hosts {
-                        let _ = host.inbox().push(&packet, patience);
-                    }
-                    Ok(())
-                },
-            )?
+        let monitor = Monitor::new(ready.len());
+        let mut starter = Starter {
+            settings,
+            storage,
+            clock,
+            instruments,
+            sessions,
+            notice: Arc::new(narrate::detached),
+            lifecycle: Lifecycle::new(if live { STOP } else { STOP_REPLAY }),
+            left: Arc::default(),
         };
-        let policy = if live { Policy::Conflate } else { Policy::Block };
-        let capacity = settings
-            .live
-            .feeds
-            .values()
-            .map(|f| f.queue_capacity)
-            .max()
-            .unwrap_or(65_536);
-        let all: Vec<InstrumentIdx> = instruments.iter().map(|(index, _)| index).collect();
+        let started = Arc::new(Mutex::new(Vec::new()));
+        starter.last_snapshot(&started)?;
+        let mut recovered = Vec::new();
+        let mut members = Vec::new();
+        for part in ready {
+            recovered.push((part.namespace.name().to_owned(), part.recovered.clone()));
+            let index = members.len();
+            let names = narrate::Narrator::new(part.namespace.name(), &start);
+            let tap = monitor.tap(index, Arc::new(move |event: &Event| names.event(event)));
+            let member = starter.namespace(part, tap)?;
+            let mut started = started.lock().unwrap_or_else(PoisonError::into_inner);
+            started.push(Arc::clone(&member.host));
+            drop(started);
+            members.push(member);
+        }
+        let hosts: Vec<Arc<NamespaceHost>> = members.iter().map(|m| Arc::clone(&m.host)).collect();
+        let (market, market_recovered) =
+            starter.recover_market(runner, &start, nexts, &hosts, patience)?;
         let mut sources: Vec<(Box<dyn Feed>, Supervision)> = Vec::new();
+        let all: Vec<InstrumentIdx> = starter.instruments.iter().map(|(index, _)| index).collect();
         if let Some((name, feed, loaded)) = replay {
-            let zone = settings.data.zone()?;
+            let zone = starter.settings.data.zone()?;
             let bound = |text: &Option<String>, open| {
                 text.as_ref().map_or(anyhow::Ok(open), |t| {
                     Ok(feeds::clock::parse_bound(t, &zone)?)
@@ -206,157 +180,424 @@ impl Session {
             sources.push((Box::new(replay), supervision));
         }
         if let Some(exchange) = &exchange {
-            exchange.resume(clock.now(), &last_prices);
-            for (name, feed) in &settings.live.feeds {
-                if feed.source == crate::settings::live::FeedSource::Simulated {
+            exchange.resume(starter.clock.now(), &last_prices);
+            for (name, feed) in &starter.settings.live.feeds {
+                if feed.source == FeedSource::Simulated {
                     let supervision = Supervision {
                         stale_after: Some(Duration::from_secs(feed.stale_after_seconds)),
                         ..Supervision::default()
                     };
-                    let feed = super::simulated::SimulatedFeed::new(
-                        name,
-                        exchange.clone(),
-                        all.clone(),
-                        Arc::clone(&clock),
-                    );
+                    let clock = Arc::clone(&starter.clock);
+                    let now = Arc::new(move || clock.now());
+                    let feed = SimulatedFeed::new(name, exchange.clone(), all.clone(), now);
                     sources.push((Box::new(feed), supervision));
                 }
             }
         }
+        let feeds = starter.settings.live.feeds.values();
+        let capacity = feeds.map(|f| f.queue_capacity).max().unwrap_or(65_536);
+        let policy = if live {
+            Policy::Conflate
+        } else {
+            Policy::Block
+        };
         let queue = Arc::new(FeedQueue::new(capacity, policy, sources.len()));
-        let market = Arc::new(MarketThread::start(MarketParts {
-            host: market,
-            queue: Arc::clone(&queue),
-            namespaces: namespaces.clone(),
-            clock: Arc::clone(&clock),
-            probe: live.then(|| Arc::clone(&probe)),
-            instruments: Arc::clone(&instruments),
-            sessions: Arc::clone(&sessions),
-            settings: MarketThreadSettings {
-                sync_interval: settings.live.sync_interval(),
-                snapshot_interval: settings.live.snapshot_interval(),
-                patience,
-                storage: Arc::clone(&storage),
-                dir: PathBuf::from(MARKET),
-            },
-            notice: Arc::clone(&notice),
-            failed: {
-                let say = Arc::clone(say);
-                Arc::new(move |why| say("error", &format!("market: {why}")))
-            },
-        })?);
-        let watchdog = Watchdog::start(Watched {
+        let market = starter.market(market, &queue, &hosts, live.then(|| Arc::clone(&probe)))?;
+        starter.disable_what_hung(&market, &strategies);
+        starter.watchdog(Watched {
             runner: probe,
             strategy_hang: Duration::from_secs(limits.strategy_hang_seconds),
-            on_hang: hang(&settings, &strategies, say),
-            namespaces: namespaces.clone(),
+            on_hang: hang(&starter.settings, &strategies),
+            namespaces: hosts.clone(),
             namespace_deadline: patience,
-            notice,
+            notice: Arc::clone(&starter.notice),
         })?;
-        let mut feeds = Vec::new();
+        let mut feed_states = Vec::new();
         for (feed, supervision) in sources {
-            let blocked = Mutex::new(false);
-            let (hosts, watch) = (namespaces.clone(), Arc::clone(&clock));
-            let say = Arc::clone(say);
-            let rejects = Arc::clone(&say);
-            feeds.push(FeedThread::start(FeedPlan {
-                feed,
-                supervision,
-                queue: Arc::clone(&queue),
-                changed: Arc::new(move |name, state| {
-                    say("info", &format!("feed {name}: {state:?}"));
-                    let stale = matches!(state, FeedState::Stale | FeedState::Failed(_));
-                    let mut blocked = blocked.lock().unwrap_or_else(PoisonError::into_inner);
-                    if watch.is_live() && *blocked != stale {
-                        *blocked = stale;
-                        block_entries(&hosts, stale, watch.now());
-                    }
-                }),
-                rejected: Arc::new(move |name, item, why| {
-                    rejects("warn", &format!("feed {name}: {}: {item:?}", why.code()));
-                }),
-                sessions: Arc::clone(&sessions),
-                instruments: Arc::clone(&instruments),
-            })?);
+            feed_states.push(starter.feed(feed, supervision, &queue, &hosts)?);
         }
-        Ok(Self {
-            settings,
-            instruments,
-            strategies,
-            namespaces,
+        let handles = Arc::new(Handles {
+            settings: starter.settings.clone(),
+            instruments: Arc::clone(&starter.instruments),
+            start,
+            shared,
+            members,
             market,
-            feeds,
+            feeds: feed_states,
+            queue,
+            clock: Arc::clone(&starter.clock),
+            monitor,
+            began: Instant::now(),
+            stop,
+            is_stopping: AtomicBool::new(false),
+        });
+        starter.monitor(&handles)?;
+        starter.control(&handles)?;
+        Ok(Self {
+            handles,
             recovered,
             market_recovered,
-            queue,
-            clock,
-            storage,
-            watchdog,
+            excluded,
+            lifecycle: starter.lifecycle,
             _lock: lock,
         })
     }
 
     /// Whether a replay has delivered everything, or nothing can go on.
     pub fn is_over(&self) -> bool {
-        self.market.status().ended.load(Ordering::Acquire)
+        self.handles.market.status().ended.load(Ordering::Acquire)
     }
 
-    /// The session's time.
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// Stops everything in order: feeds, runner, namespaces with their links.
+    /// Does what `on_stop` says, then stops everything in the reverse order of the start.
     pub fn stop(mut self) -> Ended {
+        let handles = Arc::clone(&self.handles);
         let mut ended = Ended::default();
-        let deadline = Instant::now() + STOP;
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
-        self.queue.close();
-        for feed in &self.feeds {
-            if !feed.stop(left(deadline).min(Duration::from_secs(1))) {
-                ended.failed.push(format!("feed {}", feed.name()));
-            }
+        if handles.clock.is_live() {
+            on_stop(&handles);
         }
-        let market = self.market.stop(left(deadline).min(Duration::from_secs(2)));
-        if market.is_none() {
-            ended.failed.push("the runner".to_owned());
+        handles.is_stopping.store(true, Ordering::Release);
+        ended.unprotected = unprotected(&handles);
+        for (broker, why) in &self.excluded {
+            let detached = Detached {
+                code: "journal",
+                why: why.clone(),
+            };
+            ended.detached.push((broker.clone(), detached));
         }
-        // A replay is in lockstep: what was handed over is worked off, however long it takes.
-        let patience = if self.clock.is_live() {
-            left(deadline)
-        } else {
-            Duration::from_secs(60)
-        };
-        for namespace in &self.namespaces {
-            if !namespace.stop(patience) && namespace.status().detached().is_none() {
-                ended.failed.push(format!("namespace {}", namespace.name()));
-            }
-            if let Some(detached) = namespace.status().detached() {
-                ended
-                    .detached
-                    .push((namespace.name().to_owned(), detached.why));
-            }
-        }
-        self.watchdog.stop();
-        if let Some(mut market) = market {
-            let drained = ended.failed.is_empty() && ended.detached.is_empty();
-            let saved = market.snapshot(self.storage.as_ref(), &PathBuf::from(MARKET), drained);
-            if let Err(error) = saved {
-                ended.failed.push(error.to_string());
+        ended.failed = self.lifecycle.stop().troubles().collect();
+        for member in &handles.members {
+            if let Some(detached) = member.host.status().detached() {
+                ended.detached.push((member.name.clone(), detached));
             }
         }
         ended
     }
 }
 
-fn last_prices(
-    ready: &[super::open::Ready],
-    instruments: &Instruments,
-) -> Vec<(InstrumentIdx, model::Price)> {
+/// Stops a part.
+type Stopping = Box<dyn FnMut(Duration) -> Result<(), String> + Send>;
+
+impl Starter {
+    /// Starts a part, and keeps how it is stopped.
+    fn part<T>(
+        &mut self,
+        name: &str,
+        start: impl FnOnce() -> anyhow::Result<(T, Stopping)>,
+    ) -> anyhow::Result<T> {
+        let mut made = None;
+        self.lifecycle.start(name, || {
+            let (value, stopping) = start()?;
+            made = Some(value);
+            Ok(stopping)
+        })?;
+        made.with_context(|| format!("{name} did not start"))
+    }
+
+    fn namespace(
+        &mut self,
+        part: Ready,
+        tap: Option<Box<dyn runtime::namespace::Tap>>,
+    ) -> anyhow::Result<Member> {
+        let Ready {
+            mut namespace,
+            outside,
+            broker,
+            ..
+        } = part;
+        let kind = broker.table.kind;
+        let name = namespace.name().to_owned();
+        namespace.set_tap(tap);
+        let limits = &self.settings.live.runtime;
+        let inbox = Arc::new(Inbox::new(limits.queue_capacity));
+        let unreadable: Unreadable = {
+            let name = name.clone();
+            let letters = self.settings.live.data_dir.clone();
+            Arc::new(move |what, why| narrate::unreadable(&letters, &name, what, why))
+        };
+        let live = self.clock.is_live();
+        let (speaker, link, is_outside) = match outside {
+            None => (Speaker::Inside, None, false),
+            Some(trader) if live => {
+                let link = Link::start(
+                    &name,
+                    trader,
+                    Arc::clone(&inbox),
+                    Arc::clone(&self.clock),
+                    unreadable,
+                )
+                .with_context(|| format!("the link of `{name}`"))?;
+                let status = Arc::clone(link.status());
+                (Speaker::Link(link), Some(status), true)
+            }
+            Some(trader) => {
+                let lockstep = Lockstep::new(trader, Arc::clone(&self.clock), unreadable);
+                (Speaker::Lockstep(lockstep), None, true)
+            }
+        };
+        let settings = NamespaceHostSettings {
+            sync_interval: self.settings.live.sync_interval(),
+            snapshot_interval: self.settings.live.snapshot_interval(),
+            conflate_above: limits.conflate_above,
+            call_deadline: Duration::from_secs(limits.call_deadline_seconds),
+            storage: Arc::clone(&self.storage),
+            dir: journal_dir(&name),
+        };
+        let (clock, notice) = (Arc::clone(&self.clock), Arc::clone(&self.notice));
+        let host = self.part(&format!("namespace {name}"), || {
+            let host = NamespaceHost::start(namespace, inbox, clock, speaker, settings, notice)?;
+            let host = Arc::new(host);
+            let stopping = Arc::clone(&host);
+            anyhow::Ok((
+                host,
+                Box::new(move |patience: Duration| {
+                    if stopping.stop(patience) || stopping.status().detached().is_some() {
+                        Ok(())
+                    } else {
+                        Err("its thread did not end; what it had made durable is kept".to_owned())
+                    }
+                }) as Stopping,
+            ))
+        })?;
+        Ok(Member {
+            name,
+            kind,
+            is_outside,
+            host,
+            link,
+        })
+    }
+
+    fn recover_market(
+        &mut self,
+        runner: pipeline::Runner,
+        start: &journal::record::Start,
+        namespaces: Vec<u64>,
+        hosts: &[Arc<NamespaceHost>],
+        patience: Duration,
+    ) -> anyhow::Result<(MarketHost, MarketRecovered)> {
+        let recovery = MarketRecovery {
+            storage: Arc::clone(&self.storage),
+            dir: PathBuf::from(MARKET),
+            runner,
+            start: start.clone(),
+            clock: Arc::clone(&self.clock),
+            options: log_options(),
+            namespaces,
+        };
+        let notice = Arc::clone(&self.notice);
+        let opened = MarketHost::open(recovery, &mut |packet| {
+            let packet = Arc::new(packet);
+            for host in hosts {
+                if host.inbox().push(&packet, patience) == Err(Refused::Full) {
+                    let why = "it did not take what is run again after the restart: it is taken out until the next start".to_owned();
+                    host.detach("queue_full", why, &notice);
+                }
+            }
+            Ok(())
+        });
+        match opened {
+            Ok(opened) => Ok(opened),
+            Err(error) => {
+                self.lifecycle.stop();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn market(
+        &mut self,
+        mut host: MarketHost,
+        queue: &Arc<FeedQueue>,
+        namespaces: &[Arc<NamespaceHost>],
+        probe: Option<Arc<StrategyProbe>>,
+    ) -> anyhow::Result<Arc<MarketThread>> {
+        let limits = &self.settings.live.runtime;
+        host.keep_days(self.settings.live.log.market_keep_days);
+        let parts = MarketParts {
+            host,
+            queue: Arc::clone(queue),
+            namespaces: namespaces.to_vec(),
+            clock: Arc::clone(&self.clock),
+            probe,
+            instruments: Arc::clone(&self.instruments),
+            sessions: Arc::clone(&self.sessions),
+            settings: MarketThreadSettings {
+                sync_interval: self.settings.live.sync_interval(),
+                snapshot_interval: self.settings.live.snapshot_interval(),
+                patience: Duration::from_secs(limits.namespace_deadline_seconds),
+                storage: Arc::clone(&self.storage),
+                dir: PathBuf::from(MARKET),
+            },
+            notice: Arc::clone(&self.notice),
+            failed: Arc::new(narrate::market_failed),
+        };
+        let left = Arc::clone(&self.left);
+        self.part("runner", || {
+            let thread = Arc::new(MarketThread::start(parts)?);
+            let stopping = Arc::clone(&thread);
+            anyhow::Ok((
+                thread,
+                Box::new(move |patience: Duration| {
+                    let host = stopping
+                        .stop(patience)
+                        .ok_or("it did not end in time, or had failed")?;
+                    *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
+                    Ok(())
+                }) as Stopping,
+            ))
+        })
+    }
+
+    /// Stopped last: the runner's state is of use at the next start only where every namespace has
+    /// made durable what came before it, so it is saved when they have ended.
+    fn last_snapshot(&mut self, hosts: &Arc<Mutex<Vec<Arc<NamespaceHost>>>>) -> anyhow::Result<()> {
+        let (left, hosts) = (Arc::clone(&self.left), Arc::clone(hosts));
+        let storage = Arc::clone(&self.storage);
+        self.part("market log", || {
+            anyhow::Ok((
+                (),
+                Box::new(move |_: Duration| {
+                    let left = left.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let Some(mut market) = left else {
+                        return Ok(());
+                    };
+                    let hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
+                    let drained = hosts.iter().all(|host| {
+                        let status = host.status();
+                        status.ended.load(Ordering::Acquire) && status.detached().is_none()
+                    });
+                    market
+                        .snapshot(storage.as_ref(), &PathBuf::from(MARKET), drained)
+                        .map_err(|e| e.to_string())
+                }) as Stopping,
+            ))
+        })
+    }
+
+    /// A shared strategy that never returned has ended the process before: it starts disabled.
+    fn disable_what_hung(&self, market: &MarketThread, strategies: &[String]) {
+        for name in hanging::remembered(&self.settings.live.data_dir) {
+            if let Some(at) = strategies.iter().position(|s| *s == name) {
+                narrate::starts_disabled(&name);
+                market.tell(MarketMessage::Switch(
+                    StrategyIdx(at as u32),
+                    false,
+                    Reason::StrategyTimeout,
+                ));
+            }
+        }
+    }
+
+    fn watchdog(&mut self, watched: Watched) -> anyhow::Result<()> {
+        self.part("watchdog", || {
+            let mut watchdog = Watchdog::start(watched)?;
+            anyhow::Ok((
+                (),
+                Box::new(move |_: Duration| {
+                    watchdog.stop();
+                    Ok(())
+                }) as Stopping,
+            ))
+        })
+    }
+
+    fn feed(
+        &mut self,
+        feed: Box<dyn Feed>,
+        supervision: Supervision,
+        queue: &Arc<FeedQueue>,
+        hosts: &[Arc<NamespaceHost>],
+    ) -> anyhow::Result<(String, Arc<feeds::live::supervise::FeedStatus>)> {
+        let name = feed.name().to_owned();
+        let blocked = Mutex::new(false);
+        let (hosts, clock) = (hosts.to_vec(), Arc::clone(&self.clock));
+        let letters = self.settings.live.data_dir.clone();
+        let plan = FeedPlan {
+            feed,
+            supervision,
+            queue: Arc::clone(queue),
+            changed: Arc::new(move |name, state| {
+                narrate::feed(name, state);
+                let stale = matches!(state, FeedState::Stale | FeedState::Failed(_));
+                let mut blocked = blocked.lock().unwrap_or_else(PoisonError::into_inner);
+                if clock.is_live() && *blocked != stale {
+                    *blocked = stale;
+                    block_entries(&hosts, stale, clock.now());
+                }
+            }),
+            rejected: Arc::new(move |name, item, why| {
+                narrate::nonsense(&letters, name, item, why.code());
+            }),
+            sessions: Arc::clone(&self.sessions),
+            instruments: Arc::clone(&self.instruments),
+        };
+        let closing = Arc::clone(queue);
+        self.part(&format!("feed {name}"), || {
+            let thread = FeedThread::start(plan)?;
+            let status = Arc::clone(thread.status());
+            anyhow::Ok((
+                (name.clone(), status),
+                Box::new(move |patience: Duration| {
+                    // A feed that waits for room is let go.
+                    closing.close();
+                    if thread.stop(patience) {
+                        Ok(())
+                    } else {
+                        Err("it did not end in time".to_owned())
+                    }
+                }) as Stopping,
+            ))
+        })
+    }
+
+    fn monitor(&mut self, handles: &Arc<Handles>) -> anyhow::Result<()> {
+        let handles = Arc::clone(handles);
+        self.part("monitor", || {
+            let over = Arc::new(AtomicBool::new(false));
+            let told = Arc::clone(&over);
+            let thread = std::thread::Builder::new()
+                .name("monitor".to_owned())
+                .spawn(move || {
+                    while !told.load(Ordering::Acquire) {
+                        handles.monitor.sample(&handles);
+                        std::thread::park_timeout(Duration::from_secs(1));
+                    }
+                })?;
+            let mut thread = Some(thread);
+            anyhow::Ok((
+                (),
+                Box::new(move |_: Duration| {
+                    over.store(true, Ordering::Release);
+                    thread.take().map_or(Ok(()), |thread| {
+                        thread.thread().unpark();
+                        thread.join().map_err(|_| "its code failed".to_owned())
+                    })
+                }) as Stopping,
+            ))
+        })
+    }
+
+    fn control(&mut self, handles: &Arc<Handles>) -> anyhow::Result<()> {
+        let data_dir = self.settings.live.data_dir.clone();
+        let handles = Arc::clone(handles);
+        self.part("control", || {
+            let mut server = ControlServer::start(&data_dir, handles)?;
+            anyhow::Ok((
+                (),
+                Box::new(move |_: Duration| {
+                    server.stop();
+                    Ok(())
+                }) as Stopping,
+            ))
+        })
+    }
+}
+
+fn last_prices(ready: &[Ready], instruments: &Instruments) -> Vec<(InstrumentIdx, model::Price)> {
     instruments
         .iter()
         .filter_map(|(index, _)| {
-            let of = |r: &super::open::Ready| r.namespace.pipeline().portfolio().last(index);
+            let of = |r: &Ready| r.namespace.pipeline().portfolio().last(index);
             let newest = ready.iter().map(of).max_by_key(|last| last.ts)?;
             (newest.price > model::Price::ZERO).then_some((index, newest.price))
         })
@@ -379,25 +620,87 @@ fn block_entries(hosts: &[Arc<NamespaceHost>], block: bool, now: Timestamp) {
     }
 }
 
+/// Cancels or closes what the settings say, and waits for it, but not for long: the time to stop is
+/// bounded, and what is left is listed.
+fn on_stop(handles: &Handles) {
+    let deadline = Instant::now() + ON_STOP;
+    let mut waiting = Vec::new();
+    for (index, member) in handles.members.iter().enumerate() {
+        let Some(table) = handles.settings.brokers.get(&member.name) else {
+            continue;
+        };
+        let action = match table.on_stop {
+            OnStop::Leave => continue,
+            OnStop::CancelEntries => CommandAction::CancelEntries,
+            OnStop::SquareOff => CommandAction::SquareOffAll,
+        };
+        if let Err(why) = handles.command(index, action) {
+            narrate::on_stop_failed(&member.name, &why);
+            continue;
+        }
+        waiting.push((index, table.on_stop));
+    }
+    while !waiting.is_empty() && Instant::now() < deadline {
+        waiting.retain(|(index, on_stop)| {
+            let on_stop = *on_stop;
+            let done = handles.ask(*index, move |namespace| {
+                let engine = namespace.pipeline().engine();
+                let entries = engine
+                    .working_ids()
+                    .into_iter()
+                    .filter_map(|id| engine.working(id))
+                    .any(|w| w.order.intent().role == model::order::OrderRole::Entry);
+                let open = namespace
+                    .pipeline()
+                    .portfolio()
+                    .positions()
+                    .iter()
+                    .any(|p| p.quantity != model::Quantity::ZERO);
+                !entries && (on_stop == OnStop::CancelEntries || !open)
+            });
+            done == Some(false)
+        });
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn unprotected(handles: &Handles) -> Vec<Unprotected> {
+    let strategies = handles.start.strategies.iter().map(|s| s.name.clone());
+    let names = super::view::Names::of(&handles.instruments, strategies);
+    let mut all = Vec::new();
+    for (index, member) in handles.members.iter().enumerate() {
+        if member.host.status().ended.load(Ordering::Acquire) {
+            continue;
+        }
+        let (names, is_outside, broker) = (names.clone(), member.is_outside, member.name.clone());
+        let found = handles.ask(index, move |namespace| {
+            let pipeline = namespace.pipeline();
+            let positions = pipeline.portfolio().positions().iter();
+            positions
+                .filter(|p| p.quantity != model::Quantity::ZERO)
+                .filter(|p| !super::view::is_protected(pipeline, p, is_outside))
+                .map(|p| Unprotected {
+                    broker: broker.clone(),
+                    strategy: names.strategy(p.key.strategy).to_owned(),
+                    instrument: names.instrument(p.key.instrument).to_owned(),
+                    quantity: p.quantity.to_string(),
+                })
+                .collect::<Vec<_>>()
+        });
+        all.extend(found.unwrap_or_default());
+    }
+    all
+}
+
 /// A shared strategy never returns: nothing can go on. The next start begins with it disabled.
-fn hang(
-    settings: &Settings,
-    strategies: &[String],
-    say: &Say,
-) -> Arc<dyn Fn(StrategyIdx) + Send + Sync> {
-    let (say, strategies) = (Arc::clone(say), strategies.to_vec());
-    let path = settings.live.data_dir.join("hanging-strategy");
+fn hang(settings: &Settings, strategies: &[String]) -> Arc<dyn Fn(StrategyIdx) + Send + Sync> {
+    let strategies = strategies.to_vec();
+    let data_dir = settings.live.data_dir.clone();
     Arc::new(move |strategy| {
-        let name = strategies
-            .get(strategy.index())
-            .map_or("", String::as_str);
-        say(
-            "error",
-            &format!(
-                "strategy `{name}` does not return: the process ends, and the next start begins with it disabled"
-            ),
-        );
-        let _ = std::fs::write(&path, name);
+        let name = strategies.get(strategy.index()).map_or("", String::as_str);
+        hanging::remember(&data_dir, name);
+        narrate::strategy_hangs(name);
+        crate::logging::flush();
         std::process::exit(i32::from(crate::exit::STRATEGY_HANG));
     })
 }

@@ -10,7 +10,7 @@ mod rotate;
 mod sink;
 
 use std::io::IsTerminal;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use anyhow::Context as _;
 use model::secret::REDACTED;
@@ -33,6 +33,9 @@ pub const FILE: &str = "panda.log";
 
 /// Values that must not be seen.
 static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
+
+/// Where lines go, once logging has started.
+static STARTED: OnceLock<Sink> = OnceLock::new();
 
 /// From now on this value stands as `***` wherever it occurs in a line.
 pub fn redact(value: &str) {
@@ -86,7 +89,25 @@ pub fn init(settings: &LoggingSettings, service: &str) -> anyhow::Result<Guard> 
     let (subscriber, running) = subscriber(settings, service, outputs)?;
     tracing::subscriber::set_global_default(subscriber)
         .context("logging was started twice in one process")?;
+    let _second = STARTED.set(running.sink());
     Ok(Guard { _sink: running })
+}
+
+/// Writes what is queued; for whoever is about to end the process without unwinding.
+pub fn flush() {
+    if let Some(sink) = STARTED.get() {
+        sink.flush();
+    }
+}
+
+/// An error that no caller will hear of, such as a panic: a line where logging has started, else plain
+/// text on the standard error.
+pub fn last_words(text: String) {
+    if STARTED.get().is_some() {
+        tracing::error!(channel = DEFAULT_CHANNEL, "{text}");
+    } else {
+        eprintln!("error: {}", clean(text));
+    }
 }
 
 /// Where lines go, and whether they are for people there.
@@ -97,7 +118,7 @@ fn subscriber(
     service: &str,
     outputs: Vec<Output>,
 ) -> anyhow::Result<(impl Subscriber + use<>, sink::Running)> {
-    let (sink, running) = sink::start(outputs)?;
+    let (sink, running) = sink::start(outputs, service)?;
     let most = settings.channels.values().copied().max();
     let layer = Lines {
         service: service.to_owned(),

@@ -15,10 +15,12 @@ use crate::settings::logging::Level;
 const QUEUE: usize = 8_192;
 
 /// How long the end of a process waits for what is queued: a terminal may never take it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 enum Item {
     Line(Box<Line>),
+    /// Tells when all before it is written.
+    Mark(SyncSender<()>),
     End,
 }
 
@@ -36,6 +38,28 @@ impl Sink {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+
+    /// Waits until all that was handed in is written, but not for ever.
+    pub(super) fn flush(&self) {
+        let (mark, written) = sync_channel(1);
+        if self.insist(|| Item::Mark(mark.clone())) {
+            let _hangs: Result<(), RecvTimeoutError> = written.recv_timeout(PATIENCE);
+        }
+    }
+
+    /// Hands in what must not be dropped: a full queue is emptied first, unless its reader hangs.
+    fn insist(&self, item: impl Fn() -> Item) -> bool {
+        let step = Duration::from_millis(10);
+        let mut waited = Duration::ZERO;
+        while self.queue.try_send(item()).is_err() {
+            if waited >= PATIENCE {
+                return false;
+            }
+            thread::sleep(step);
+            waited += step;
+        }
+        true
+    }
 }
 
 /// The thread; what is queued is written when this goes away.
@@ -44,37 +68,46 @@ pub(super) struct Running {
     ended: Receiver<()>,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        // A full queue is emptied first, unless its reader hangs.
-        let mut waited = Duration::ZERO;
-        let step = Duration::from_millis(10);
-        while self.sink.queue.try_send(Item::End).is_err() && waited < PATIENCE {
-            thread::sleep(step);
-            waited += step;
-        }
-        // Left behind when it hangs: there is nobody to tell.
-        let _hangs: Result<(), RecvTimeoutError> = self.ended.recv_timeout(PATIENCE);
+impl Running {
+    /// Where lines are handed in.
+    pub(super) fn sink(&self) -> Sink {
+        self.sink.clone()
     }
 }
 
-pub(super) fn start(mut outputs: Vec<Output>) -> anyhow::Result<(Sink, Running)> {
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.sink.insist(|| Item::End) {
+            // Left behind when it hangs: there is nobody to tell.
+            let _hangs: Result<(), RecvTimeoutError> = self.ended.recv_timeout(PATIENCE);
+        }
+    }
+}
+
+pub(super) fn start(mut outputs: Vec<Output>, service: &str) -> anyhow::Result<(Sink, Running)> {
     let (queue, lines) = sync_channel(QUEUE);
     let (end, ended) = sync_channel(1);
     let dropped = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&dropped);
+    let service = service.to_owned();
     thread::Builder::new()
         .name("logging".to_owned())
         .spawn(move || {
             for item in &lines {
-                let Item::Line(line) = item else { break };
                 let lost = counted.swap(0, Ordering::Relaxed);
                 if lost > 0 {
-                    let mut note = Line::new(Level::Warn, &line.service);
+                    let mut note = Line::new(Level::Warn, &service);
                     note.message = format!("{lost} log lines were dropped: the output is too slow");
                     write(&mut outputs, &note);
                 }
-                write(&mut outputs, &line);
+                match item {
+                    Item::Line(line) => write(&mut outputs, &line),
+                    Item::Mark(written) => {
+                        // Whoever asked may have stopped waiting.
+                        let _late = written.send(());
+                    }
+                    Item::End => break,
+                }
             }
             // Whoever ends logging may have stopped waiting.
             let _late = end.send(());

@@ -84,6 +84,50 @@ fn every_line_has_the_agreed_fields_and_no_secret() {
 }
 
 #[test]
+fn a_blocked_output_holds_up_nobody_and_lost_lines_are_counted() {
+    struct Blocked(std::sync::mpsc::Receiver<()>, Memory);
+    impl io::Write for Blocked {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Goes on once the other end is gone.
+            let _open = self.0.recv();
+            self.1.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (open, gate) = std::sync::mpsc::channel();
+    let memory = Memory::default();
+    let outputs: Vec<Output> = vec![(Box::new(Blocked(gate, memory.clone())), true)];
+    let (subscriber, running) = subscriber(&LoggingSettings::default(), "panda", outputs).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..10_000 {
+            tracing::info!("line {n}");
+        }
+        drop(open);
+        running.sink().flush();
+        tracing::info!("after");
+    });
+    drop(running);
+    let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains(": line 0\n") && text.ends_with(": after\n"));
+    let note = text
+        .lines()
+        .find(|line| line.contains("were dropped"))
+        .unwrap();
+    let lost: usize = note
+        .split(": ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(text.lines().count() - 2 + lost, 10_000);
+}
+
+#[test]
 fn channels_have_levels_of_their_own() {
     let settings =
         "[logging]\nlevel = \"warn\"\nchannels = { market = \"debug\", trader = \"off\" }";

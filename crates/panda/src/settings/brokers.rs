@@ -12,6 +12,19 @@ use pipeline::risk::AutoResume;
 use pipeline::risk::settings::Number;
 use serde::Deserialize;
 
+/// What is done as a running system is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStop {
+    /// Orders and positions stay as they are.
+    #[default]
+    Leave,
+    /// Working entries are cancelled.
+    CancelEntries,
+    /// Everything is cancelled and every position is closed.
+    SquareOff,
+}
+
 /// What every broker has.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
@@ -23,6 +36,7 @@ struct Common {
     square_off_minutes_before_close: Option<u32>,
     auto_resume: AutoResume,
     on_resume: OnResume,
+    on_stop: OnStop,
     send_within_ms: u64,
 }
 
@@ -36,6 +50,7 @@ impl Default for Common {
             square_off_minutes_before_close: None,
             auto_resume: AutoResume::Manual,
             on_resume: OnResume::Hold,
+            on_stop: OnStop::Leave,
             send_within_ms: 5_000,
         }
     }
@@ -49,7 +64,7 @@ enum ChargeSettings {
     FlatRate(Number),
 }
 
-const COMMON_KEYS: [&str; 8] = [
+const COMMON_KEYS: [&str; 9] = [
     "kind",
     "base_currency",
     "starting_cash",
@@ -57,6 +72,7 @@ const COMMON_KEYS: [&str; 8] = [
     "square_off_minutes_before_close",
     "auto_resume",
     "on_resume",
+    "on_stop",
     "send_within_ms",
 ];
 
@@ -78,6 +94,8 @@ pub struct BrokerTable {
     pub auto_resume: AutoResume,
     /// What happens to missed targets at a resume.
     pub on_resume: OnResume,
+    /// What is done as a running system is stopped.
+    pub on_stop: OnStop,
     /// How long after the decision the call to the broker may still start, in nanoseconds.
     pub send_within: i64,
     /// The keys of its kind.
@@ -155,6 +173,7 @@ impl BrokerTable {
                 .map(|m| i64::from(m) * model::time::MINUTE),
             auto_resume: common.auto_resume,
             on_resume: common.on_resume,
+            on_stop: common.on_stop,
             send_within,
             trader,
             written: super::secret::redacted(&table),
@@ -173,7 +192,7 @@ impl BrokerTable {
 }
 
 /// What every broker's table may hold, for the reference: key, default, meaning.
-pub const COMMON_REFERENCE: [(&str, &str, &str); 8] = [
+pub const COMMON_REFERENCE: [(&str, &str, &str); 9] = [
     (
         "kind",
         "the table's name",
@@ -208,6 +227,11 @@ pub const COMMON_REFERENCE: [(&str, &str, &str); 8] = [
         "on_resume",
         "\"hold\"",
         "targets that could not be followed while halted: `hold` leaves the difference, `follow` sends it at the resume",
+    ),
+    (
+        "on_stop",
+        "\"leave\"",
+        "what is done as a running system is stopped: `leave`, `cancel_entries`, or `square_off`, for at most 1.5 seconds; positions left without protection at the broker are listed",
     ),
     (
         "send_within_ms",

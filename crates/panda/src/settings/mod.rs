@@ -20,7 +20,7 @@ use model::secret::Secret;
 use pipeline::risk::LimitSettings;
 use serde::Deserialize;
 
-pub use brokers::BrokerTable;
+pub use brokers::{BrokerTable, OnStop};
 pub use data::DataSettings;
 pub use layers::{Flag, Layer, LayerInputs, Leaf, Origin};
 pub use logging::{Environment, LoggingSettings};

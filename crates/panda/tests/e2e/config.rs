@@ -238,6 +238,13 @@ fn mistakes_in_variables_are_named_with_the_variable_and_the_fix() {
         }
         refused(&world, &[(name, value)], &["config", "check"], &wanted);
     }
+    let code = |args: &[&str]| {
+        let mut command = world.command();
+        command.env_clear().env("ENVIRONMENT", "x").args(args);
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(code(&["config", "check"]), Some(panda::exit::ERROR.into()));
+    assert_eq!(code(&["config", "chek"]), Some(panda::exit::USAGE.into()));
     world.write("panda.toml", "[trading_engine.paper]\nsede = 2\n");
     let wanted = ["panda.toml:2", "`sede`", "`seed`"];
     refused(&world, &[], &["config", "check"], &wanted);

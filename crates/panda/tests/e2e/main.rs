@@ -17,6 +17,7 @@ mod errors;
 mod harness;
 mod imports;
 mod journal;
+mod live;
 mod market;
 mod naive;
 mod nse;

@@ -230,7 +230,7 @@ struct Worker {
     settings: NamespaceHostSettings,
     status: Arc<NamespaceStatus>,
     /// Who waits for what is done to be durable.
-    replies: Vec<SyncSender<CommandReply>>,
+    replies: Vec<(SyncSender<CommandReply>, CommandReply)>,
     synced: Instant,
     saved: Instant,
     /// Entries are blocked, as the broker cannot be reached.
@@ -362,9 +362,11 @@ impl Worker {
             }
             Message::Lost(_) => self.block(true)?,
             Message::Command(command, reply) => {
+                let before = self.namespace.recorded().len();
                 self.namespace.command(self.now(), &command, wall())?;
                 if let Some(reply) = reply {
-                    self.replies.push(reply);
+                    let events = self.namespace.recorded()[before..].to_vec();
+                    self.replies.push((reply, CommandReply { events }));
                 }
             }
             Message::Snapshot(reply) => {
@@ -425,6 +427,7 @@ impl Worker {
 
     /// Makes durable what waits for it, and hands on what follows, until nothing follows any more.
     fn settle(&mut self) -> Result<(), RuntimeError> {
+        self.status.beat.store(wall(), Ordering::Release);
         loop {
             let due =
                 self.namespace.is_dirty() && self.synced.elapsed() >= self.settings.sync_interval;
@@ -491,8 +494,9 @@ impl Worker {
         self.synced = Instant::now();
         let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.status.sync_nanos.store(took, Ordering::Relaxed);
-        for reply in self.replies.drain(..) {
-            let _ = reply.try_send(CommandReply { events: Vec::new() });
+        for (reply, events) in self.replies.drain(..) {
+            // Whoever asked may have gone.
+            let _ = reply.try_send(events);
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use journal::record::{MarketRecord, Start, decode};
 use journal::{Cut, Log, LogOptions, Position, Reader, Storage};
-use model::{StrategyIdx, Timestamp};
 use model::reindex;
+use model::{StrategyIdx, Timestamp};
 use pipeline::strategy_host::HostState;
 use pipeline::{Runner, RunnerInput, RunnerOutput};
 use serde::{Deserialize, Serialize};

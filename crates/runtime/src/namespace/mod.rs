@@ -344,6 +344,11 @@ impl Namespace {
         Ok(())
     }
 
+    /// Events that are recorded and not yet durable.
+    pub fn recorded(&self) -> &[Event] {
+        &self.recorded
+    }
+
     /// True while events wait to be made durable: what follows from them may not be done yet.
     pub const fn is_waiting(&self) -> bool {
         !self.recorded.is_empty()

@@ -227,6 +227,9 @@ pub(super) fn settings(inputs: &LayerInputs<'_>) -> anyhow::Result<Settings> {
     known_kinds(&tree, &schema)?;
     let table = tree.table();
     let secrets = secret::secrets(&table);
+    for secret in &secrets {
+        crate::logging::redact(secret.reveal());
+    }
     let root: Result<Root, _> = Value::Table(table).try_into();
     let built = root
         .map_err(|e: toml::de::Error| anyhow::anyhow!("{}", e.to_string().trim_end()))
@@ -236,6 +239,7 @@ pub(super) fn settings(inputs: &LayerInputs<'_>) -> anyhow::Result<Settings> {
     settings.leaves = effective::leaves(&tree, &schema, &settings);
     settings.text = effective::text(&settings.leaves)?;
     settings.warnings = variables::nearly_ours(&schema, &variables);
+    settings.secrets = secrets;
     Ok(settings)
 }
 

@@ -1,0 +1,494 @@
+//! Commands to a running session, from another terminal.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::print;
+use crate::live::control::{Action, Client, Effect, Reply, Request, ResolveAs};
+
+/// Which session, and which of its brokers.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The broker; several are separated by commas; without it all that run
+    #[arg(
+        long = "broker",
+        alias = "brokers",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    brokers: Vec<String>,
+    #[command(flatten)]
+    at: Place,
+}
+
+/// Which session.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The session's data directory; default: data_dir of the settings
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Settings (TOML) that name the data directory
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Place {
+    fn client(&self) -> anyhow::Result<Client> {
+        Client::connect(&self.dir()?)
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> anyhow::Result<PathBuf> {
+        if let Some(dir) = &self.data_dir {
+            return Ok(dir.clone());
+        }
+        let settings = super::run::settings(self.config.as_deref(), &[], None, &[])?;
+        Ok(settings.live.data_dir)
+    }
+}
+
+/// Lets a strategy trade, or keeps it from it.
+#[derive(Debug, Subcommand)]
+pub enum StrategyCommand {
+    /// Let a strategy trade again
+    Enable {
+        /// Its id
+        strategy: String,
+        /// Which brokers
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Keep a strategy from trading; what it holds stays, and can be squared off
+    Disable {
+        /// Its id
+        strategy: String,
+        /// Which brokers
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// Orders of a running session.
+#[derive(Debug, Subcommand)]
+pub enum OrderCommand {
+    /// Cancel one working order, or all of them
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["order", "all"]))]
+    Cancel {
+        /// Its id, as `panda status` shows it
+        order: Option<String>,
+        /// Every working order
+        #[arg(long)]
+        all: bool,
+        /// Which brokers
+        #[command(flatten)]
+        target: Target,
+    },
+    /// End an order whose outcome nothing else can tell; what is said here is booked
+    #[command(after_help = "\
+Look the order up at the broker first. A report of the same execution that still comes is booked as well.
+
+Examples:
+  panda order resolve ID --broker zerodha --as never-reached
+  panda order resolve ID --broker zerodha --as filled --quantity 10 --price 2512.35")]
+    Resolve {
+        /// Its id, as `panda status` shows it
+        order: String,
+        /// What became of it
+        #[arg(long = "as", value_name = "OUTCOME")]
+        resolution: ResolveAs,
+        /// Of an execution: how much
+        #[arg(long, value_name = "N")]
+        quantity: Option<String>,
+        /// Of an execution: at what price
+        #[arg(long, value_name = "PRICE")]
+        price: Option<String>,
+        /// Which brokers
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// Closes positions.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Orders in the way are cancelled first. Entries go on afterwards: halt first where they should not.
+
+Examples:
+  panda square-off --broker paper
+  panda square-off --broker paper --instrument NSE:INFY --strategy trend")]
+pub struct SquareOffArgs {
+    /// Only positions in this instrument
+    #[arg(long, value_name = "ID")]
+    instrument: Option<String>,
+    /// Only this strategy's position
+    #[arg(long, value_name = "ID", requires = "instrument")]
+    strategy: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Shows how a running session is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  panda status
+  panda status --watch
+  panda status --json | jq '.brokers[0].positions'
+  panda status --history --json")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    at: Place,
+    /// Show it again every second, until interrupted
+    #[arg(long, conflicts_with = "history")]
+    watch: bool,
+    /// What the monitor has kept of the last ten minutes, a line a second
+    #[arg(long)]
+    history: bool,
+    /// A sample a minute, of the last day
+    #[arg(long, requires = "history")]
+    by_minute: bool,
+}
+
+/// Gives a command to the brokers of a session.
+pub fn command(target: &Target, action: Action) -> anyhow::Result<()> {
+    let request = Request::Command {
+        brokers: target.brokers.clone(),
+        action,
+    };
+    match target.at.client()?.ask(&request)? {
+        Reply::Effects(effects) => show(&effects, target.at.json),
+        other => bail!("an unexpected answer: {other:?}"),
+    }
+}
+
+fn show(effects: &[Effect], json: bool) -> anyhow::Result<()> {
+    let mut out = String::new();
+    if json {
+        for effect in effects {
+            let _infallible = writeln!(out, "{}", serde_json::to_string(effect)?);
+        }
+    } else {
+        for effect in effects.iter().filter(|e| e.error.is_none()) {
+            if effect.events.is_empty() {
+                let _infallible = writeln!(
+                    out,
+                    "{}: nothing to change: it is so already, or there is no such order",
+                    effect.broker
+                );
+            }
+            for event in &effect.events {
+                let _infallible = writeln!(out, "{}: {}", effect.broker, sentence(event));
+            }
+        }
+    }
+    print(&out)?;
+    let failed: Vec<&str> = effects.iter().filter_map(|e| e.error.as_deref()).collect();
+    if !failed.is_empty() {
+        bail!(failed.join("; "));
+    }
+    Ok(())
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+fn sentence(event: &Value) -> String {
+    match text(event, "type") {
+        "trading_state_changed" => {
+            format!(
+                "trading is {} (it was {})",
+                text(event, "to"),
+                text(event, "from")
+            )
+        }
+        kind => {
+            let mut line = kind.replace('_', " ");
+            for key in ["order_id", "strategy", "instrument", "reason"] {
+                if !text(event, key).is_empty() {
+                    let _infallible = write!(line, " {}", text(event, key));
+                }
+            }
+            if let Some(enabled) = event.get("enabled").and_then(Value::as_bool) {
+                line += if enabled { ": enabled" } else { ": disabled" };
+            }
+            line
+        }
+    }
+}
+
+/// Runs `panda strategy`.
+pub fn strategy(action: &StrategyCommand) -> anyhow::Result<()> {
+    match action {
+        StrategyCommand::Enable { strategy, target } => {
+            let strategy = strategy.clone();
+            command(target, Action::EnableStrategy { strategy })
+        }
+        StrategyCommand::Disable { strategy, target } => {
+            let strategy = strategy.clone();
+            command(target, Action::DisableStrategy { strategy })
+        }
+    }
+}
+
+/// Runs `panda order`.
+pub fn order(action: &OrderCommand) -> anyhow::Result<()> {
+    match action {
+        OrderCommand::Cancel { order, target, .. } => {
+            let action = match order {
+                Some(order) => Action::CancelOrder {
+                    order: order.clone(),
+                },
+                None => Action::CancelAll,
+            };
+            command(target, action)
+        }
+        OrderCommand::Resolve {
+            order,
+            resolution,
+            quantity,
+            price,
+            target,
+        } => command(
+            target,
+            Action::ResolveOrder {
+                order: order.clone(),
+                resolution: *resolution,
+                quantity: quantity.clone(),
+                price: price.clone(),
+            },
+        ),
+    }
+}
+
+/// Runs `panda square-off`.
+pub fn square_off(args: &SquareOffArgs) -> anyhow::Result<()> {
+    command(
+        &args.target,
+        Action::SquareOff {
+            instrument: args.instrument.clone(),
+            strategy: args.strategy.clone(),
+        },
+    )
+}
+
+/// Runs `panda stop`: asks, and waits until the session has ended.
+pub fn stop(at: &Place) -> anyhow::Result<()> {
+    let dir = at.dir()?;
+    at.client()?.ask(&Request::Stop)?;
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while journal::DirLock::holder(&dir).is_some() {
+        if std::time::Instant::now() > deadline {
+            bail!("the session has not ended within 30 s; its log says what it waits for");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if at.json {
+        return print("{\"stopped\":true}\n");
+    }
+    print("stopped\n")
+}
+
+/// Runs `panda status`.
+pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let mut client = args.at.client()?;
+    if args.history {
+        let request = Request::History {
+            by_minute: args.by_minute,
+        };
+        let Reply::Answer(Value::Array(samples)) = client.ask(&request)? else {
+            bail!("an unexpected answer");
+        };
+        let mut out = String::new();
+        for sample in samples {
+            let _infallible = writeln!(out, "{sample}");
+        }
+        return print(&out);
+    }
+    loop {
+        let Reply::Answer(status) = client.ask(&Request::Status)? else {
+            bail!("an unexpected answer");
+        };
+        let shown = if args.at.json {
+            let pretty = serde_json::to_string_pretty(&status).context("the answer")?;
+            format!("{pretty}\n")
+        } else {
+            table(&status)
+        };
+        if !args.watch {
+            return print(&shown);
+        }
+        print(&format!("\x1b[H\x1b[2J{shown}"))?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn number(value: &Value, key: &str) -> f64 {
+    value.get(key).and_then(Value::as_f64).unwrap_or(0.0)
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+fn counts(value: &Value) -> String {
+    let map: BTreeMap<String, u64> = serde_json::from_value(value.clone()).unwrap_or_default();
+    map.iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The status for people.
+fn table(status: &Value) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out += &text;
+        out.push('\n');
+    };
+    let market = &status["market"];
+    line(format!(
+        "{}  {}  up {} s  process {}  data {}",
+        text(status, "environment"),
+        if status["live"] == true {
+            "live session"
+        } else {
+            "replay"
+        },
+        number(status, "uptime_seconds"),
+        number(status, "process"),
+        text(status, "data_dir"),
+    ));
+    line(format!(
+        "runner   {} inputs  {:.0}/s  {} signals  queue {}/{}  conflated {}  sync {} us  log {:.1} MB",
+        number(market, "inputs"),
+        number(market, "inputs_per_second"),
+        number(market, "signals"),
+        number(market, "queue_depth"),
+        number(market, "queue_capacity"),
+        number(market, "conflated"),
+        number(market, "sync_us"),
+        number(market, "log_bytes") / 1e6,
+    ));
+    if !text(market, "failed").is_empty() {
+        line(format!(
+            "  the market log has FAILED: {}",
+            text(market, "failed")
+        ));
+    }
+    for feed in list(status, "feeds") {
+        line(format!(
+            "feed     {}  {}  {} delivered  {} refused  {} connections  silent {} ms{}",
+            text(feed, "name"),
+            text(feed, "state"),
+            number(feed, "delivered"),
+            number(feed, "rejected"),
+            number(feed, "connections"),
+            number(feed, "silent_ms"),
+            match text(feed, "why") {
+                "" => String::new(),
+                why => format!("  {why}"),
+            },
+        ));
+    }
+    for broker in list(status, "brokers") {
+        broker_table(broker, &mut line);
+    }
+    out
+}
+
+fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
+    let activity = &broker["activity"];
+    line(format!(
+        "\nbroker   {} ({}, {})  {}  lag {}  queue {}/{}  conflated {}  {} events  sync {} us  journal {:.1} MB",
+        text(broker, "broker"),
+        text(broker, "kind"),
+        text(broker, "mode"),
+        text(broker, "state"),
+        number(broker, "lag"),
+        number(broker, "queue_depth"),
+        number(broker, "queue_capacity"),
+        number(broker, "conflated"),
+        number(broker, "events"),
+        number(broker, "sync_us"),
+        number(broker, "journal_bytes") / 1e6,
+    ));
+    if let Some(why) = broker["detached"].get("why").and_then(Value::as_str) {
+        line(format!("  DETACHED: {why}"));
+    }
+    for key in [
+        "entries_blocked_by",
+        "disabled_strategies",
+        "unresolved_orders",
+    ] {
+        let all: Vec<&str> = list(broker, key).iter().filter_map(Value::as_str).collect();
+        if !all.is_empty() {
+            line(format!("  {}: {}", key.replace('_', " "), all.join(", ")));
+        }
+    }
+    line(format!(
+        "  {} orders  {} fills  {} failed{}{}",
+        number(activity, "orders_submitted"),
+        number(activity, "fills"),
+        number(activity, "orders_failed"),
+        match counts(&activity["rejects"]) {
+            none if none.is_empty() => String::new(),
+            rejects => format!("  refused: {rejects}"),
+        },
+        match counts(&activity["alerts"]) {
+            none if none.is_empty() => String::new(),
+            alerts => format!("  alerts: {alerts}"),
+        },
+    ));
+    for account in list(broker, "accounts") {
+        line(format!(
+            "  {}  equity {}  realised {}  unrealised {}  charges {}  exposure {}",
+            text(account, "currency"),
+            text(account, "equity"),
+            text(account, "realised"),
+            text(account, "unrealised"),
+            text(account, "charges"),
+            text(account, "gross_exposure"),
+        ));
+    }
+    let positions = list(broker, "positions");
+    if !positions.is_empty() {
+        line(format!(
+            "  {:<20} {:<16} {:>12} {:>14} {:>14}",
+            "position", "strategy", "quantity", "last", "unrealised"
+        ));
+    }
+    for position in positions {
+        line(format!(
+            "  {:<20} {:<16} {:>12} {:>14} {:>14}",
+            text(position, "instrument"),
+            text(position, "strategy"),
+            text(position, "quantity"),
+            text(position, "last_price"),
+            text(position, "unrealised"),
+        ));
+    }
+    for order in list(broker, "open_orders") {
+        line(format!(
+            "  order {}  {} {} {} {}  {}",
+            text(order, "order_id"),
+            text(order, "side"),
+            text(order, "quantity"),
+            text(order, "instrument"),
+            text(order, "role"),
+            text(order, "status"),
+        ));
+    }
+}

@@ -1,0 +1,178 @@
+//! What a running session shows to those who look at it and tell it something: the control socket, the
+//! monitor, the terminal. Nobody here owns a stage.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use feeds::live::FeedQueue;
+use feeds::live::supervise::FeedStatus;
+use journal::record::Start;
+use model::control::{Command, CommandAction};
+use model::event::Event;
+use model::ids::CommandId;
+use model::{Instruments, StrategyIdx};
+use runtime::clock::SessionClock;
+use runtime::host::Message;
+use runtime::host::link::LinkStatus;
+use runtime::host::market::MarketThread;
+use runtime::host::namespace::NamespaceHost;
+use runtime::namespace::Namespace;
+
+use super::monitor::Monitor;
+use crate::settings::Settings;
+
+/// The longest that a reader waits for a namespace to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A namespace as it takes part in a session.
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// The kind of its trader.
+    pub kind: String,
+    /// Whether orders work at a broker outside this process, also when it has ended.
+    pub is_outside: bool,
+    /// The thread.
+    pub host: Arc<NamespaceHost>,
+    /// The link to the broker, where there is one.
+    pub link: Option<Arc<LinkStatus>>,
+}
+
+/// A request to stop, from a signal, the control socket, or the session itself.
+#[derive(Debug, Default)]
+pub struct StopRequest {
+    asked: Mutex<Option<String>>,
+    told: Condvar,
+}
+
+impl StopRequest {
+    /// Asks for a stop; the first reason stays.
+    pub fn ask(&self, why: &str) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.get_or_insert_with(|| why.to_owned());
+        drop(asked);
+        self.told.notify_all();
+    }
+    /// Waits up to `patience`. Why a stop was asked for, if it was.
+    pub fn wait(&self, patience: Duration) -> Option<String> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.is_some() {
+            return asked.clone();
+        }
+        let (asked, _) = self
+            .told
+            .wait_timeout(asked, patience)
+            .unwrap_or_else(PoisonError::into_inner);
+        asked.clone()
+    }
+}
+
+/// The handles.
+pub struct Handles {
+    /// The settings.
+    pub settings: Settings,
+    /// The instruments.
+    pub instruments: Arc<Instruments>,
+    /// This start: names by index.
+    pub start: Start,
+    /// Strategies that the runner hosts.
+    pub shared: Vec<StrategyIdx>,
+    /// The namespaces, by index.
+    pub members: Vec<Member>,
+    /// The runner.
+    pub market: Arc<MarketThread>,
+    /// The feeds.
+    pub feeds: Vec<(String, Arc<FeedStatus>)>,
+    /// The hand-over from the feeds.
+    pub queue: Arc<FeedQueue>,
+    /// The session's clock.
+    pub clock: Arc<dyn SessionClock>,
+    /// What is measured.
+    pub monitor: Arc<Monitor>,
+    /// When the session began.
+    pub began: Instant,
+    /// To be raised by whoever wants it to end.
+    pub stop: Arc<StopRequest>,
+    /// No command is taken any more.
+    pub is_stopping: AtomicBool,
+}
+
+/// An identity for a command: drawn, as nothing causes it.
+pub fn command_id() -> anyhow::Result<CommandId> {
+    super::open::random().map(CommandId)
+}
+
+impl Handles {
+    /// The namespace of a name.
+    pub fn member(&self, name: &str) -> Option<(usize, &Member)> {
+        self.members
+            .iter()
+            .enumerate()
+            .find(|(_, m)| m.name == name)
+    }
+
+    /// A strategy's index.
+    pub fn strategy(&self, name: &str) -> Option<StrategyIdx> {
+        self.start
+            .strategies
+            .iter()
+            .position(|s| s.name == name)
+            .map(|at| StrategyIdx(at as u32))
+    }
+
+    /// An answer of a namespace's state machine; `None` where it does not answer: it is taken out,
+    /// or hangs.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        index: usize,
+        question: impl FnOnce(&Namespace) -> T + Send + 'static,
+    ) -> Option<T> {
+        let member = self.members.get(index)?;
+        let (sender, receiver) = sync_channel(1);
+        let sent = member
+            .host
+            .inbox()
+            .send(Message::Ask(Box::new(move |namespace| {
+                // Who asked may have given up.
+                let _ = sender.try_send(question(namespace));
+            })));
+        if !sent {
+            return None;
+        }
+        receiver.recv_timeout(PATIENCE).ok()
+    }
+
+    /// Gives a namespace a command, and waits until what follows from it is durable.
+    pub fn command(&self, index: usize, action: CommandAction) -> Result<Vec<Event>, String> {
+        let member = self.members.get(index).ok_or("there is no such broker")?;
+        let id = command_id().map_err(|e| e.to_string())?;
+        let (sender, receiver) = sync_channel(1);
+        let command = Command { id, action };
+        let gone = || {
+            let why = member.host.status().detached();
+            let why = why.map_or_else(|| "it has stopped".to_owned(), |d| d.why);
+            format!("`{}` takes no command: {why}", member.name)
+        };
+        if self.is_stopping.load(Ordering::Acquire) {
+            return Err("the session is stopping".to_owned());
+        }
+        if !member
+            .host
+            .inbox()
+            .send(Message::Command(command, Some(sender)))
+        {
+            return Err(gone());
+        }
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(reply) => Ok(reply.events),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(format!(
+                "`{}` did not answer within {} s: the command may still take effect; `panda status` shows it",
+                member.name,
+                PATIENCE.as_secs()
+            )),
+            Err(_) => Err(gone()),
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The pipeline monitor: per stage and namespace last activity, counts and rejects by reason, sampled every
+//! second and kept as a bounded history.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::event::{Event, EventBody};
+use model::order::OrderChange;
+use model::topic::Channel;
+use runtime::clock::wall;
+use runtime::namespace::Tap;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::handles::Handles;
+
+/// Samples of a second each that are kept; the oldest goes first.
+const SECONDS: usize = 600;
+/// Samples of a minute each that are kept.
+const MINUTES: usize = 1440;
+
+/// The stages of a namespace, as the monitor tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Signals as they arrive.
+    Signals,
+    /// The risk manager's verdicts.
+    Risk,
+    /// The engine's orders.
+    Engine,
+    /// What the trader reports.
+    Trader,
+    /// Snapshots of the portfolio.
+    Portfolio,
+    /// Commands, alerts, states.
+    Control,
+}
+
+const STAGES: [(Stage, &str); 6] = [
+    (Stage::Signals, "signals"),
+    (Stage::Risk, "risk"),
+    (Stage::Engine, "engine"),
+    (Stage::Trader, "trader"),
+    (Stage::Portfolio, "portfolio"),
+    (Stage::Control, "control"),
+];
+
+fn stage(event: &Event) -> Stage {
+    match event.channel() {
+        Channel::SignalsRaw => Stage::Signals,
+        Channel::SignalsValidated | Channel::SignalsRejected => Stage::Risk,
+        Channel::OrdersSubmitted => Stage::Engine,
+        Channel::OrdersUpdated | Channel::OrdersFilled | Channel::OrdersFailed => Stage::Trader,
+        Channel::PortfolioSnapshots => Stage::Portfolio,
+        _ => Stage::Control,
+    }
+}
+
+/// What one stage has done.
+#[derive(Debug, Clone, Copy, Default)]
+struct Activity {
+    count: u64,
+    /// Wall clock, nanoseconds UTC; zero for never.
+    last: i64,
+}
+
+/// What one namespace has done since the session began.
+#[derive(Debug, Clone, Default)]
+struct Counted {
+    stages: [Activity; STAGES.len()],
+    rejects: BTreeMap<&'static str, u64>,
+    alerts: BTreeMap<&'static str, u64>,
+    submitted: u64,
+    fills: u64,
+    failed: u64,
+}
+
+impl Counted {
+    fn take(&mut self, event: &Event, now: i64) {
+        let activity = &mut self.stages[stage(event) as usize];
+        activity.count += 1;
+        activity.last = now;
+        match &event.body {
+            EventBody::SignalRejected(r) => {
+                *self.rejects.entry(r.reason.code()).or_default() += 1;
+            }
+            EventBody::OrderSubmitted(_) => self.submitted += 1,
+            EventBody::Alert { reason, .. } => {
+                *self.alerts.entry(reason.code()).or_default() += 1;
+            }
+            EventBody::OrderChanged(step) => match step.change {
+                OrderChange::Filled(_) => self.fills += 1,
+                OrderChange::Failed(_) => self.failed += 1,
+                OrderChange::Rejected(reason) => {
+                    *self.rejects.entry(reason.code()).or_default() += 1;
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+/// One look at one namespace.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct NamespaceSample {
+    /// Market inputs that it is behind the runner.
+    pub lag: u64,
+    /// Steps that wait for it.
+    pub queue_depth: u64,
+    /// Market inputs merged into others since the session began.
+    pub conflated: u64,
+    /// Events since the session began.
+    pub events: u64,
+    /// Orders since the session began.
+    pub submitted: u64,
+    /// Executions since the session began.
+    pub fills: u64,
+    /// Orders of unknown outcome.
+    pub unresolved: u64,
+    /// The latest commit's time, in microseconds.
+    pub sync_us: u64,
+}
+
+/// One look at the system.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Sample {
+    /// When, in nanoseconds UTC.
+    pub at: i64,
+    /// Market inputs since the first start.
+    pub inputs: u64,
+    /// Signals since the session began.
+    pub signals: u64,
+    /// Items that wait for the runner.
+    pub queue_depth: u64,
+    /// Ticks that were merged into others before the runner.
+    pub conflated: u64,
+    /// The latest commit's time of the market log, in microseconds.
+    pub sync_us: u64,
+    /// The namespaces by index.
+    pub namespaces: Vec<NamespaceSample>,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    seconds: VecDeque<Sample>,
+    minutes: VecDeque<Sample>,
+}
+
+/// The monitor.
+#[derive(Debug)]
+pub struct Monitor {
+    counted: Vec<Arc<Mutex<Counted>>>,
+    history: Mutex<History>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Told of each event.
+pub type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
+
+struct Counter {
+    counted: Arc<Mutex<Counted>>,
+    on_event: OnEvent,
+}
+
+impl Tap for Counter {
+    fn events(&mut self, events: &[Event]) {
+        let now = wall();
+        let mut counted = lock(&self.counted);
+        for event in events {
+            counted.take(event, now);
+        }
+        drop(counted);
+        for event in events {
+            (self.on_event)(event);
+        }
+    }
+}
+
+impl Monitor {
+    /// Of so many namespaces.
+    pub fn new(namespaces: usize) -> Arc<Self> {
+        Arc::new(Self {
+            counted: (0..namespaces).map(|_| Arc::default()).collect(),
+            history: Mutex::default(),
+        })
+    }
+
+    /// What a namespace is to be given, so that its events are counted.
+    pub fn tap(&self, index: usize, on_event: OnEvent) -> Option<Box<dyn Tap>> {
+        let counted = Arc::clone(self.counted.get(index)?);
+        Some(Box::new(Counter { counted, on_event }))
+    }
+
+    /// Takes a look; to be called once a second.
+    pub fn sample(&self, handles: &Handles) {
+        let market = handles.market.status();
+        let queue = handles.queue.stats();
+        let next = market.next_input.load(Ordering::Acquire);
+        let namespaces = handles.members.iter().zip(&self.counted);
+        let sample = Sample {
+            at: wall(),
+            inputs: next,
+            signals: market.signals.load(Ordering::Relaxed),
+            queue_depth: queue.depth as u64,
+            conflated: queue.conflated,
+            sync_us: market.sync_nanos.load(Ordering::Relaxed) / 1000,
+            namespaces: namespaces
+                .map(|(member, counted)| {
+                    let status = member.host.status();
+                    let counted = lock(counted);
+                    NamespaceSample {
+                        lag: next.saturating_sub(status.next_input.load(Ordering::Acquire)),
+                        queue_depth: member.host.inbox().depth().0 as u64,
+                        conflated: status.conflated.load(Ordering::Relaxed),
+                        events: status.events.load(Ordering::Relaxed),
+                        submitted: counted.submitted,
+                        fills: counted.fills,
+                        unresolved: status.unresolved.load(Ordering::Relaxed),
+                        sync_us: status.sync_nanos.load(Ordering::Relaxed) / 1000,
+                    }
+                })
+                .collect(),
+        };
+        let mut history = lock(&self.history);
+        let minute = |at: i64| at / model::time::MINUTE;
+        let begins = history
+            .minutes
+            .back()
+            .is_none_or(|last| minute(last.at) != minute(sample.at));
+        if begins {
+            if history.minutes.len() == MINUTES {
+                history.minutes.pop_front();
+            }
+            history.minutes.push_back(sample.clone());
+        }
+        if history.seconds.len() == SECONDS {
+            history.seconds.pop_front();
+        }
+        history.seconds.push_back(sample);
+    }
+
+    /// The history: seconds, and minutes where `by_minute`.
+    pub fn history(&self, by_minute: bool) -> Vec<Sample> {
+        let history = lock(&self.history);
+        let kept = if by_minute {
+            &history.minutes
+        } else {
+            &history.seconds
+        };
+        kept.iter().cloned().collect()
+    }
+
+    /// How much something grew a second, over the last seconds that are kept.
+    pub fn rate(&self, of: impl Fn(&Sample) -> u64) -> f64 {
+        let history = lock(&self.history);
+        let newest = history.seconds.back();
+        let oldest = history.seconds.iter().rev().take(6).last();
+        match (oldest, newest) {
+            (Some(old), Some(new)) if new.at > old.at => {
+                let grown = of(new).saturating_sub(of(old)) as f64;
+                grown / ((new.at - old.at) as f64 / 1e9)
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// What a namespace did, for people and tools.
+    pub fn namespace(&self, index: usize) -> Value {
+        let Some(counted) = self.counted.get(index) else {
+            return Value::Null;
+        };
+        let counted = lock(counted);
+        let stages: serde_json::Map<String, Value> = STAGES
+            .iter()
+            .map(|(stage, name)| {
+                let activity = counted.stages[*stage as usize];
+                let last = (activity.last > 0).then_some(activity.last);
+                (
+                    (*name).to_owned(),
+                    json!({ "count": activity.count, "last": last }),
+                )
+            })
+            .collect();
+        json!({
+            "stages": stages,
+            "rejects": counted.rejects,
+            "alerts": counted.alerts,
+            "orders_submitted": counted.submitted,
+            "fills": counted.fills,
+            "orders_failed": counted.failed,
+        })
+    }
+
+    /// Executions of all namespaces since the session began.
+    pub fn fills(&self) -> u64 {
+        self.counted.iter().map(|c| lock(c).fills).sum()
+    }
+}

@@ -1,0 +1,198 @@
+//! What a session says of itself in the log: one line for each thing that an operator may want to know.
+
+use std::path::Path;
+
+use feeds::live::Item;
+use feeds::live::supervise::FeedState;
+use journal::record::Start;
+use model::event::{Event, EventBody};
+use model::order::OrderChange;
+use runtime::host::Detached;
+use runtime::render::Names;
+
+/// Tells the events of one namespace.
+pub struct Narrator {
+    broker: String,
+    start: Start,
+}
+
+impl Narrator {
+    /// Of a namespace, with the names of this start.
+    pub fn new(broker: &str, start: &Start) -> Self {
+        Self {
+            broker: broker.to_owned(),
+            start: start.clone(),
+        }
+    }
+
+    /// Tells an event. Snapshots and signals that passed are only counted: there are too many.
+    pub fn event(&self, event: &Event) {
+        let broker = self.broker.as_str();
+        let correlation_id = tracing::field::display(event.correlation);
+        let names = Names(&self.start);
+        match &event.body {
+            EventBody::OrderSubmitted(intent) => tracing::info!(
+                channel = "trader",
+                broker,
+                correlation_id,
+                "order {}: {} {} {} for {} ({})",
+                intent.id,
+                intent.side.name(),
+                intent.quantity,
+                names.instrument_name(intent.instrument),
+                names.strategy_name(intent.strategy),
+                intent.role.name(),
+            ),
+            EventBody::OrderChanged(step) => match step.change {
+                OrderChange::Filled(execution) => tracing::info!(
+                    channel = "trader",
+                    broker,
+                    correlation_id,
+                    "fill of {}: {} at {}",
+                    step.order,
+                    execution.quantity,
+                    execution.price,
+                ),
+                OrderChange::Rejected(reason) | OrderChange::Failed(reason) => tracing::warn!(
+                    channel = "trader",
+                    broker,
+                    correlation_id,
+                    "{} {}: {}",
+                    event.kind(),
+                    step.order,
+                    reason.text(),
+                ),
+                OrderChange::Unknown => tracing::warn!(
+                    channel = "trader",
+                    broker,
+                    correlation_id,
+                    "the outcome of {} is unknown: it counts as live; the broker is being asked",
+                    step.order,
+                ),
+                _ => tracing::debug!(
+                    channel = "trader",
+                    broker,
+                    correlation_id,
+                    "{} {}",
+                    event.kind(),
+                    step.order
+                ),
+            },
+            EventBody::SignalRejected(rejected) => tracing::info!(
+                channel = "risk",
+                broker,
+                correlation_id,
+                "signal of {} refused: {}",
+                names.strategy_name(rejected.strategy),
+                rejected.reason.text(),
+            ),
+            EventBody::StateChanged { to, reason, .. } => tracing::warn!(
+                channel = "control",
+                broker,
+                correlation_id,
+                "trading is {}: {}",
+                to.name(),
+                reason.text(),
+            ),
+            EventBody::StrategySwitched {
+                strategy,
+                enabled,
+                reason,
+            } => tracing::warn!(
+                channel = "control",
+                broker,
+                correlation_id,
+                "strategy {} is {}: {}",
+                names.strategy_name(*strategy),
+                if *enabled { "enabled" } else { "disabled" },
+                reason.text(),
+            ),
+            EventBody::EntriesBlocked { reason, blocked } => tracing::warn!(
+                channel = "control",
+                broker,
+                correlation_id,
+                "entries are {}: {}",
+                if *blocked { "blocked" } else { "allowed again" },
+                reason.text(),
+            ),
+            EventBody::Alert { reason, order, .. } => tracing::warn!(
+                channel = "control",
+                broker,
+                correlation_id,
+                "alert: {}{}",
+                reason.text(),
+                order.map_or_else(String::new, |o| format!(" ({o})")),
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// A namespace was taken out.
+pub fn detached(broker: &str, detached: &Detached) {
+    tracing::error!(
+        channel = "system",
+        broker,
+        "detached ({}): {}",
+        detached.code,
+        detached.why
+    );
+}
+
+/// The market log, or the runner, has failed.
+pub fn market_failed(why: &str) {
+    tracing::error!(
+        channel = "market",
+        "{why}: entries are blocked everywhere, exits go on"
+    );
+}
+
+/// A feed has changed its state.
+pub fn feed(name: &str, state: &FeedState) {
+    match state {
+        FeedState::Failed(why) => {
+            tracing::error!(channel = "feeds", "feed {name} has failed: {why}");
+        }
+        FeedState::Stale => tracing::warn!(
+            channel = "feeds",
+            "feed {name} is stale: entries are blocked until it delivers again"
+        ),
+        state => tracing::info!(channel = "feeds", "feed {name} is {}", state.name()),
+    }
+}
+
+/// An item of a feed was not passed on.
+pub fn nonsense(_data_dir: &Path, feed: &str, item: &Item, code: &str) {
+    tracing::warn!(channel = "feeds", "feed {feed}: refused ({code}): {item:?}");
+}
+
+/// A broker has sent what cannot be read.
+pub fn unreadable(_data_dir: &Path, broker: &str, what: &[u8], why: &str) {
+    tracing::warn!(
+        channel = "trader",
+        broker,
+        "{} bytes that cannot be read: {why}",
+        what.len()
+    );
+}
+
+/// A strategy starts disabled, as it hung before.
+pub fn starts_disabled(strategy: &str) {
+    tracing::warn!(
+        channel = "runner",
+        "strategy `{strategy}` starts disabled, as it did not return before: mend it, then `panda strategy enable {strategy}`"
+    );
+}
+
+/// A strategy hangs.
+pub fn strategy_hangs(strategy: &str) {
+    tracing::error!(
+        channel = "runner",
+        "strategy `{strategy}` does not return: the process ends, and the next start begins with it disabled"
+    );
+}
+
+/// What `on_stop` asks for was not possible.
+pub fn on_stop_failed(broker: &str, why: &str) {
+    tracing::error!(channel = "system", broker, "on_stop: {why}");
+}

@@ -1,0 +1,337 @@
+//! What is looked at before anything starts: each check has one line, and a failed one keeps the system
+//! from starting, with the fix.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use journal::{Disk, Storage};
+use model::time::DAY;
+use runtime::clock::wall;
+use serde::Serialize;
+
+use super::{MARKET, journal_dir};
+use crate::compose;
+use crate::settings::Settings;
+use crate::settings::live::FeedSource;
+
+/// Less space than this keeps the system from starting, in bytes.
+const SPACE_MIN: u64 = 256 << 20;
+/// Less than this is worth a warning.
+const SPACE_LOW: u64 = 5 << 30;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Fine.
+    Ok,
+    /// Worth a look; no reason not to start.
+    Warn,
+    /// The system does not start.
+    Fail,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was found, and the fix.
+    pub text: String,
+}
+
+/// All checks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// In the order in which they were made.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    fn add(&mut self, name: impl Into<String>, verdict: Verdict, text: impl Into<String>) {
+        self.checks.push(Check {
+            name: name.into(),
+            verdict,
+            text: text.into(),
+        });
+    }
+
+    fn result(&mut self, name: impl Into<String>, result: anyhow::Result<String>) -> bool {
+        match result {
+            Ok(text) => {
+                self.add(name, Verdict::Ok, text);
+                true
+            }
+            Err(error) => {
+                self.add(name, Verdict::Fail, crate::cli::message(&error));
+                false
+            }
+        }
+    }
+
+    /// The first check that failed.
+    pub fn failure(&self) -> Option<&Check> {
+        self.checks.iter().find(|c| c.verdict == Verdict::Fail)
+    }
+
+    /// As a table for people.
+    pub fn table(&self) -> String {
+        let width = self.checks.iter().map(|c| c.name.len()).max().unwrap_or(0);
+        self.checks.iter().fold(String::new(), |mut out, check| {
+            let verdict = match check.verdict {
+                Verdict::Ok => "ok  ",
+                Verdict::Warn => "warn",
+                Verdict::Fail => "FAIL",
+            };
+            let _infallible = writeln!(out, "{verdict}  {:width$}  {}", check.name, check.text);
+            out
+        })
+    }
+}
+
+/// Makes every check that can be made while another process may have the data directory.
+pub fn look(settings: &Settings, brokers: &[String]) -> Report {
+    let mut report = Report::default();
+    let data_dir = &settings.live.data_dir;
+    report.add(
+        "settings",
+        Verdict::Ok,
+        format!(
+            "{}; paper only: live trading is off",
+            settings.environment.name()
+        ),
+    );
+    report.result("data directory", directory(data_dir));
+    space(&mut report, data_dir);
+    clock(&mut report);
+    feeds(&mut report, settings);
+    traders(&mut report, settings, brokers);
+    strategies(&mut report, settings);
+    journals(&mut report, data_dir, brokers);
+    report
+}
+
+/// The nearest directory above that is there.
+fn existing(path: &Path) -> PathBuf {
+    let mut at = path.to_owned();
+    while !at.exists() {
+        match at.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => at = parent.to_owned(),
+            _ => return PathBuf::from("."),
+        }
+    }
+    at
+}
+
+fn directory(data_dir: &Path) -> anyhow::Result<String> {
+    let at = existing(data_dir);
+    rustix::fs::access(
+        &at,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    )
+    .map_err(|error| {
+        anyhow::anyhow!(
+            "{} cannot be written ({error}): make it writable, or set data_dir",
+            at.display()
+        )
+    })?;
+    Ok(match journal::DirLock::holder(data_dir) {
+        None => data_dir.display().to_string(),
+        Some(Some(pid)) => format!("{}: in use by process {pid}", data_dir.display()),
+        Some(None) => format!("{}: in use by another process", data_dir.display()),
+    })
+}
+
+fn space(report: &mut Report, data_dir: &Path) {
+    let stat = match rustix::fs::statvfs(existing(data_dir)) {
+        Ok(stat) => stat,
+        Err(error) => {
+            report.add(
+                "disk space",
+                Verdict::Warn,
+                format!("cannot be told: {error}"),
+            );
+            return;
+        }
+    };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let gigabytes = free as f64 / 1e9;
+    let daily = daily_bytes(data_dir);
+    let text = if daily > 0 {
+        format!(
+            "{gigabytes:.1} GB free; the logs grow by about {:.2} GB a day: enough for {} days",
+            daily as f64 / 1e9,
+            free / daily
+        )
+    } else {
+        format!("{gigabytes:.1} GB free")
+    };
+    let verdict = if free < SPACE_MIN {
+        Verdict::Fail
+    } else if free < SPACE_LOW || (daily > 0 && free / daily < 7) {
+        Verdict::Warn
+    } else {
+        Verdict::Ok
+    };
+    report.add("disk space", verdict, text);
+}
+
+/// Bytes that the logs grow by in a day, from the segments' own days; zero where it cannot be told.
+fn daily_bytes(data_dir: &Path) -> u64 {
+    runtime::growth::bytes_per_day(&Disk::existing(data_dir), &logs(data_dir))
+}
+
+fn logs(data_dir: &Path) -> Vec<PathBuf> {
+    let mut dirs = vec![PathBuf::from(MARKET)];
+    if let Ok(entries) = std::fs::read_dir(data_dir.join("journal")) {
+        let mut names: Vec<String> = entries
+            .filter_map(|e| e.ok()?.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        dirs.extend(names.iter().map(|n| journal_dir(n)));
+    }
+    dirs
+}
+
+fn clock(report: &mut Report) {
+    // The first day of 2024: a clock before it was never set.
+    let least = 19_723 * DAY;
+    if wall() < least {
+        report.add(
+            "clock",
+            Verdict::Fail,
+            "it stands before 2024: set the system's time",
+        );
+        return;
+    }
+    let synchronised = std::fs::metadata("/run/systemd/timesync/synchronized").is_ok()
+        || Path::new("/var/lib/chrony/drift").exists()
+        || Path::new("/var/lib/chrony/chrony.drift").exists();
+    if synchronised {
+        report.add("clock", Verdict::Ok, "set, and kept by a time service");
+    } else {
+        report.add(
+            "clock",
+            Verdict::Warn,
+            "set; no time service was found: install chrony or systemd-timesyncd before trading real money",
+        );
+    }
+}
+
+fn feeds(report: &mut Report, settings: &Settings) {
+    for (name, feed) in &settings.live.feeds {
+        let title = format!("feed {name}");
+        match (feed.source, &feed.path) {
+            (FeedSource::Simulated, _) => report.add(
+                title,
+                Verdict::Ok,
+                format!(
+                    "simulated exchange, seed {}, open around the clock",
+                    feed.seed
+                ),
+            ),
+            (FeedSource::Replay, Some(path)) if path.exists() => {
+                report.add(title, Verdict::Ok, format!("replay of {}", path.display()));
+            }
+            (FeedSource::Replay, path) => {
+                let path = path.as_ref().map(|p| p.display().to_string());
+                let path = path.unwrap_or_default();
+                report.add(
+                    title,
+                    Verdict::Fail,
+                    format!("[feeds.{name}] path = `{path}`: there is nothing"),
+                );
+            }
+        }
+    }
+}
+
+fn traders(report: &mut Report, settings: &Settings, brokers: &[String]) {
+    let registry = compose::broker_registry();
+    for name in brokers {
+        let title = format!("broker {name}");
+        match settings.brokers.get(name) {
+            None => report.add(
+                title,
+                Verdict::Fail,
+                format!(
+                    "not configured: add [trading_engine.{name}] to the settings (configured: {})",
+                    settings
+                        .brokers
+                        .keys()
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            ),
+            Some(table) if registry.get(&table.kind).is_none() => report.add(
+                title,
+                Verdict::Fail,
+                format!(
+                    "kind = `{}`: no such kind; known: {}",
+                    table.kind,
+                    registry.names().join(", ")
+                ),
+            ),
+            Some(table) => report.add(title, Verdict::Ok, format!("{}, paper money", table.kind)),
+        }
+    }
+}
+
+fn strategies(report: &mut Report, settings: &Settings) {
+    let files = &settings.live.strategies.files;
+    if files.is_empty() {
+        report.add("strategies", Verdict::Ok, "the built-in samples");
+        return;
+    }
+    for file in files {
+        let read = std::fs::read_to_string(file)
+            .map_err(|e| anyhow::anyhow!("cannot read {}: {e}", file.display()))
+            .and_then(|text| Ok(strategies::parse(&file.display().to_string(), &text)?))
+            .map(|definitions| format!("{}: {} defined", file.display(), definitions.len()));
+        report.result("strategies", read);
+    }
+}
+
+/// Damage in what was confirmed keeps the system from starting: it is found here, where it can be
+/// read about, and not in the middle of the start.
+fn journals(report: &mut Report, data_dir: &Path, brokers: &[String]) {
+    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data_dir));
+    // The others go on without a namespace whose journal is damaged.
+    let alone = brokers.len() == 1;
+    let mut dirs = vec![("market log".to_owned(), PathBuf::from(MARKET))];
+    dirs.extend(
+        brokers
+            .iter()
+            .map(|name| (format!("journal {name}"), journal_dir(name))),
+    );
+    for (title, dir) in dirs {
+        match storage.list(&dir) {
+            Ok(files) if files.is_empty() => {
+                report.add(title, Verdict::Ok, "empty: a fresh start");
+                continue;
+            }
+            Err(error) => {
+                report.add(title, Verdict::Fail, format!("{}: {error}", dir.display()));
+                continue;
+            }
+            Ok(_) => {}
+        }
+        match runtime::growth::check_tail(&storage, &dir) {
+            Ok(bytes) => {
+                let text = format!("{:.1} MB; its newest segment is whole", bytes as f64 / 1e6);
+                report.add(title, Verdict::Ok, text);
+            }
+            Err(error) if alone || dir == Path::new(MARKET) => {
+                report.add(title, Verdict::Fail, error.to_string());
+            }
+            Err(error) => {
+                let text = format!("it will not take part: {error}");
+                report.add(title, Verdict::Warn, text);
+            }
+        }
+    }
+}

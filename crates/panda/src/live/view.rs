@@ -1,0 +1,272 @@
+//! What a running session looks like, as one JSON document: `panda status --json`, and what the terminal
+//! and later the API show. All numbers are made here, from the stages' own.
+
+use std::sync::atomic::Ordering;
+
+use model::order::OrderRole;
+use model::{CurrencyIdx, Instruments, Price, Quantity};
+use pipeline::BrokerPipeline;
+use pipeline::portfolio::Position;
+use runtime::clock::wall;
+use runtime::namespace::Namespace;
+use serde_json::{Value, json};
+
+use super::handles::Handles;
+
+/// Names by index, owned, for questions that are answered on another thread.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// Instruments by index.
+    pub instruments: Vec<String>,
+    /// Strategies by index.
+    pub strategies: Vec<String>,
+    /// Currencies by index.
+    pub currencies: Vec<String>,
+}
+
+impl Names {
+    /// Of a session.
+    pub fn of(instruments: &Instruments, strategies: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            instruments: instruments.iter().map(|(_, i)| i.id.clone()).collect(),
+            strategies: strategies.into_iter().collect(),
+            currencies: instruments
+                .currencies()
+                .iter()
+                .map(|c| c.code().to_owned())
+                .collect(),
+        }
+    }
+    /// A strategy's name.
+    pub fn strategy(&self, index: model::StrategyIdx) -> &str {
+        Self::name(&self.strategies, index.index())
+    }
+    /// An instrument's id.
+    pub fn instrument(&self, index: model::InstrumentIdx) -> &str {
+        Self::name(&self.instruments, index.index())
+    }
+    fn name(list: &[String], index: usize) -> &str {
+        list.get(index).map_or("", String::as_str)
+    }
+}
+
+/// A position that nothing at the broker protects once this process is gone.
+pub fn is_protected(pipeline: &BrokerPipeline, position: &Position, is_outside: bool) -> bool {
+    // A matching engine within this process protects nothing while the process is stopped.
+    is_outside
+        && pipeline.engine().book(&position.key).is_some_and(|book| {
+            let covered: i64 = book
+                .working()
+                .iter()
+                .filter_map(|id| pipeline.engine().working(*id))
+                .filter(|w| w.order.intent().role == OrderRole::StopLoss)
+                .map(|w| w.order.open_quantity().raw())
+                .sum();
+            covered >= position.quantity.abs().raw()
+        })
+}
+
+fn positions(pipeline: &BrokerPipeline, names: &Names, is_outside: bool) -> Vec<Value> {
+    let portfolio = pipeline.portfolio();
+    let open = portfolio
+        .positions()
+        .iter()
+        .filter(|p| p.quantity != Quantity::ZERO);
+    open.map(|position| {
+        let key = position.key;
+        let last = portfolio.last(key.instrument).price;
+        json!({
+            "strategy": names.strategy(key.strategy),
+            "instrument": names.instrument(key.instrument),
+            "product": key.product.name(),
+            "quantity": position.quantity.to_string(),
+            "cost": position.cost.to_string(),
+            "last_price": last.to_string(),
+            "unrealised": portfolio.unrealised(position).map(|a| a.to_string()).ok(),
+            "realised": position.realised.to_string(),
+            "charges": position.charges.to_string(),
+            "protected": is_protected(pipeline, position, is_outside),
+        })
+    })
+    .collect()
+}
+
+fn orders(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
+    let engine = pipeline.engine();
+    engine
+        .working_ids()
+        .into_iter()
+        .filter_map(|id| engine.working(id))
+        .map(|working| {
+            let (order, intent) = (&working.order, working.order.intent());
+            let price = |price: Option<Price>| price.map(|p| p.to_string());
+            json!({
+                "order_id": intent.id.to_string(),
+                "strategy": names.strategy(intent.strategy),
+                "instrument": names.instrument(intent.instrument),
+                "role": intent.role.name(),
+                "side": intent.side.name(),
+                "status": order.status().name(),
+                "quantity": order.quantity().to_string(),
+                "filled": order.filled().to_string(),
+                "limit_price": price(order.limit_price()),
+                "trigger_price": price(order.trigger_price()),
+                "submitted": intent.submitted.nanos(),
+                "correlation_id": intent.correlation.to_string(),
+            })
+        })
+        .collect()
+}
+
+fn accounts(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
+    let portfolio = pipeline.portfolio();
+    let used = |account: &pipeline::portfolio::Account| {
+        account.starting_cash != model::Amount::ZERO
+            || account.cash_flow != model::Amount::ZERO
+            || account.charges != model::Amount::ZERO
+    };
+    let all = portfolio.accounts().iter().enumerate();
+    all.filter(|(_, account)| used(account))
+        .map(|(index, account)| {
+            let snapshot = portfolio.snapshot(CurrencyIdx(index as u16)).ok();
+            json!({
+                "currency": Names::name(&names.currencies, index),
+                "equity": account.equity().to_string(),
+                "cash_flow": account.cash_flow.to_string(),
+                "starting_cash": account.starting_cash.to_string(),
+                "realised": account.realised.to_string(),
+                "unrealised": snapshot.map(|s| s.unrealised.to_string()),
+                "charges": account.charges.to_string(),
+                "gross_exposure": account.gross_exposure.to_string(),
+                "max_drawdown": account.max_drawdown.to_string(),
+            })
+        })
+        .collect()
+}
+
+/// What a namespace's state machine says of itself.
+pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Value {
+    let pipeline = namespace.pipeline();
+    let risk = pipeline.risk();
+    let disabled: Vec<&String> = names
+        .strategies
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !risk.is_enabled(model::StrategyIdx(*at as u32)))
+        .map(|(_, name)| name)
+        .collect();
+    let blocks: Vec<&str> = risk.blocks().iter().map(|r| r.code()).collect();
+    let unresolved: Vec<String> = pipeline.unresolved().map(|id| id.to_string()).collect();
+    json!({
+        "state": risk.state().name(),
+        "halted_by": risk.automatic().map(|r| r.code()),
+        "entries_blocked_by": blocks,
+        "disabled_strategies": disabled,
+        "orders_today": risk.counters().orders_today(),
+        "unresolved_orders": unresolved,
+        "positions": positions(pipeline, names, is_outside),
+        "open_orders": orders(pipeline, names),
+        "accounts": accounts(pipeline, names),
+    })
+}
+
+/// The session.
+pub fn session(handles: &Handles) -> Value {
+    let strategies = handles.start.strategies.iter().map(|s| s.name.clone());
+    let names = Names::of(&handles.instruments, strategies);
+    let market = handles.market.status();
+    let queue = handles.queue.stats();
+    let monitor = &handles.monitor;
+    let now = wall();
+    let next = market.next_input.load(Ordering::Acquire);
+    let feeds: Vec<Value> = handles
+        .feeds
+        .iter()
+        .map(|(name, feed)| {
+            let last = feed.last.load(Ordering::Relaxed);
+            json!({
+                "name": name,
+                "state": feed.state().name(),
+                "why": feed.state().why(),
+                "delivered": feed.delivered.load(Ordering::Relaxed),
+                "rejected": feed.rejected.load(Ordering::Relaxed),
+                "connections": feed.connections.load(Ordering::Relaxed),
+                "silent_ms": (last > 0).then(|| (now - last).max(0) / 1_000_000),
+            })
+        })
+        .collect();
+    let brokers: Vec<Value> = handles
+        .members
+        .iter()
+        .enumerate()
+        .map(|(index, member)| {
+            let status = member.host.status();
+            let (depth, capacity) = member.host.inbox().depth();
+            let detached = status.detached();
+            let mut value = json!({
+                "broker": member.name,
+                "kind": member.kind,
+                // Live trading is off until a broker is switched on for it.
+                "mode": "paper",
+                "detached": detached.map(|d| json!({ "code": d.code, "why": d.why })),
+                "lag": next.saturating_sub(status.next_input.load(Ordering::Acquire)),
+                "queue_depth": depth,
+                "queue_capacity": capacity,
+                "conflated": status.conflated.load(Ordering::Relaxed),
+                "events": status.events.load(Ordering::Relaxed),
+                "events_per_second": monitor.rate(|s| {
+                    s.namespaces.get(index).map_or(0, |n| n.events)
+                }),
+                "sync_us": status.sync_nanos.load(Ordering::Relaxed) / 1000,
+                "journal_bytes": status.journal_bytes.load(Ordering::Relaxed),
+                "activity": monitor.namespace(index),
+                "link": member.link.as_ref().map(|link| {
+                    let since = link.calling_since.load(Ordering::Acquire);
+                    json!({
+                        "connected": link.connected.load(Ordering::Acquire),
+                        "calls": link.calls.load(Ordering::Relaxed),
+                        "unknown": link.unknown.load(Ordering::Relaxed),
+                        "lost": link.lost.load(Ordering::Relaxed),
+                        "calling_ms": (since > 0).then(|| (now - since).max(0) / 1_000_000),
+                    })
+                }),
+            });
+            let (asked, is_outside) = (names.clone(), member.is_outside);
+            let said = if status.ended.load(Ordering::Acquire) {
+                None
+            } else {
+                handles.ask(index, move |n| namespace(n, &asked, is_outside))
+            };
+            if let (Some(Value::Object(said)), Value::Object(map)) = (said, &mut value) {
+                map.extend(said);
+            } else if let Value::Object(map) = &mut value {
+                map.insert("state".to_owned(), json!("detached"));
+            }
+            value
+        })
+        .collect();
+    json!({
+        "environment": handles.settings.environment.name(),
+        "data_dir": handles.settings.live.data_dir,
+        "process": std::process::id(),
+        "build": handles.start.build,
+        "live": handles.clock.is_live(),
+        "session_time": handles.clock.now().nanos(),
+        "uptime_seconds": handles.began.elapsed().as_secs(),
+        "stopping": handles.is_stopping.load(Ordering::Acquire),
+        "market": {
+            "inputs": next,
+            "inputs_per_second": monitor.rate(|s| s.inputs),
+            "signals": market.signals.load(Ordering::Relaxed),
+            "complete": market.complete.load(Ordering::Acquire),
+            "queue_depth": queue.depth,
+            "queue_capacity": handles.queue.capacity(),
+            "conflated": queue.conflated,
+            "sync_us": market.sync_nanos.load(Ordering::Relaxed) / 1000,
+            "log_bytes": market.log_bytes.load(Ordering::Relaxed),
+            "failed": market.failed.lock().ok().and_then(|f| f.clone()),
+        },
+        "feeds": feeds,
+        "brokers": brokers,
+    })
+}

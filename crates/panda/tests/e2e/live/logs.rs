@@ -1,0 +1,98 @@
+//! Reads a data directory's logs, without the binary.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use journal::record::{JournalRecord, MarketItem, MarketRecord, Run, Start, decode};
+use journal::{Disk, Position, Reader, Storage};
+use model::event::Event;
+use model::{Instruments, reindex};
+use research::log_hash::{LogHasher, Names};
+use runtime::tables;
+
+fn records(data: &Path, dir: &Path) -> Vec<Vec<u8>> {
+    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data));
+    let mut reader = Reader::open(storage, dir, Position(0)).unwrap();
+    let mut all = Vec::new();
+    while let Some((_, bytes)) = reader.next().unwrap() {
+        all.push(bytes.to_vec());
+    }
+    all
+}
+
+/// A namespace's journal, read with the names of its last start.
+pub struct Journal {
+    pub start: Start,
+    pub starts: usize,
+    pub runs: Vec<Run>,
+}
+
+impl Journal {
+    pub fn read(data: &Path, broker: &str) -> Self {
+        let raw = records(data, &Path::new("journal").join(broker));
+        let starts: Vec<Start> = raw
+            .iter()
+            .filter(|bytes| tables::is_start(bytes))
+            .map(|bytes| match decode::<JournalRecord>(bytes).unwrap() {
+                JournalRecord::Start(start) => start,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let last = starts.last().unwrap().clone();
+        let mut map = None;
+        let mut runs = Vec::new();
+        for bytes in &raw {
+            if tables::is_start(bytes) {
+                let JournalRecord::Start(start) = decode(bytes).unwrap() else {
+                    unreachable!()
+                };
+                map = Some(Arc::new(tables::reindex(&start, &last)));
+                continue;
+            }
+            let record = reindex::with(map.as_ref().unwrap(), || decode(bytes)).unwrap();
+            if let JournalRecord::Run(run) = record {
+                runs.push(run);
+            }
+        }
+        Self {
+            start: last,
+            starts: starts.len(),
+            runs,
+        }
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.runs.iter().flat_map(|r| r.outputs.clone()).collect()
+    }
+
+    /// The hash that a backtest gives for the same events.
+    pub fn log_hash(&self, broker: &str) -> String {
+        let instruments = Instruments::new(self.start.instruments.clone()).unwrap();
+        let strategies: Vec<String> = self
+            .start
+            .strategies
+            .iter()
+            .map(|s| s.name.clone())
+            .collect();
+        let names = Names {
+            instruments: &instruments,
+            strategies: &strategies,
+        };
+        let mut hasher = LogHasher::new();
+        for event in self.events() {
+            hasher.update(broker, &names, &event);
+        }
+        hasher.finish()
+    }
+}
+
+/// The ticks of the market log.
+pub fn market(data: &Path) -> Vec<(u64, MarketItem)> {
+    records(data, Path::new("market"))
+        .iter()
+        .filter_map(|bytes| match decode::<MarketRecord>(bytes).unwrap() {
+            MarketRecord::Market(id, item) => Some((id.0, item)),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,12 @@
+//! The machines of the embedded runtime from outside: the seeded simulation of a whole system, and
+//! focused tests of its parts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
+mod broker;
+mod chance;
+mod oracle;
+mod run;
+mod seeds;
+mod storage;
+mod world;

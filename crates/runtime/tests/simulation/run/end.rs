@@ -1,0 +1,261 @@
+//! What operators do, and how a run ends: everything comes to rest and is judged.
+
+use super::*;
+
+impl Simulation {
+    pub(super) fn make(&mut self, action: CommandAction) -> Command {
+        self.stamps += 1;
+        Command {
+            id: CommandId(self.stamps << 8 | 0xFF),
+            action,
+        }
+    }
+
+    pub(super) fn command(&mut self, index: usize) {
+        let names = ["alpha", "beta", "ema", "own"];
+        let side = &mut self.sides[index];
+        if let Some(namespace) = &side.namespace {
+            let name = side.chance.pick(&names);
+            let at = self.strategies.iter().position(|s| s == name).unwrap();
+            let strategy = model::StrategyIdx(at as u32);
+            let instruments = self.instruments.len() as u64;
+            let instrument = model::InstrumentIdx(side.chance.below(instruments) as u32);
+            let unknown: Vec<OrderId> = namespace.pipeline().unresolved().collect();
+            let action = match side.chance.below(16) {
+                0 => CommandAction::SetState(TradingState::Halted),
+                1 => CommandAction::SetState(TradingState::ReduceOnly),
+                2..6 => CommandAction::SetState(TradingState::Active),
+                6 => CommandAction::DisableStrategy(strategy, Reason::OperatorRequest),
+                7..9 => CommandAction::EnableStrategy(strategy),
+                9 => CommandAction::CancelAll,
+                10 => CommandAction::SquareOff(instrument),
+                11 => CommandAction::SquareOffAll,
+                12 => CommandAction::CancelEntries,
+                _ if unknown.is_empty() => CommandAction::SetState(TradingState::Active),
+                _ => {
+                    let how = side
+                        .chance
+                        .pick(&[Resolution::NeverReached, Resolution::Cancelled]);
+                    CommandAction::ResolveOrder(side.chance.pick(&unknown), how)
+                }
+            };
+            side.messages.push_back(Message::Command(action));
+        }
+        let after = self.sides[index].chance.within(1, 20) * SECOND;
+        self.after(after, Ev::Command(index));
+    }
+
+    /// Faults are over; everything comes to rest, and is judged.
+    pub(super) fn settle(mut self) -> (Totals, Vec<Vec<Event>>) {
+        self.settling = true;
+        self.broker.calm = true;
+        self.disk.fail_sync(0);
+        if self.config.disk_faults
+            || self.sides.iter().any(|s| s.namespace.is_none())
+            || self.config.crashes > 0
+        {
+            self.down(false);
+            self.start();
+        }
+        // Nothing new is decided.
+        for name in ["alpha", "beta", "ema"] {
+            let index = self.strategies.iter().position(|s| s == name).unwrap();
+            if let Some(market) = &mut self.market {
+                let now = self.clock.now();
+                market.switch(
+                    model::StrategyIdx(index as u32),
+                    false,
+                    Reason::OperatorRequest,
+                    now,
+                );
+            }
+        }
+        for name in ["alpha", "beta", "ema", "own"] {
+            let at = self.strategies.iter().position(|s| s == name).unwrap();
+            let strategy = model::StrategyIdx(at as u32);
+            self.order_all(CommandAction::DisableStrategy(
+                strategy,
+                Reason::OperatorRequest,
+            ));
+        }
+        self.order_all(CommandAction::AllowEntries(Reason::MarketLogFailed));
+        self.pass(25 * SECOND);
+        self.unknown_is_absent();
+        self.order_all(CommandAction::CancelAll);
+        self.order_all(CommandAction::SquareOffAll);
+        for _ in 0..12 {
+            self.pass(15 * SECOND);
+            if self.is_flat() {
+                break;
+            }
+            self.unknown_is_absent();
+            self.order_all(CommandAction::SquareOffAll);
+        }
+        self.judge()
+    }
+
+    pub(super) fn order_all(&mut self, action: CommandAction) {
+        for side in &mut self.sides {
+            side.messages.push_back(Message::Command(action));
+        }
+    }
+
+    pub(super) fn pass(&mut self, nanos: i64) {
+        let until = self.now() + nanos;
+        while self.now() < until {
+            self.turn();
+        }
+    }
+
+    pub(super) fn is_flat(&self) -> bool {
+        self.sides.iter().all(|side| {
+            side.namespace.as_ref().is_some_and(|n| {
+                n.pipeline().engine().open_orders() == 0
+                    && n.pipeline()
+                        .portfolio()
+                        .positions()
+                        .iter()
+                        .all(|p| p.quantity.is_zero())
+            })
+        })
+    }
+
+    /// What is still unknown, the broker does not have; an operator says so.
+    pub(super) fn unknown_is_absent(&mut self) {
+        if self.sides.len() <= OUTSIDE {
+            return;
+        }
+        let salt = self.salt();
+        let side = &mut self.sides[OUTSIDE];
+        let namespace = side.namespace.as_ref().unwrap();
+        let mut unknown = Vec::new();
+        for id in namespace.pipeline().engine().working_ids() {
+            let order = &namespace.pipeline().engine().working(id).unwrap().order;
+            let there = self.broker.orders.get(&id.client_order_id(salt));
+            match order.status() {
+                OrderStatus::Unknown => {
+                    assert!(there.is_none(), "{id} is unknown, and the broker has it");
+                    unknown.push(id);
+                }
+                OrderStatus::Submitted => {}
+                status => assert!(
+                    there.is_some(),
+                    "{id} is {status:?}, and the broker does not have it"
+                ),
+            }
+        }
+        self.totals.unknown += unknown.len();
+        for id in unknown {
+            let action = CommandAction::ResolveOrder(id, Resolution::NeverReached);
+            self.sides[OUTSIDE]
+                .messages
+                .push_back(Message::Command(action));
+        }
+    }
+
+    pub(super) fn judge(mut self) -> (Totals, Vec<Vec<Event>>) {
+        let mut stories = Vec::new();
+        for side in &mut self.sides {
+            let namespace = side.namespace.as_mut().unwrap();
+            namespace.commit().unwrap();
+            let story = Story::read(&self.disk, &side.dir);
+            let portfolio = namespace.pipeline().portfolio();
+            for (index, instrument) in self.instruments.iter() {
+                assert_eq!(
+                    portfolio.net(index).raw(),
+                    story.net.get(&instrument.id).copied().unwrap_or_default(),
+                    "{}: the position is not the sum of the fills",
+                    instrument.id
+                );
+            }
+            let open = story.open();
+            assert!(
+                open.is_empty(),
+                "{} at {}: orders that never end: {:?}",
+                NAMES[side.index],
+                namespace.pipeline().now(),
+                open.iter()
+                    .map(|(id, s)| (s, story.orders[id].intent()))
+                    .collect::<Vec<_>>()
+            );
+            self.totals.orders += story.orders.len();
+            self.totals.fills += story
+                .orders
+                .values()
+                .map(|o| o.executions() as usize)
+                .sum::<usize>();
+            stories.push(story);
+        }
+        if let [desk, outside] = &stories[..] {
+            related(desk, outside);
+            self.as_the_broker_has_it(desk, outside);
+        }
+        let market_clean = {
+            let market = self.market.as_mut().unwrap();
+            market.commit();
+            market.failed().is_none()
+        };
+        // One start more: nothing changes.
+        self.down(false);
+        if market_clean {
+            self.start();
+        }
+        let events = stories.into_iter().map(|s| s.events).collect();
+        (self.totals, events)
+    }
+
+    /// The broker's books agree with ours, order by order.
+    pub(super) fn as_the_broker_has_it(&self, desk: &Story, outside: &Story) {
+        assert!(
+            outside
+                .illegal
+                .iter()
+                .all(|(_, order)| outside.by_hand.contains(order)),
+            "the broker's reports make no sense: {:?}",
+            outside.illegal
+        );
+        let salt = self.salt();
+        let mut ours = BTreeSet::new();
+        for (id, order) in &outside.orders {
+            let client = id.client_order_id(salt);
+            ours.insert(client);
+            if outside.by_hand.contains(id) {
+                continue;
+            }
+            let there = self.broker.orders.get(&client);
+            let filled = there.map_or(0, |t| t.filled);
+            assert_eq!(
+                order.filled().raw(),
+                filled,
+                "{id} ({:?}): the broker has executed another quantity: {:?}",
+                order.status(),
+                there.map(|t| &t.history)
+            );
+            assert!(
+                there.is_none_or(|t| t.done),
+                "{id} is {:?} here and works at the broker",
+                order.status()
+            );
+            if let Some(there) = there {
+                assert_eq!(there.side, order.intent().side);
+                assert_eq!(there.instrument, outside.instruments[id]);
+            }
+            assert!(
+                there.is_none() || order.status() != OrderStatus::Failed,
+                "{id} failed, and the broker has it"
+            );
+        }
+        for client in self.broker.orders.keys() {
+            assert!(
+                ours.contains(client),
+                "the broker has an order that nobody sent"
+            );
+        }
+        for (client, (_, id)) in &self.presented {
+            assert!(
+                ours.contains(client) && !desk.orders.contains_key(id),
+                "{id}: another namespace's"
+            );
+        }
+    }
+}
