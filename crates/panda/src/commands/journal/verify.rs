@@ -293,3 +293,50 @@ fn replay_text(name: &str, replay: &anyhow::Result<ReplayReport>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::InputId;
+    use runtime::replay::{Difference, NotComparable};
+
+    #[test]
+    fn a_replay_is_told_with_its_first_difference_and_what_it_could_not_compare() {
+        let report = ReplayReport {
+            records: 9,
+            events: 12,
+            compared: 7,
+            first_difference: Some(Difference {
+                epoch: 2,
+                step: 41,
+                event: 0,
+                recorded: Some(json!({ "type": "order_filled" })),
+                decided: None,
+                after_gap: true,
+            }),
+            not_comparable: vec![NotComparable {
+                epoch: 1,
+                records: 5,
+                differs: vec!["the build", "the settings"],
+            }],
+            missing: vec![(InputId(3), InputId(8))],
+            beginning_removed: false,
+        };
+        let text = replay_text("east", &Ok(report.clone()));
+        for wanted in [
+            "7 of 12 events in 9 records",
+            "start 1: 5 records are not comparable: the build, the settings changed since",
+            "market inputs 3 to 8 are lost",
+            "step 41 of start 2, event 0, behind records",
+            "recorded: {\"type\":\"order_filled\"}",
+            "decided:  nothing",
+        ] {
+            assert!(text.contains(wanted), "{text} lacks {wanted}");
+        }
+        let value = replay_json(&Ok(report));
+        assert_eq!(value["equal"], false);
+        assert_eq!(value["first_difference"]["step"], 41);
+        let failed = replay_text("east", &Err(anyhow::anyhow!("no strategies")));
+        assert!(failed.contains("could not be decided again: no strategies"));
+    }
+}
