@@ -19,7 +19,7 @@ use super::super::print;
 /// Check every checksum and every record of every log
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  panda journal verify\n  panda journal verify --broker paper --json\n\nIt ends with an error where something is damaged."
+    after_help = "With --replay every journal is decided again from its beginning: the same build and settings come to the same events. What another build or other settings have written is \"not comparable\" and taken as it is.\n\nExamples:\n  panda journal verify\n  panda journal verify --replay\n  panda journal verify --broker paper --json\n\nIt ends with an error where something is damaged."
 )]
 pub struct VerifyArgs {
     #[command(flatten)]
@@ -27,6 +27,9 @@ pub struct VerifyArgs {
     /// Only this namespace's journal
     #[arg(long, value_name = "NAME")]
     broker: Option<String>,
+    /// Decide everything again, and compare with what was recorded
+    #[arg(long)]
+    pub replay: bool,
     /// Print one JSON object per log
     #[arg(long)]
     json: bool,
