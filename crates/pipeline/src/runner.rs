@@ -108,11 +108,7 @@ impl Runner {
     }
 
     /// Strategies that `changed` names start from warm-up: see [`StrategyHost::begin_anew`].
-    pub fn begin_anew(
-        &mut self,
-        fresh: &HostState,
-        changed: impl Fn(&str) -> bool,
-    ) -> Vec<String> {
+    pub fn begin_anew(&mut self, fresh: &HostState, changed: impl Fn(&str) -> bool) -> Vec<String> {
         self.host.begin_anew(fresh, changed)
     }
 

@@ -98,11 +98,7 @@ impl BrokerPipeline {
     }
 
     /// Strategies that `changed` names start from warm-up: see [`StrategyHost::begin_anew`].
-    pub fn begin_anew(
-        &mut self,
-        fresh: &HostState,
-        changed: impl Fn(&str) -> bool,
-    ) -> Vec<String> {
+    pub fn begin_anew(&mut self, fresh: &HostState, changed: impl Fn(&str) -> bool) -> Vec<String> {
         let anew = self.strategies.begin_anew(fresh, changed);
         self.due = self.earliest_due();
         anew

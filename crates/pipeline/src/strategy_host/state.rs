@@ -139,11 +139,7 @@ impl StrategyHost {
 
     /// Strategies that `changed` names start from warm-up: `fresh` is the state that the host was built
     /// with. What they hold, and whether they may trade, stays. Returns them.
-    pub fn begin_anew(
-        &mut self,
-        fresh: &HostState,
-        changed: impl Fn(&str) -> bool,
-    ) -> Vec<String> {
+    pub fn begin_anew(&mut self, fresh: &HostState, changed: impl Fn(&str) -> bool) -> Vec<String> {
         let mut anew = Vec::new();
         for hosted in self.hosted.iter_mut().filter(|h| changed(&h.name)) {
             let Some(state) = fresh.strategies.iter().find(|s| s.name == hosted.name) else {

@@ -55,6 +55,10 @@ fn intent(number: u128) -> OrderIntent {
     }
 }
 
+#[allow(
+    clippy::large_types_passed_by_value,
+    reason = "it is moved into the event"
+)]
 fn event(body: EventBody) -> Event {
     Event {
         ts: at(0),
