@@ -1,4 +1,6 @@
 //! The log over a disk that loses power, tears and reorders writes, fills up and fails.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::panic, reason = "a test fails by panicking")]
 
 mod faults;
 mod power;
