@@ -104,8 +104,10 @@ struct Line {
     asked: Timestamp,
     /// The quantity that the latest change presented asked for, until it is known to hold or not.
     changing: Option<Quantity>,
-    /// Executions that were reported while it was not known what quantity holds.
+    /// What was reported while something before it may have been missed.
     held: Vec<ReportKind>,
+    /// The broker has refused a call while one before it may have arrived, or may yet.
+    refused: Option<Reason>,
     /// Calls in a row that led to nothing.
     tries: u32,
     /// Where it stands in the schedule.
@@ -120,8 +122,16 @@ impl Line {
 
     /// The question led to nothing: what was held is passed on as it is.
     fn release(&mut self, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
-        let held = self.held.drain(..);
-        reports.extend(held.map(|kind| report(id, now, kind)));
+        // But not its end: what was executed before it could never be learnt of.
+        let mut ends = Vec::new();
+        for kind in self.held.drain(..) {
+            if is_end(&kind) {
+                ends.push(kind);
+            } else {
+                reports.push(report(id, now, kind));
+            }
+        }
+        self.held = ends;
     }
 }
 
@@ -136,7 +146,14 @@ pub enum Heard {
     Report(TraderReport),
 }
 
-/// Executions of one order that wait for the broker's word on its quantity; one more is passed on.
+const fn is_end(kind: &ReportKind) -> bool {
+    matches!(
+        kind,
+        ReportKind::Cancelled(_) | ReportKind::Expired(_) | ReportKind::Rejected(_)
+    )
+}
+
+/// Reports of one order that wait for the broker's word on it; one more is passed on.
 const HELD_MAX: usize = 64;
 
 /// The desk.
@@ -215,6 +232,7 @@ impl Desk {
                 asked: Timestamp::MIN,
                 changing: None,
                 held: Vec::new(),
+                refused: None,
                 tries: 0,
                 slot: None,
             },
@@ -408,6 +426,12 @@ impl Desk {
                         line.ask = again;
                     }
                 }
+                // That holds for this call; one before it may have arrived, or may yet.
+                Answer::Refused(reason) if line.perhaps_arrived => {
+                    line.refused = Some(reason);
+                    again = Some(now);
+                    line.ask = again;
+                }
                 Answer::Refused(reason) => {
                     line.ended = true;
                     reports.push(report(id, now, ReportKind::Rejected(reason)));
@@ -488,7 +512,7 @@ impl Desk {
                     line.presence = Presence::There;
                     line.tries = 0;
                     (line.ask, line.gap) = (None, false);
-                    line.changing = None;
+                    (line.changing, line.refused) = (None, None);
                     if line.unknown {
                         reports.push(report(id, now, ReportKind::Acknowledged));
                     }
@@ -514,7 +538,9 @@ impl Desk {
                         again = Some(now.plus(pause_of));
                         line.ask = again;
                     }
-                    Delivery::Idempotent if now <= line.intent.send_by && !line.cancel => {
+                    Delivery::Idempotent
+                        if now <= line.intent.send_by && !line.cancel && line.refused.is_none() =>
+                    {
                         (line.ask, line.gap) = (None, false);
                         again = Some(now);
                     }
@@ -524,7 +550,11 @@ impl Desk {
                         let settled = line.intent.send_by.plus(call_within);
                         if line.asked > settled {
                             line.ended = true;
-                            reports.push(report(id, now, ReportKind::NotSent(Reason::NotSent)));
+                            let kind = match line.refused {
+                                Some(reason) => ReportKind::Rejected(reason),
+                                None => ReportKind::NotSent(Reason::NotSent),
+                            };
+                            reports.push(report(id, now, kind));
                         } else {
                             again = Some(settled.plus(1).max(now));
                             line.ask = again;
@@ -572,12 +602,12 @@ impl Desk {
                     line.gap = true;
                     heard = Heard::Held;
                 }
-                // What it executes, it may execute of the changed quantity: the word on that can be
-                // lost where reports are not numbered and sent again.
-                kind @ ReportKind::Filled { .. }
-                    if said.number == 0
-                        && line.changing.is_some()
-                        && line.held.len() < HELD_MAX =>
+                // Where reports are not numbered and sent again, one can be lost: the word on the
+                // quantity of which this is an execution, or an execution before this end.
+                kind if said.number == 0
+                    && line.held.len() < HELD_MAX
+                    && (line.changing.is_some() && matches!(kind, ReportKind::Filled { .. })
+                        || line.gap && is_end(&kind)) =>
                 {
                     line.gap = true;
                     line.held.push(kind);

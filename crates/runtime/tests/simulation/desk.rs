@@ -152,9 +152,7 @@ fn life(seed: u64, delivery: Delivery) {
                             late = Some(now.plus(chance.within(0, WITHIN)));
                             Outcome::Answered(Answer::Unknown)
                         }
-                        3 if !there && late.is_none() && presented == 1 => {
-                            Outcome::Answered(Answer::Refused(Reason::BrokerRejected))
-                        }
+                        3 if !there => Outcome::Answered(Answer::Refused(Reason::BrokerRejected)),
                         _ => {
                             there = true;
                             Outcome::Answered(Answer::Accepted)
@@ -200,7 +198,13 @@ fn life(seed: u64, delivery: Delivery) {
                     );
                     failed = true;
                 }
-                ReportKind::Rejected(_) => rejected = true,
+                ReportKind::Rejected(_) => {
+                    assert!(
+                        !there && late.is_none(),
+                        "seed {seed}: rejected, and it is there"
+                    );
+                    rejected = true;
+                }
                 ReportKind::Unknown => unknown = true,
                 ReportKind::Acknowledged => unknown = false,
                 _ => {}
@@ -393,4 +397,25 @@ fn executions_wait_for_the_word_on_a_change_and_old_changes_end_nothing() {
         desk.next_call(at(3), &mut reports),
         Some(Call::Query(..))
     ));
+}
+
+#[test]
+fn an_end_waits_for_what_was_missed_before_it() {
+    let (mut desk, order, mut reports) = placed(Delivery::QueryOnly);
+    desk.reconnected(at(1));
+    let end = ReportKind::Cancelled(Reason::OperatorRequest);
+    assert_eq!(desk.report(&said(&order, end), at(1)), Heard::Held);
+    let question = desk.next_call(at(1), &mut reports).unwrap();
+    desk.answered(
+        &question,
+        Outcome::Found(Found::Unknown),
+        at(1),
+        &mut reports,
+    );
+    assert_eq!(reports, []);
+    let question = desk.next_call(at(2), &mut reports).unwrap();
+    let found = Found::Present(vec![said(&order, filled(4)), said(&order, end)]);
+    desk.answered(&question, Outcome::Found(found), at(2), &mut reports);
+    let kinds: Vec<ReportKind> = reports.iter().map(|r| r.kind).collect();
+    assert_eq!(kinds, [filled(4), end, end]);
 }

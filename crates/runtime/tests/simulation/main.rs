@@ -6,7 +6,11 @@
 mod broker;
 mod chance;
 mod desk;
+mod failures;
 mod oracle;
+mod parity;
+mod recovery;
+mod rig;
 mod run;
 mod seeds;
 mod storage;
