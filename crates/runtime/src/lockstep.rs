@@ -9,7 +9,7 @@ use model::InputId;
 use model::trader::Delivery;
 use traders::{BrokerReport, LinkError, Reports, Trader};
 
-use crate::clock::{SessionClock, wall};
+use crate::clock::wall;
 use crate::error::RuntimeError;
 use crate::host::link::{Unreadable, carry_out, unstarted};
 use crate::namespace::Namespace;
@@ -45,7 +45,6 @@ impl Reports for Sink {
 /// The speaker of a namespace in lockstep.
 pub struct Lockstep {
     trader: Box<dyn Trader>,
-    clock: Arc<dyn SessionClock>,
     sink: Arc<Sink>,
     connected: bool,
     /// The market input that is not passed yet.
@@ -59,11 +58,7 @@ pub struct Lockstep {
 
 impl Lockstep {
     /// Of this trader.
-    pub fn new(
-        trader: Box<dyn Trader>,
-        clock: Arc<dyn SessionClock>,
-        unreadable: Unreadable,
-    ) -> Self {
+    pub fn new(trader: Box<dyn Trader>, unreadable: Unreadable) -> Self {
         let tries_max = match trader.capabilities().delivery {
             // Its books always settle the matter, so they are asked until they answer.
             Delivery::Idempotent => u32::MAX,
@@ -71,7 +66,6 @@ impl Lockstep {
         };
         Self {
             trader,
-            clock,
             sink: Arc::new(Sink {
                 said: Mutex::new(Vec::new()),
                 lost: Mutex::new(None),
@@ -184,7 +178,7 @@ impl Lockstep {
             };
             let started = wall();
             let outcome = match self.connect() {
-                Ok(()) => carry_out(self.trader.as_mut(), &call, self.clock.now()),
+                Ok(()) => carry_out(self.trader.as_mut(), &call, namespace.now()),
                 Err(LinkError::Refused(why)) => {
                     return Err(RuntimeError::Part {
                         part: format!("the trader of `{}`", namespace.name()),

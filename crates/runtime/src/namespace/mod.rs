@@ -141,6 +141,10 @@ impl Namespace {
     pub const fn next_input(&self) -> u64 {
         self.next
     }
+    /// Its time: the session's, and in a replay that of the input that it took last.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
     /// Who is told what has become durable.
     pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {
         self.tap = tap;
@@ -188,6 +192,9 @@ impl Namespace {
 
     fn input(&mut self, id: InputId, item: &MarketItem, received: i64) -> Result<(), RuntimeError> {
         let data = item.data();
+        if !self.clock.is_live() {
+            self.clock.reach(data.ts());
+        }
         self.advance(id, data.ts(), received)?;
         self.feed(
             &Input::Market(id, &data),
