@@ -410,6 +410,17 @@ fn table(status: &Value) -> String {
 }
 
 fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
+    if text(broker, "state") == "excluded" {
+        let why = broker["detached"].get("why").and_then(Value::as_str);
+        line(format!(
+            "\nbroker   {} ({}, {})  EXCLUDED: {}",
+            text(broker, "broker"),
+            text(broker, "kind"),
+            text(broker, "mode"),
+            why.unwrap_or(""),
+        ));
+        return;
+    }
     let activity = &broker["activity"];
     line(format!(
         "\nbroker   {} ({}, {})  {}  lag {}  queue {}/{}  conflated {}  {} events  sync {} us  journal {:.1} MB",

@@ -142,11 +142,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 fn greet(session: &Session, took: Duration) {
-    for (broker, why) in &session.excluded {
+    for out in &session.handles.excluded {
         tracing::error!(
             channel = "system",
-            broker = broker.as_str(),
-            "it does not take part: {why}"
+            broker = out.name.as_str(),
+            "it does not take part: {}",
+            out.why.why
         );
     }
     for (broker, recovered) in &session.recovered {

@@ -13,8 +13,8 @@ mod session;
 mod view;
 
 pub mod preflight;
-pub use handles::{Handles, StopRequest};
-pub use open::{Opened, Plugins, Preparation, prepare};
+pub use handles::{Excluded, Handles, Member, StopRequest};
+pub use open::{Opened, Plugins, Preparation, StorageLayer, prepare};
 pub use session::{Ended, Session};
 
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ use runtime::namespace::Recovered;
 
 use super::control::ControlServer;
 use super::feeding::{FeedPlan, FeedThread};
-use super::handles::{Handles, Member, StopRequest};
+use super::handles::{Excluded, Handles, Member, StopRequest};
 use super::monitor::Monitor;
 use super::narrate;
 use super::open::{Opened, Ready, log_options};
@@ -52,8 +52,6 @@ pub struct Session {
     pub recovered: Vec<(String, Recovered)>,
     /// What was recovered of the market log.
     pub market_recovered: MarketRecovered,
-    /// Namespaces that do not take part, and why.
-    pub excluded: Vec<(String, String)>,
     lifecycle: Lifecycle,
     _lock: journal::DirLock,
 }
@@ -139,6 +137,21 @@ impl Session {
             lifecycle: Lifecycle::new(if live { STOP } else { STOP_REPLAY }),
             left: Arc::default(),
         };
+        let excluded = excluded
+            .into_iter()
+            .map(|(name, why)| Excluded {
+                kind: starter
+                    .settings
+                    .brokers
+                    .get(&name)
+                    .map_or_else(String::new, |b| b.kind.clone()),
+                why: Detached {
+                    code: "journal",
+                    why,
+                },
+                name,
+            })
+            .collect();
         let started = Arc::new(Mutex::new(Vec::new()));
         starter.last_snapshot(&started)?;
         let mut recovered = Vec::new();
@@ -222,6 +235,7 @@ impl Session {
             start,
             shared,
             members,
+            excluded,
             market,
             feeds: feed_states,
             queue,
@@ -237,7 +251,6 @@ impl Session {
             handles,
             recovered,
             market_recovered,
-            excluded,
             lifecycle: starter.lifecycle,
             _lock: lock,
         })
@@ -257,12 +270,8 @@ impl Session {
         }
         handles.is_stopping.store(true, Ordering::Release);
         ended.unprotected = unprotected(&handles);
-        for (broker, why) in &self.excluded {
-            let detached = Detached {
-                code: "journal",
-                why: why.clone(),
-            };
-            ended.detached.push((broker.clone(), detached));
+        for out in &handles.excluded {
+            ended.detached.push((out.name.clone(), out.why.clone()));
         }
         ended.failed = self.lifecycle.stop().troubles().collect();
         for member in &handles.members {
@@ -350,7 +359,7 @@ impl Starter {
             anyhow::Ok((
                 host,
                 Box::new(move |patience: Duration| {
-                    if stopping.stop(patience) || stopping.status().detached().is_some() {
+                    if stopping.stop(patience) || stopping.status().is_fenced() {
                         Ok(())
                     } else {
                         Err("its thread did not end; what it had made durable is kept".to_owned())

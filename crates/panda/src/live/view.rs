@@ -195,7 +195,7 @@ pub fn session(handles: &Handles) -> Value {
             })
         })
         .collect();
-    let brokers: Vec<Value> = handles
+    let mut brokers: Vec<Value> = handles
         .members
         .iter()
         .enumerate()
@@ -245,6 +245,15 @@ pub fn session(handles: &Handles) -> Value {
             value
         })
         .collect();
+    brokers.extend(handles.excluded.iter().map(|out| {
+        json!({
+            "broker": out.name,
+            "kind": out.kind,
+            "mode": "paper",
+            "state": "excluded",
+            "detached": json!({ "code": out.why.code, "why": out.why.why }),
+        })
+    }));
     json!({
         "environment": handles.settings.environment.name(),
         "data_dir": handles.settings.live.data_dir,

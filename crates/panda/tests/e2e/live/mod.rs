@@ -2,6 +2,8 @@
 
 mod control;
 mod first_run;
+mod inside;
+mod isolation;
 mod logs;
 mod parity;
 
