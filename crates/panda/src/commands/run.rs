@@ -93,6 +93,11 @@ pub fn settings(
 
 /// Runs the command.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    run_with(args, Plugins::default())
+}
+
+/// The same for a build with kinds of its own.
+pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
     let settings = settings(
         args.config.as_deref(),
         &args.brokers,
@@ -126,7 +131,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let opened = prepare(Preparation {
         settings,
         brokers,
-        plugins: Plugins::default(),
+        plugins,
     })
     .map_err(|error| exit::Coded::error(exit::PREFLIGHT, error))?;
     for warning in &opened.warnings {
@@ -324,6 +329,10 @@ fn farewell(ended: &Ended) -> anyhow::Result<()> {
             ended.failed.join("; ")
         );
         return Err(exit::Coded::error(exit::STOP_TIMED_OUT, error));
+    }
+    if let Some(why) = &ended.market {
+        let error = anyhow::anyhow!("entries were blocked everywhere: {why}");
+        return Err(exit::Coded::error(exit::MARKET_LOG_FAILED, error));
     }
     if !ended.detached.is_empty() {
         let names: Vec<&str> = ended

@@ -15,6 +15,7 @@ use model::ids::CommandId;
 use model::reason::Reason;
 use model::session::Sessions;
 use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
+use pipeline::strategy_host::CallProbe;
 use runtime::clock::SessionClock;
 use runtime::host::link::{Link, Unreadable};
 use runtime::host::market::{MarketMessage, MarketParts, MarketThread, MarketThreadSettings};
@@ -76,6 +77,8 @@ pub struct Ended {
     pub failed: Vec<String>,
     /// Namespaces that were taken out, and why.
     pub detached: Vec<(String, Detached)>,
+    /// Why the market log could not be written any more.
+    pub market: Option<String>,
     /// Positions without protection at the broker.
     pub unprotected: Vec<Unprotected>,
 }
@@ -116,14 +119,12 @@ impl Session {
         let live = clock.is_live();
         let limits = settings.live.runtime.clone();
         let patience = Duration::from_secs(limits.namespace_deadline_seconds);
+        // A replay decides nothing by how long a call takes.
         let probe = StrategyProbe::new(Duration::from_millis(match limits.strategy_budget_ms {
-            0 => u64::MAX / 2_000_000,
-            budget => budget,
+            budget if live && budget > 0 => budget,
+            _ => u64::MAX / 2_000_000,
         }));
-        if live {
-            let probe: Arc<dyn pipeline::strategy_host::CallProbe> = probe.clone();
-            runner.set_probe(Some(probe));
-        }
+        runner.set_probe(Some(Arc::clone(&probe) as Arc<dyn CallProbe>));
         let nexts: Vec<u64> = ready.iter().map(|r| r.namespace.next_input()).collect();
         let last_prices = last_prices(&ready, &instruments);
         let monitor = Monitor::new(ready.len());
@@ -168,8 +169,18 @@ impl Session {
             members.push(member);
         }
         let hosts: Vec<Arc<NamespaceHost>> = members.iter().map(|m| Arc::clone(&m.host)).collect();
+        // From here on strategies are called, also over what is run again.
+        starter.watchdog(Watched {
+            runner: Arc::clone(&probe),
+            strategy_hang: Duration::from_secs(limits.strategy_hang_seconds),
+            on_hang: hang(&starter.settings, &strategies),
+            namespaces: hosts.clone(),
+            namespace_deadline: patience,
+            notice: Arc::clone(&starter.notice),
+        })?;
+        let hung = starter.what_hung(&strategies);
         let (market, market_recovered) =
-            starter.recover_market(runner, &start, nexts, &hosts, patience)?;
+            starter.recover_market(runner, &start, nexts, &hosts, patience, hung.clone())?;
         let mut sources: Vec<(Box<dyn Feed>, Supervision)> = Vec::new();
         let all: Vec<InstrumentIdx> = starter.instruments.iter().map(|(index, _)| index).collect();
         if let Some((name, feed, loaded)) = replay {
@@ -216,15 +227,10 @@ impl Session {
         };
         let queue = Arc::new(FeedQueue::new(capacity, policy, sources.len()));
         let market = starter.market(market, &queue, &hosts, live.then(|| Arc::clone(&probe)))?;
-        starter.disable_what_hung(&market, &strategies);
-        starter.watchdog(Watched {
-            runner: probe,
-            strategy_hang: Duration::from_secs(limits.strategy_hang_seconds),
-            on_hang: hang(&starter.settings, &strategies),
-            namespaces: hosts.clone(),
-            namespace_deadline: patience,
-            notice: Arc::clone(&starter.notice),
-        })?;
+        for strategy in hung {
+            let switch = MarketMessage::Switch(strategy, false, Reason::StrategyTimeout);
+            market.tell(switch);
+        }
         let mut feed_states = Vec::new();
         for (feed, supervision) in sources {
             feed_states.push(starter.feed(feed, supervision, &queue, &hosts)?);
@@ -274,6 +280,11 @@ impl Session {
             ended.detached.push((out.name.clone(), out.why.clone()));
         }
         ended.failed = self.lifecycle.stop().troubles().collect();
+        let failed = &handles.market.status().failed;
+        ended.market = failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for member in &handles.members {
             if let Some(detached) = member.host.status().detached() {
                 ended.detached.push((member.name.clone(), detached));
@@ -383,6 +394,7 @@ impl Starter {
         namespaces: Vec<u64>,
         hosts: &[Arc<NamespaceHost>],
         patience: Duration,
+        disabled: Vec<StrategyIdx>,
     ) -> anyhow::Result<(MarketHost, MarketRecovered)> {
         let recovery = MarketRecovery {
             storage: Arc::clone(&self.storage),
@@ -392,6 +404,7 @@ impl Starter {
             clock: Arc::clone(&self.clock),
             options: log_options(),
             namespaces,
+            disabled,
         };
         let notice = Arc::clone(&self.notice);
         let opened = MarketHost::open(recovery, &mut |packet| {
@@ -470,6 +483,10 @@ impl Starter {
                     let Some(mut market) = left else {
                         return Ok(());
                     };
+                    // Its end has been told; there is nothing that a snapshot could stand on.
+                    if market.failed().is_some() {
+                        return Ok(());
+                    }
                     let hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
                     let drained = hosts.iter().all(|host| {
                         let status = host.status();
@@ -484,17 +501,15 @@ impl Starter {
     }
 
     /// A shared strategy that never returned has ended the process before: it starts disabled.
-    fn disable_what_hung(&self, market: &MarketThread, strategies: &[String]) {
+    fn what_hung(&self, strategies: &[String]) -> Vec<StrategyIdx> {
+        let mut hung = Vec::new();
         for name in hanging::remembered(&self.settings.live.data_dir) {
             if let Some(at) = strategies.iter().position(|s| *s == name) {
                 narrate::starts_disabled(&name);
-                market.tell(MarketMessage::Switch(
-                    StrategyIdx(at as u32),
-                    false,
-                    Reason::StrategyTimeout,
-                ));
+                hung.push(StrategyIdx(at as u32));
             }
         }
+        hung
     }
 
     fn watchdog(&mut self, watched: Watched) -> anyhow::Result<()> {

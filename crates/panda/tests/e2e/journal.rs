@@ -114,6 +114,7 @@ impl Running {
             clock,
             options,
             namespaces: vec![0, 0],
+            disabled: Vec::new(),
         };
         let (market, _) = MarketHost::open(recovery, &mut |_| Ok(())).unwrap();
         Self {

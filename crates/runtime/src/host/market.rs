@@ -387,6 +387,10 @@ impl Worker {
 
     fn save(&mut self) {
         self.saved = Instant::now();
+        // What it could stand on is not there.
+        if self.parts.host.failed().is_some() {
+            return;
+        }
         let settings = &self.parts.settings;
         let saved = self
             .parts

@@ -48,6 +48,12 @@ fn status(world: &World, dir: &str, broker: &str) -> Value {
 
 /// The healthy one did what it does alone, the sick one was taken out with this code, and that is shown.
 fn check(world: &World, session: Session, dir: &str, code: &str, says: &[&str]) {
+    if let Some((_, sick)) = session.handles.member("sick") {
+        // The replay may be over before it is found.
+        until("it is taken out", Duration::from_secs(30), || {
+            sick.host.status().is_fenced()
+        });
+    }
     let mut shown = Value::Null;
     let ended = finish(session, |_| shown = status(world, dir, "sick"));
     assert!(ended.failed.is_empty(), "{ended:?}");

@@ -2,6 +2,7 @@
 
 mod control;
 mod first_run;
+mod hanging;
 mod inside;
 mod isolation;
 mod logs;
