@@ -20,6 +20,7 @@ use runtime::host::namespace::NamespaceHost;
 use runtime::host::{Detached, Message};
 use runtime::namespace::Namespace;
 
+use super::letters::Letters;
 use super::monitor::Monitor;
 use crate::settings::Settings;
 
@@ -101,6 +102,8 @@ pub struct Handles {
     pub queue: Arc<FeedQueue>,
     /// The session's clock.
     pub clock: Arc<dyn SessionClock>,
+    /// What could not be taken.
+    pub letters: Arc<Letters>,
     /// What is measured.
     pub monitor: Arc<Monitor>,
     /// When the session began.

@@ -4,6 +4,7 @@ pub mod control;
 mod feeding;
 mod handles;
 mod hanging;
+mod letters;
 mod monitor;
 mod narrate;
 mod open;

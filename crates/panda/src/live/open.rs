@@ -178,7 +178,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     if let Some(layer) = &plugins.storage {
         storage = layer(storage);
     }
-    let mut names = brokers.clone();
+    let mut names = brokers;
     names.sort_unstable();
     names.dedup();
     let mut excluded = Vec::new();

@@ -14,12 +14,13 @@ use model::event::Event;
 use model::ids::CommandId;
 use model::reason::Reason;
 use model::session::Sessions;
+use model::topic::Namespace;
 use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
 use pipeline::strategy_host::CallProbe;
 use runtime::clock::SessionClock;
 use runtime::host::link::{Link, Unreadable};
 use runtime::host::market::{MarketMessage, MarketParts, MarketThread, MarketThreadSettings};
-use runtime::host::namespace::{NamespaceHost, NamespaceHostSettings, Notice, Speaker};
+use runtime::host::namespace::{Foreign, NamespaceHost, NamespaceHostSettings, Notice, Speaker};
 use runtime::host::watchdog::{StrategyProbe, Watchdog, Watched};
 use runtime::host::{Detached, Message};
 use runtime::inbox::{Inbox, Refused};
@@ -30,6 +31,7 @@ use runtime::namespace::Recovered;
 use super::control::ControlServer;
 use super::feeding::{FeedPlan, FeedThread};
 use super::handles::{Excluded, Handles, Member, StopRequest};
+use super::letters::{Clerk, Letters, Posts, Targets};
 use super::monitor::Monitor;
 use super::narrate;
 use super::open::{Opened, Ready, log_options};
@@ -94,6 +96,7 @@ struct Starter {
     lifecycle: Lifecycle,
     /// The runner, once its thread has ended.
     left: Arc<Mutex<Option<MarketHost>>>,
+    letters: Arc<Letters>,
 }
 
 impl Session {
@@ -128,6 +131,11 @@ impl Session {
         let nexts: Vec<u64> = ready.iter().map(|r| r.namespace.next_input()).collect();
         let last_prices = last_prices(&ready, &instruments);
         let monitor = Monitor::new(ready.len());
+        let names: Vec<Namespace> = ready
+            .iter()
+            .map(|r| r.broker.table.namespace.clone())
+            .collect();
+        let (letters, posts) = Letters::new(&names);
         let mut starter = Starter {
             settings,
             storage,
@@ -137,7 +145,9 @@ impl Session {
             notice: Arc::new(narrate::detached),
             lifecycle: Lifecycle::new(if live { STOP } else { STOP_REPLAY }),
             left: Arc::default(),
+            letters,
         };
+        starter.clerk(posts)?;
         let excluded = excluded
             .into_iter()
             .map(|(name, why)| Excluded {
@@ -235,7 +245,14 @@ impl Session {
         for (feed, supervision) in sources {
             feed_states.push(starter.feed(feed, supervision, &queue, &hosts)?);
         }
+        starter.letters.connect(Targets {
+            hosts: hosts.clone(),
+            queue: Arc::clone(&queue),
+            instruments: Arc::clone(&starter.instruments),
+            live,
+        });
         let handles = Arc::new(Handles {
+            letters: Arc::clone(&starter.letters),
             settings: starter.settings.clone(),
             instruments: Arc::clone(&starter.instruments),
             start,
@@ -324,15 +341,24 @@ impl Starter {
             broker,
             ..
         } = part;
-        let kind = broker.table.kind;
+        let kind = broker.table.kind.clone();
         let name = namespace.name().to_owned();
         namespace.set_tap(tap);
         let limits = &self.settings.live.runtime;
         let inbox = Arc::new(Inbox::new(limits.queue_capacity));
         let unreadable: Unreadable = {
-            let name = name.clone();
-            let letters = self.settings.live.data_dir.clone();
-            Arc::new(move |what, why| narrate::unreadable(&letters, &name, what, why))
+            let (letters, namespace) = (Arc::clone(&self.letters), broker.table.namespace.clone());
+            Arc::new(move |what, why| {
+                narrate::unreadable(namespace.as_str(), what, why);
+                letters.unreadable(&namespace, what, why);
+            })
+        };
+        let foreign: Foreign = {
+            let (letters, namespace) = (Arc::clone(&self.letters), broker.table.namespace);
+            Arc::new(move |report| {
+                narrate::foreign(namespace.as_str(), report);
+                letters.foreign(&namespace, report);
+            })
         };
         let live = self.clock.is_live();
         let (speaker, link, is_outside) = match outside {
@@ -361,6 +387,7 @@ impl Starter {
             call_deadline: Duration::from_secs(limits.call_deadline_seconds),
             storage: Arc::clone(&self.storage),
             dir: journal_dir(&name),
+            foreign,
         };
         let (clock, notice) = (Arc::clone(&self.clock), Arc::clone(&self.notice));
         let host = self.part(&format!("namespace {name}"), || {
@@ -535,7 +562,8 @@ impl Starter {
         let name = feed.name().to_owned();
         let blocked = Mutex::new(false);
         let (hosts, clock) = (hosts.to_vec(), Arc::clone(&self.clock));
-        let letters = self.settings.live.data_dir.clone();
+        let letters = Arc::clone(&self.letters);
+        let instruments = Arc::clone(&self.instruments);
         let plan = FeedPlan {
             feed,
             supervision,
@@ -550,7 +578,8 @@ impl Starter {
                 }
             }),
             rejected: Arc::new(move |name, item, why| {
-                narrate::nonsense(&letters, name, item, why.code());
+                narrate::nonsense(name, item, why.code());
+                letters.nonsense(&instruments, name, item, why);
             }),
             sessions: Arc::clone(&self.sessions),
             instruments: Arc::clone(&self.instruments),
@@ -568,6 +597,24 @@ impl Starter {
                         Ok(())
                     } else {
                         Err("it did not end in time".to_owned())
+                    }
+                }) as Stopping,
+            ))
+        })
+    }
+
+    /// Stopped after everything that may have something to park.
+    fn clerk(&mut self, posts: Posts) -> anyhow::Result<()> {
+        let (letters, storage) = (Arc::clone(&self.letters), Arc::clone(&self.storage));
+        self.part("dead letters", || {
+            let mut clerk = Clerk::start(letters, posts, storage)?;
+            anyhow::Ok((
+                (),
+                Box::new(move |patience: Duration| {
+                    if clerk.stop(patience) {
+                        Ok(())
+                    } else {
+                        Err("not all could be written in time".to_owned())
                     }
                 }) as Stopping,
             ))

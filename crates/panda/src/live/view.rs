@@ -219,6 +219,7 @@ pub fn session(handles: &Handles) -> Value {
                 }),
                 "sync_us": status.sync_nanos.load(Ordering::Relaxed) / 1000,
                 "journal_bytes": status.journal_bytes.load(Ordering::Relaxed),
+                "dead_letters": handles.letters.view(&member.name),
                 "activity": monitor.namespace(index),
                 "link": member.link.as_ref().map(|link| {
                     let since = link.calling_since.load(Ordering::Acquire);
@@ -273,6 +274,7 @@ pub fn session(handles: &Handles) -> Value {
             "conflated": queue.conflated,
             "sync_us": market.sync_nanos.load(Ordering::Relaxed) / 1000,
             "log_bytes": market.log_bytes.load(Ordering::Relaxed),
+            "dead_letters": handles.letters.view("market"),
             "failed": market.failed.lock().ok().and_then(|f| f.clone()),
         },
         "feeds": feeds,

@@ -15,6 +15,8 @@ use model::control::{Command, CommandAction};
 use model::reason::Reason;
 use model::{InputId, Timestamp};
 
+use traders::BrokerReport;
+
 use super::link::Link;
 use super::{CommandReply, Detached, Message};
 use crate::clock::{SessionClock, wall};
@@ -47,7 +49,12 @@ pub struct NamespaceHostSettings {
     pub storage: Arc<dyn Storage>,
     /// The journal's folder.
     pub dir: PathBuf,
+    /// Takes reports about orders that are not known here; must not block.
+    pub foreign: Foreign,
 }
+
+/// Takes what belongs to nobody.
+pub type Foreign = Arc<dyn Fn(&BrokerReport) + Send + Sync>;
 
 /// Who speaks to the broker.
 #[allow(clippy::large_enum_variant, reason = "one for each namespace")]
@@ -401,6 +408,11 @@ impl Worker {
             Message::Report(report) => {
                 self.namespace.report(&report)?;
             }
+            Message::Again(report, reply) => {
+                let is_known = self.namespace.report_again(&report)?;
+                // Whoever asked may have gone.
+                let _ = reply.try_send(is_known);
+            }
             Message::Outcome(call, outcome, started, ended) => {
                 self.namespace.answered(&call, outcome, started, ended)?;
             }
@@ -497,6 +509,9 @@ impl Worker {
                 self.namespace.answered(&call, outcome, 0, 0)?;
                 self.block(true)?;
             }
+        }
+        for report in self.namespace.take_foreign() {
+            (self.settings.foreign)(&report);
         }
         if let Some(number) = self.namespace.to_confirm() {
             self.confirmed = Some(number);

@@ -5,6 +5,7 @@ mod first_run;
 mod hanging;
 mod inside;
 mod isolation;
+mod letters;
 mod logs;
 mod parity;
 
