@@ -331,7 +331,7 @@ fn farewell(ended: &Ended) -> anyhow::Result<()> {
         return Err(exit::Coded::error(exit::STOP_TIMED_OUT, error));
     }
     if let Some(why) = &ended.market {
-        let error = anyhow::anyhow!("entries were blocked everywhere: {why}");
+        let error = anyhow::anyhow!("the market log could not be written: {why}");
         return Err(exit::Coded::error(exit::MARKET_LOG_FAILED, error));
     }
     if !ended.detached.is_empty() {

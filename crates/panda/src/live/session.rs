@@ -56,6 +56,7 @@ pub struct Session {
     /// What was recovered of the market log.
     pub market_recovered: MarketRecovered,
     lifecycle: Lifecycle,
+    unsaved: Arc<Mutex<Option<String>>>,
     _lock: journal::DirLock,
 }
 
@@ -96,6 +97,8 @@ struct Starter {
     lifecycle: Lifecycle,
     /// The runner, once its thread has ended.
     left: Arc<Mutex<Option<MarketHost>>>,
+    /// Why the runner's last state could not be saved.
+    unsaved: Arc<Mutex<Option<String>>>,
     letters: Arc<Letters>,
 }
 
@@ -145,6 +148,7 @@ impl Session {
             notice: Arc::new(narrate::detached),
             lifecycle: Lifecycle::new(if live { STOP } else { STOP_REPLAY }),
             left: Arc::default(),
+            unsaved: Arc::default(),
             letters,
         };
         starter.clerk(posts)?;
@@ -275,6 +279,7 @@ impl Session {
             recovered,
             market_recovered,
             lifecycle: starter.lifecycle,
+            unsaved: starter.unsaved,
             _lock: lock,
         })
     }
@@ -298,10 +303,10 @@ impl Session {
         }
         ended.failed = self.lifecycle.stop().troubles().collect();
         let failed = &handles.market.status().failed;
-        ended.market = failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let why = |mutex: &Mutex<Option<String>>| {
+            mutex.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        ended.market = why(failed).or_else(|| why(&self.unsaved));
         for member in &handles.members {
             if let Some(detached) = member.host.status().detached() {
                 ended.detached.push((member.name.clone(), detached));
@@ -501,7 +506,7 @@ impl Starter {
     /// made durable what came before it, so it is saved when they have ended.
     fn last_snapshot(&mut self, hosts: &Arc<Mutex<Vec<Arc<NamespaceHost>>>>) -> anyhow::Result<()> {
         let (left, hosts) = (Arc::clone(&self.left), Arc::clone(hosts));
-        let storage = Arc::clone(&self.storage);
+        let (storage, unsaved) = (Arc::clone(&self.storage), Arc::clone(&self.unsaved));
         self.part("market log", || {
             anyhow::Ok((
                 (),
@@ -519,9 +524,13 @@ impl Starter {
                         let status = host.status();
                         status.ended.load(Ordering::Acquire) && status.detached().is_none()
                     });
-                    market
-                        .snapshot(storage.as_ref(), &PathBuf::from(MARKET), drained)
-                        .map_err(|e| e.to_string())
+                    let saved = market.snapshot(storage.as_ref(), &PathBuf::from(MARKET), drained);
+                    if let Err(error) = saved {
+                        // It has stopped in order; the next start runs more of the log again.
+                        let mut unsaved = unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+                        *unsaved = Some(error.to_string());
+                    }
+                    Ok(())
                 }) as Stopping,
             ))
         })

@@ -218,6 +218,7 @@ pub fn session(handles: &Handles) -> Value {
                     s.namespaces.get(index).map_or(0, |n| n.events)
                 }),
                 "sync_us": status.sync_nanos.load(Ordering::Relaxed) / 1000,
+                "retention": status.retention.lock().ok().and_then(|r| r.clone()),
                 "journal_bytes": status.journal_bytes.load(Ordering::Relaxed),
                 "dead_letters": handles.letters.view(&member.name),
                 "activity": monitor.namespace(index),
@@ -275,6 +276,7 @@ pub fn session(handles: &Handles) -> Value {
             "sync_us": market.sync_nanos.load(Ordering::Relaxed) / 1000,
             "log_bytes": market.log_bytes.load(Ordering::Relaxed),
             "dead_letters": handles.letters.view("market"),
+            "retention": market.retention.lock().ok().and_then(|r| r.clone()),
             "failed": market.failed.lock().ok().and_then(|f| f.clone()),
         },
         "feeds": feeds,

@@ -8,6 +8,7 @@ mod isolation;
 mod letters;
 mod logs;
 mod parity;
+mod storage;
 
 use std::io::Read;
 use std::process::{Child, Stdio};
