@@ -11,6 +11,7 @@ use model::event::{Event, EventBody};
 use model::order::OrderRole;
 use model::reason::Reason;
 use panda::live::{Plugins, Session};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::inside::{Failure, Trouble, finish, settings, start};
@@ -183,7 +184,7 @@ fn a_full_disk_ends_the_process_in_good_order() {
     };
     world.write("panda.toml", "[log]\nsnapshot_interval_seconds = 1\n");
     let run = ["run", "--config", "panda.toml"];
-    let running = Running::start(&world, &run);
+    let mut running = Running::start(&world, &run);
     until("a fill", Duration::from_secs(60), || {
         let fills = |s: &Value| s["brokers"][0]["activity"]["fills"].as_u64();
         status(&world, "data").as_ref().and_then(fills) > Some(0)
@@ -193,6 +194,15 @@ fn a_full_disk_ends_the_process_in_good_order() {
     while ballast.write_all(&block).is_ok() {}
     // Held open it would keep its space after it is removed.
     drop(ballast);
+    // It ends where the journal can take nothing more; where that has room still and the market log
+    // has none, it only takes no more entries, and ends when it is told to.
+    until("it is noticed", Duration::from_secs(60), || {
+        let failed = |s: Value| s["market"]["failed"].is_string();
+        running.child.try_wait().unwrap().is_some() || status(&world, "data").is_some_and(failed)
+    });
+    if running.child.try_wait().unwrap().is_none() {
+        running.signal(Signal::TERM);
+    }
     let (code, said) = running.end(Duration::from_secs(60));
     assert!(matches!(code, Some(4 | 6)), "{code:?}: {said}");
     assert!(
