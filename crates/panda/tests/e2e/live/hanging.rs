@@ -177,16 +177,18 @@ fn a_strategy_that_never_returns_ends_the_process_and_starts_disabled() {
         let fills = |s: &serde_json::Value| s["brokers"][0]["activity"]["fills"].as_u64();
         status(&world, "data").as_ref().and_then(fills) > Some(0)
     });
-    let said = stops_in_good_order(&world, running);
-    assert!(said.contains("`snail` starts disabled"), "{said}");
-    // Until an operator lets it run, which it does as badly as before.
+    // Killed, so that there is no snapshot, and the next start runs over what it would hang on.
+    running.signal(rustix::process::Signal::KILL);
+    running.end(Duration::from_secs(30));
     let running = panda(&world);
     until("it is disabled", Duration::from_secs(30), || {
         disabled(&world)
     });
+    // Until an operator lets it run, which it does as badly as before.
     world.ok(&["strategy", "enable", "snail"]);
     let (code, said) = running.end(Duration::from_secs(60));
     assert_eq!(code, Some(70), "{said}");
+    assert!(said.contains("`snail` starts disabled"), "{said}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_disk_that_fails_ends_trading_and_loses_nothing_that_was_acknowledged() {
         (Trouble::Sync, "the device did not confirm a write"),
     ] {
         let dir = format!("{trouble:?}");
-        let failure = Failure::new("", trouble, 60);
+        let failure = Failure::new("", trouble, 40);
         let session = start(settings(&world, &dir, ""), all, failure.plugins());
         let ended = finish(session, |session| {
             until("all have noticed", Duration::from_secs(30), || {
@@ -73,7 +73,8 @@ fn a_disk_that_fails_ends_trading_and_loses_nothing_that_was_acknowledged() {
             "{ended:?}"
         );
         for (broker, before) in all.iter().zip(before) {
-            assert!(events(&world, &dir, broker).len() > before.len());
+            let after = events(&world, &dir, broker);
+            assert_eq!(after[..before.len()], before[..], "{trouble:?} {broker}");
             let journal = Journal::read(&world.path(&dir), broker);
             assert_eq!(
                 journal.log_hash(broker),
