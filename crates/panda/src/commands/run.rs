@@ -110,7 +110,8 @@ pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
         tracing::warn!(channel = "system", "{warning}");
     }
     let brokers = settings.active_brokers.clone();
-    let report = preflight::look(&settings, &brokers);
+    let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
+    let report = preflight::look_with(&settings, &brokers, &kinds);
     let is_terminal = std::io::stderr().is_terminal();
     if is_terminal {
         eprint!("{}", report.table());
