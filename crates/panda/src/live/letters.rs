@@ -334,7 +334,9 @@ impl Desk {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if looked.is_none_or(|at| at.elapsed() >= LOOK) && !stopped.load(Ordering::Acquire) {
+            // Before all is up nobody could take a letter, and the wish would be spent.
+            let is_up = self.letters.targets.get().is_some() && !stopped.load(Ordering::Acquire);
+            if is_up && looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
                 let owners: Vec<Owner> = self.letters.counts.keys().cloned().collect();
                 for owner in owners {

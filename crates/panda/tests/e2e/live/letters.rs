@@ -1,11 +1,17 @@
 //! What a broker says and nobody can take is kept, and looked after while the session runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use model::order::OrderIntent;
+use journal::{Disk, Storage};
+use model::Timestamp;
+use model::event::EventBody;
+use model::order::{OrderChange, OrderIntent};
+use model::reason::Reason;
+use model::topic::{Channel, Namespace, Topic};
 use model::trader::{Capabilities, ReportKind};
-use panda::live::Plugins;
+use panda::live::{Plugins, Session};
+use runtime::dead_letters::{DeadLetters, LetterReason};
 use serde_json::Value;
 use traders::{
     Answer, BrokerKind, BrokerReport, Built, ClientOrderId, Found, LinkError, Modification,
@@ -13,11 +19,16 @@ use traders::{
 };
 
 use super::inside::start;
+use super::logs::Journal;
 use super::{status, until};
 use crate::harness::{World, text};
 
+/// The first order that was submitted.
+type Seen = Arc<Mutex<Option<ClientOrderId>>>;
+
 /// The simulated exchange's trader, which says two things too many when it connects.
-fn babbling() -> BrokerKind {
+fn babbling(seen: &Seen) -> BrokerKind {
+    let seen = Arc::clone(seen);
     let sim = sim::kind(None);
     BrokerKind {
         name: "sim",
@@ -37,7 +48,7 @@ fn babbling() -> BrokerKind {
                     warnings,
                     effective,
                 } => Built::Outside {
-                    trader: Box::new(Babbling(trader)),
+                    trader: Box::new(Babbling(trader, Arc::clone(&seen))),
                     warnings,
                     effective,
                 },
@@ -48,7 +59,7 @@ fn babbling() -> BrokerKind {
     }
 }
 
-struct Babbling(Box<dyn Trader>);
+struct Babbling(Box<dyn Trader>, Seen);
 
 impl Trader for Babbling {
     fn capabilities(&self) -> &Capabilities {
@@ -65,7 +76,8 @@ impl Trader for Babbling {
         });
         Ok(())
     }
-    fn submit(&mut self, _: &ClientOrderId, _: &OrderIntent) -> Answer {
+    fn submit(&mut self, id: &ClientOrderId, _: &OrderIntent) -> Answer {
+        self.1.lock().unwrap().get_or_insert(*id);
         Answer::Unknown
     }
     fn cancel(&mut self, _: &ClientOrderId) -> Answer {
@@ -88,9 +100,7 @@ fn letters(world: &World) -> Vec<Value> {
     lines.map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
-#[test]
-fn what_a_broker_says_in_vain_is_parked_and_looked_after() {
-    let world = World::new();
+fn session(world: &World, seen: &Seen) -> Session {
     let toml = "[feeds.sim]\nsource = \"simulated\"\n[trading_engine.sim]\n";
     world.write("panda.toml", toml);
     let settings = panda::commands::run::settings(
@@ -100,10 +110,16 @@ fn what_a_broker_says_in_vain_is_parked_and_looked_after() {
         &[],
     );
     let plugins = Plugins {
-        brokers: vec![babbling()],
+        brokers: vec![babbling(seen)],
         ..Plugins::default()
     };
-    let session = start(settings.unwrap(), &["sim"], plugins);
+    start(settings.unwrap(), &["sim"], plugins)
+}
+
+#[test]
+fn what_a_broker_says_in_vain_is_parked_and_looked_after() {
+    let world = World::new();
+    let session = session(&world, &Seen::default());
     let parked = || {
         let status = status(&world, "data");
         status.map_or(Value::Null, |s| s["brokers"][0]["dead_letters"].clone())
@@ -153,4 +169,56 @@ fn what_a_broker_says_in_vain_is_parked_and_looked_after() {
         ended.failed.is_empty() && ended.detached.is_empty(),
         "{ended:?}"
     );
+}
+
+#[test]
+fn a_report_whose_order_is_known_by_now_is_taken_from_its_letter() {
+    let world = World::new();
+    let seen = Seen::default();
+    let first = session(&world, &seen);
+    until("an order", Duration::from_secs(60), || {
+        seen.lock().unwrap().is_some()
+    });
+    let id = seen.lock().unwrap().unwrap();
+    let unresolved = || {
+        let status = status(&world, "data").unwrap_or(Value::Null);
+        status["brokers"][0]["unresolved_orders"]
+            .as_array()
+            .map(Vec::len)
+    };
+    until("its outcome is unknown", Duration::from_secs(30), || {
+        unresolved() > Some(0)
+    });
+    first.stop();
+    // A letter as if its report had come before the order was known.
+    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(world.path("data")));
+    let sim = Namespace::new("sim").unwrap();
+    let mut letters = DeadLetters::open(Arc::clone(&storage), &sim).unwrap();
+    let payload = serde_json::json!({
+        "client_order_id": id.as_str(),
+        "kind": ReportKind::Cancelled(Reason::BrokerRejected),
+        "number": 0,
+    });
+    let (topic, reason) = (
+        Topic::Broker(sim, Channel::OrdersUpdated),
+        LetterReason::UnknownOrder,
+    );
+    let payload = payload.to_string();
+    let letter = letters.park(&topic, reason, "early", payload.as_bytes(), Timestamp(1));
+    let letter = letter.unwrap();
+    drop(letters);
+    world.ok(&["dlq", "replay", &letter]);
+    let second = session(&world, &seen);
+    until("it is taken", Duration::from_secs(30), || {
+        let all = self::letters(&world);
+        all.iter()
+            .any(|l| l["id"] == letter && l["status"] == "replayed")
+    });
+    second.stop();
+    let ended = Journal::read(&world.path("data"), "sim").events();
+    let ended = ended.iter().any(|e| {
+        matches!(&e.body, EventBody::OrderChanged(step)
+            if step.change == OrderChange::Cancelled(Reason::BrokerRejected))
+    });
+    assert!(ended, "the order is still open");
 }
