@@ -12,6 +12,7 @@ use traders::{BrokerReport, LinkError, Reports, Trader};
 use crate::clock::wall;
 use crate::error::RuntimeError;
 use crate::host::link::{Unreadable, carry_out, unstarted};
+use crate::host::namespace::{NamespaceStatus, fenced};
 use crate::namespace::Namespace;
 use crate::packet::Step;
 
@@ -54,6 +55,8 @@ pub struct Lockstep {
     recovered: bool,
     /// Connections made or tried.
     pub connections: u64,
+    /// Where it shows what it waits for, and learns that nobody waits for it any more.
+    status: Arc<NamespaceStatus>,
 }
 
 impl Lockstep {
@@ -76,7 +79,20 @@ impl Lockstep {
             tries_max,
             recovered: false,
             connections: 0,
+            status: Arc::default(),
         }
+    }
+
+    /// What its namespace looks like from outside.
+    pub(crate) fn show(&mut self, status: Arc<NamespaceStatus>) {
+        self.status = status;
+    }
+
+    fn fence(&self, namespace: &Namespace) -> Result<(), RuntimeError> {
+        if self.status.is_fenced() {
+            return Err(fenced(namespace.name()));
+        }
+        Ok(())
     }
 
     /// Before a step: what belongs to the market input before it comes to an end.
@@ -155,6 +171,7 @@ impl Lockstep {
     /// Makes calls until nothing is open any more.
     fn settle(&mut self, namespace: &mut Namespace) -> Result<(), RuntimeError> {
         loop {
+            self.fence(namespace)?;
             namespace.commit()?;
             self.take_said(namespace)?;
             if namespace.is_waiting() {
@@ -171,12 +188,17 @@ impl Lockstep {
                     continue;
                 }
                 if settled {
+                    self.status.wait_for(None);
                     return Ok(());
                 }
                 std::thread::sleep(PAUSE);
                 continue;
             };
             let started = wall();
+            self.status.wait_for(Some(format!(
+                "an answer of its broker about {}",
+                call.order()
+            )));
             let outcome = match self.connect() {
                 Ok(()) => carry_out(self.trader.as_mut(), &call, namespace.now()),
                 Err(LinkError::Refused(why)) => {
@@ -185,7 +207,8 @@ impl Lockstep {
                         why,
                     });
                 }
-                Err(LinkError::Unreachable(_)) => {
+                Err(error @ LinkError::Unreachable(_)) => {
+                    self.status.wait_for(Some(error.to_string()));
                     std::thread::sleep(PAUSE);
                     unstarted(&call)
                 }
@@ -201,7 +224,10 @@ impl Lockstep {
         item: &MarketItem,
     ) -> Result<(), RuntimeError> {
         self.settle(namespace)?;
+        self.status
+            .wait_for(Some(format!("its broker to pass input {}", id.0)));
         loop {
+            self.fence(namespace)?;
             let passed = self
                 .connect()
                 .and_then(|()| self.trader.pass(id, &item.data()));
@@ -213,7 +239,8 @@ impl Lockstep {
                         why,
                     });
                 }
-                Err(LinkError::Unreachable(_)) => {
+                Err(error @ LinkError::Unreachable(_)) => {
+                    self.status.wait_for(Some(error.to_string()));
                     self.connected = false;
                     std::thread::sleep(PAUSE);
                 }

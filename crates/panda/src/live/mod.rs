@@ -4,6 +4,7 @@ pub mod control;
 mod feeding;
 mod handles;
 mod hanging;
+mod letters;
 mod monitor;
 mod narrate;
 mod open;
@@ -13,8 +14,8 @@ mod session;
 mod view;
 
 pub mod preflight;
-pub use handles::{Handles, StopRequest};
-pub use open::{Opened, Plugins, Preparation, decide_again, prepare};
+pub use handles::{Excluded, Handles, Member, StopRequest};
+pub use open::{Opened, Plugins, Preparation, StorageLayer, decide_again, prepare};
 pub use session::{Ended, Session};
 
 use std::path::{Path, PathBuf};

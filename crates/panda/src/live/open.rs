@@ -26,6 +26,9 @@ use crate::load::{self, Wish};
 use crate::settings::live::{FeedSettings, FeedSource};
 use crate::settings::{SessionTable, Settings};
 
+/// Puts something between the logs and the disk.
+pub type StorageLayer = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;
+
 /// What a build adds to the built-in kinds of brokers and strategies.
 #[derive(Default)]
 pub struct Plugins {
@@ -33,6 +36,8 @@ pub struct Plugins {
     pub brokers: Vec<traders::BrokerKind>,
     /// Kinds of strategies.
     pub kinds: Vec<strategies::KindDescriptor>,
+    /// What lies between the logs and the disk: encryption, or a disk that fails on demand.
+    pub storage: Option<StorageLayer>,
 }
 
 /// What is known before the data directory is touched.
@@ -317,7 +322,10 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     let lock = DirLock::acquire(&data_dir)?;
     let disk = Disk::new(&data_dir)
         .with_context(|| format!("the data directory {}", data_dir.display()))?;
-    let storage: Arc<dyn Storage> = Arc::new(disk);
+    let mut storage: Arc<dyn Storage> = Arc::new(disk);
+    if let Some(layer) = &plugins.storage {
+        storage = layer(storage);
+    }
     let mut names = brokers;
     names.sort_unstable();
     names.dedup();

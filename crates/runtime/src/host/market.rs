@@ -60,6 +60,8 @@ pub struct MarketStatus {
     pub sync_nanos: AtomicU64,
     /// Bytes in the market log.
     pub log_bytes: AtomicU64,
+    /// Why old files of the log could not be removed.
+    pub retention: Mutex<Option<String>>,
     /// Why the market log takes nothing any more.
     pub failed: Mutex<Option<String>>,
 }
@@ -380,20 +382,28 @@ impl Worker {
             .parts
             .host
             .retain(settings.storage.as_ref(), &settings.dir, &names, day);
-        if let Err(error) = removed {
-            (self.parts.failed)(&error.to_string());
-        }
+        // The session goes on: too much is kept, no more.
+        *self
+            .status
+            .retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = removed.err().map(|e| e.to_string());
     }
 
     fn save(&mut self) {
         self.saved = Instant::now();
+        // What it could stand on is not there.
+        if self.parts.host.failed().is_some() {
+            return;
+        }
         let settings = &self.parts.settings;
         let saved = self
             .parts
             .host
             .snapshot(settings.storage.as_ref(), &settings.dir, false);
+        // Where no snapshot can be saved the log has no room either, or soon has none.
         if let Err(error) = saved {
-            (self.parts.failed)(&error.to_string());
+            self.parts.host.fail(&error);
         }
     }
 

@@ -38,6 +38,9 @@ pub struct MarketRecovery {
     pub options: LogOptions,
     /// The number of the next market input of every namespace that takes part.
     pub namespaces: Vec<u64>,
+    /// Strategies that are not called, whatever the log says: one of them did not return before, and
+    /// the input that it hung on may be in the log.
+    pub disabled: Vec<StrategyIdx>,
 }
 
 /// What was recovered.
@@ -140,6 +143,7 @@ impl MarketHost {
             clock,
             options,
             namespaces,
+            disabled,
         } = recovery;
         let failed = |e| RuntimeError::journal("market", e);
         let (log, opened) = Log::open(Arc::clone(&storage), &dir, options).map_err(failed)?;
@@ -176,6 +180,7 @@ impl MarketHost {
             this.runner.set_source(start.source);
             (from, old) = (at, Some(start));
         }
+        this.disable(&disabled);
         this.run_again(
             &storage,
             &dir,
@@ -183,6 +188,7 @@ impl MarketHost {
             old,
             &namespaces,
             &fresh,
+            &disabled,
             &mut recovered,
             deliver,
         )?;
@@ -253,6 +259,7 @@ impl MarketHost {
         old: Option<Start>,
         namespaces: &[u64],
         fresh: &HostState,
+        disabled: &[StrategyIdx],
         recovered: &mut MarketRecovered,
         deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
     ) -> Result<(), RuntimeError> {
@@ -294,6 +301,7 @@ impl MarketHost {
                     map = Some(Arc::new(tables::reindex(&start, &self.start)));
                     self.start.salt = start.salt;
                     epoch.pass(&mut self.runner, fresh, &start, recovered);
+                    self.disable(disabled);
                     epoch = Epoch::new(Some(start), &self.start);
                 }
                 MarketRecord::Market(id, item) => {
@@ -318,6 +326,7 @@ impl MarketHost {
                 } => {
                     self.runner
                         .step(&RunnerInput::Switch(strategy, enabled), &mut self.outputs);
+                    self.disable(disabled);
                     self.again(self.latest, &epoch, BrokerMask::default(), &mut packet);
                 }
                 MarketRecord::Stop { .. } => {}
@@ -336,6 +345,12 @@ impl MarketHost {
         }
         epoch.pass(&mut self.runner, fresh, &self.start, recovered);
         Ok(())
+    }
+
+    fn disable(&mut self, strategies: &[StrategyIdx]) {
+        for strategy in strategies {
+            self.runner.observe(&RunnerInput::Switch(*strategy, false));
+        }
     }
 
     /// Passes on what an input that is run again causes. Nothing of it is recorded again.

@@ -30,6 +30,9 @@ pub use recover::{Recovered, Recovery, SNAPSHOTS, market_position};
 /// A run of inputs without outputs is closed at this many entries.
 const RUN_MAX: usize = 4096;
 
+/// Foreign reports that wait for the host; more are only counted.
+const FOREIGN_MAX: usize = 1024;
+
 /// Takes what has become durable: readers, the monitor, tests.
 pub trait Tap: Send {
     /// Events of the namespace, in order, durable. Times are those of the record's host section.
@@ -78,6 +81,8 @@ pub struct Namespace {
     /// Recorded, not yet durable.
     recorded: Vec<Event>,
     reports: Vec<TraderReport>,
+    /// Reports about orders that are not known here, for the host to park.
+    foreign: Vec<BrokerReport>,
     bytes: Vec<u8>,
     step: u64,
     /// The number of the next market input; those below it have been taken.
@@ -493,7 +498,8 @@ impl Namespace {
         )
     }
 
-    /// What the broker pushed. False where the order is not known here: the host parks it.
+    /// What the broker pushed. False where the order is not known here: the host parks what
+    /// [`take_foreign`](Self::take_foreign) gives.
     pub fn report(&mut self, said: &BrokerReport) -> Result<bool, RuntimeError> {
         if said.number > 0 && self.confirmed.is_none() {
             // A broker begins with the first that it has not seen confirmed.
@@ -523,6 +529,9 @@ impl Namespace {
         match desk.report(said, now) {
             Heard::Foreign => {
                 self.stats.foreign_reports += 1;
+                if self.foreign.len() < FOREIGN_MAX {
+                    self.foreign.push(*said);
+                }
                 Ok(false)
             }
             Heard::Held => Ok(true),
@@ -531,6 +540,25 @@ impl Namespace {
                 Ok(true)
             }
         }
+    }
+
+    /// A report that was parked, once more. False where its order is still not known.
+    pub fn report_again(&mut self, said: &BrokerReport) -> Result<bool, RuntimeError> {
+        // Its number was counted, and its time has come, when it first arrived.
+        let said = BrokerReport {
+            number: 0,
+            due: None,
+            ..*said
+        };
+        let waiting = self.foreign.len();
+        let is_known = self.take_broker_report(&said)?;
+        self.foreign.truncate(waiting);
+        Ok(is_known)
+    }
+
+    /// The reports about orders that are not known here, since this was last asked.
+    pub fn take_foreign(&mut self) -> std::vec::Drain<'_, BrokerReport> {
+        self.foreign.drain(..)
     }
 
     /// In lockstep: takes what was due up to the latest market input. Returns how many.

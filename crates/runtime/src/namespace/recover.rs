@@ -132,6 +132,7 @@ impl Namespace {
             out: Vec::new(),
             recorded: Vec::new(),
             reports: Vec::new(),
+            foreign: Vec::new(),
             bytes: Vec::new(),
             step: 0,
             next: 0,

@@ -107,6 +107,7 @@ impl Rig {
                 clock: Arc::clone(&self.clock),
                 options: log_options(),
                 namespaces: vec![namespace.next_input()],
+                disabled: Vec::new(),
             },
             &mut |packet| {
                 again.push(packet);

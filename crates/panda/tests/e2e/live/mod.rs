@@ -2,8 +2,13 @@
 
 mod control;
 mod first_run;
+mod hanging;
+mod inside;
+mod isolation;
+mod letters;
 mod logs;
 mod parity;
+mod storage;
 
 use std::io::Read;
 use std::process::{Child, Stdio};

@@ -427,6 +427,7 @@ impl Simulation {
                 clock: self.clock.clone(),
                 options: log_options(),
                 namespaces: nexts,
+                disabled: Vec::new(),
             },
             &mut |packet| {
                 let packet = Arc::new(packet);
