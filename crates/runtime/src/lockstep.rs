@@ -9,7 +9,7 @@ use model::InputId;
 use model::trader::Delivery;
 use traders::{BrokerReport, LinkError, Reports, Trader};
 
-use crate::clock::{SessionClock, wall};
+use crate::clock::wall;
 use crate::error::RuntimeError;
 use crate::host::link::{Unreadable, carry_out, unstarted};
 use crate::namespace::Namespace;
@@ -45,25 +45,18 @@ impl Reports for Sink {
 /// The speaker of a namespace in lockstep.
 pub struct Lockstep {
     trader: Box<dyn Trader>,
-    clock: Arc<dyn SessionClock>,
     sink: Arc<Sink>,
     connected: bool,
     /// The market input that is not passed yet.
     open: Option<(InputId, MarketItem)>,
     tries_max: u32,
-    /// The input by which everything open from before a restart has been asked about.
-    recovered: bool,
     /// Connections made or tried.
     pub connections: u64,
 }
 
 impl Lockstep {
     /// Of this trader.
-    pub fn new(
-        trader: Box<dyn Trader>,
-        clock: Arc<dyn SessionClock>,
-        unreadable: Unreadable,
-    ) -> Self {
+    pub fn new(trader: Box<dyn Trader>, unreadable: Unreadable) -> Self {
         let tries_max = match trader.capabilities().delivery {
             // Its books always settle the matter, so they are asked until they answer.
             Delivery::Idempotent => u32::MAX,
@@ -71,7 +64,6 @@ impl Lockstep {
         };
         Self {
             trader,
-            clock,
             sink: Arc::new(Sink {
                 said: Mutex::new(Vec::new()),
                 lost: Mutex::new(None),
@@ -80,17 +72,12 @@ impl Lockstep {
             connected: false,
             open: None,
             tries_max,
-            recovered: false,
             connections: 0,
         }
     }
 
     /// Before a step: what belongs to the market input before it comes to an end.
     pub fn before(&mut self, step: &Step, namespace: &mut Namespace) -> Result<(), RuntimeError> {
-        if !self.recovered {
-            self.recovered = true;
-            self.settle(namespace)?;
-        }
         let Some((id, item)) = self.open else {
             return Ok(());
         };
@@ -161,9 +148,10 @@ impl Lockstep {
     /// Makes calls until nothing is open any more.
     fn settle(&mut self, namespace: &mut Namespace) -> Result<(), RuntimeError> {
         loop {
-            namespace.commit()?;
             self.take_said(namespace)?;
-            if namespace.is_waiting() {
+            // Inputs without consequence wait for the host's interval: they are run again alike.
+            if namespace.is_waiting() || namespace.owes_confirmation() {
+                namespace.commit()?;
                 continue;
             }
             if let Some(number) = namespace.to_confirm()
@@ -184,7 +172,7 @@ impl Lockstep {
             };
             let started = wall();
             let outcome = match self.connect() {
-                Ok(()) => carry_out(self.trader.as_mut(), &call, self.clock.now()),
+                Ok(()) => carry_out(self.trader.as_mut(), &call, namespace.now()),
                 Err(LinkError::Refused(why)) => {
                     return Err(RuntimeError::Part {
                         part: format!("the trader of `{}`", namespace.name()),
@@ -225,6 +213,7 @@ impl Lockstep {
                 }
             }
         }
+        namespace.pass(id);
         self.settle(namespace)
     }
 }

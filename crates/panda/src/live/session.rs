@@ -330,7 +330,7 @@ impl Starter {
                 (Speaker::Link(link), Some(status), true)
             }
             Some(trader) => {
-                let lockstep = Lockstep::new(trader, Arc::clone(&self.clock), unreadable);
+                let lockstep = Lockstep::new(trader, unreadable);
                 (Speaker::Lockstep(lockstep), None, true)
             }
         };

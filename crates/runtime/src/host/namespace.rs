@@ -385,7 +385,7 @@ impl Worker {
     }
 
     fn now(&self) -> Timestamp {
-        self.clock.now().max(self.namespace.pipeline().now())
+        self.namespace.now().max(self.namespace.pipeline().now())
     }
 
     /// Entries stop while the broker cannot be reached; what closes positions goes on.
