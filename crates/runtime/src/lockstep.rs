@@ -51,8 +51,6 @@ pub struct Lockstep {
     /// The market input that is not passed yet.
     open: Option<(InputId, MarketItem)>,
     tries_max: u32,
-    /// The input by which everything open from before a restart has been asked about.
-    recovered: bool,
     /// Connections made or tried.
     pub connections: u64,
     /// Where it shows what it waits for, and learns that nobody waits for it any more.
@@ -77,7 +75,6 @@ impl Lockstep {
             connected: false,
             open: None,
             tries_max,
-            recovered: false,
             connections: 0,
             status: Arc::default(),
         }
@@ -97,10 +94,6 @@ impl Lockstep {
 
     /// Before a step: what belongs to the market input before it comes to an end.
     pub fn before(&mut self, step: &Step, namespace: &mut Namespace) -> Result<(), RuntimeError> {
-        if !self.recovered {
-            self.recovered = true;
-            self.settle(namespace)?;
-        }
         let Some((id, item)) = self.open else {
             return Ok(());
         };
@@ -172,9 +165,10 @@ impl Lockstep {
     fn settle(&mut self, namespace: &mut Namespace) -> Result<(), RuntimeError> {
         loop {
             self.fence(namespace)?;
-            namespace.commit()?;
             self.take_said(namespace)?;
-            if namespace.is_waiting() {
+            // Inputs without consequence wait for the host's interval: they are run again alike.
+            if namespace.is_waiting() || namespace.owes_confirmation() {
+                namespace.commit()?;
                 continue;
             }
             if let Some(number) = namespace.to_confirm()
@@ -246,6 +240,7 @@ impl Lockstep {
                 }
             }
         }
+        namespace.pass(id);
         self.settle(namespace)
     }
 }

@@ -1,5 +1,6 @@
 //! A running system: recovered from its logs, composed, started, and stopped in good order.
 
+mod build;
 pub mod control;
 mod feeding;
 mod handles;

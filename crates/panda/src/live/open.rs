@@ -20,7 +20,7 @@ use runtime::tables::Known;
 use strategies::ResolvedStrategy;
 use traders::Trader;
 
-use super::{MARKET, journal_dir};
+use super::{MARKET, build, journal_dir};
 use crate::compose::{self, ActiveBroker, Parts, Stages, stages};
 use crate::load::{self, Wish};
 use crate::settings::live::{FeedSettings, FeedSource};
@@ -99,15 +99,6 @@ pub struct Opened {
 /// How the embedded logs are kept.
 pub fn log_options() -> LogOptions {
     LogOptions::default()
-}
-
-fn build_id() -> String {
-    // The version alone does not tell two builds apart; what is run does.
-    let digest = std::env::current_exe()
-        .and_then(std::fs::read)
-        .map(|bytes| blake3::hash(&bytes).to_hex().as_str()[..16].to_owned())
-        .unwrap_or_default();
-    format!("panda {} {digest}", env!("CARGO_PKG_VERSION"))
 }
 
 pub(super) fn random() -> anyhow::Result<u128> {
@@ -263,7 +254,7 @@ fn composed(
     let start = Start {
         epoch: 0,
         at: Timestamp(wall()),
-        build: build_id(),
+        build: build::id(),
         // What it decides by: where its logs are is no part of that.
         settings: crate::settings::deciding(&settings.text),
         source,

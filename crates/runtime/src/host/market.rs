@@ -213,6 +213,11 @@ impl Worker {
                 self.parts.host.end(at, &mut packet);
                 self.status.complete.store(true, Ordering::Release);
             }
+            // A replay can be read again, and shall then go as it went: nobody acts on what the log may
+            // still lose. In a live session that would cost every tick the time of a sync.
+            if !self.parts.clock.is_live() {
+                self.sync(true);
+            }
             self.send(packet);
             self.sync(ended || stop);
             self.publish();

@@ -447,7 +447,7 @@ impl Worker {
     }
 
     fn now(&self) -> Timestamp {
-        self.clock.now().max(self.namespace.pipeline().now())
+        self.namespace.now().max(self.namespace.pipeline().now())
     }
 
     /// What kept entries out before the start is over, or is found anew: nobody else would say so, and

@@ -18,7 +18,7 @@ use model::trader::TraderReport;
 use model::{InputId, OrderId, Timestamp};
 use pipeline::{BrokerPipeline, Input};
 use rustc_hash::FxHashMap;
-use traders::BrokerReport;
+use traders::{BrokerReport, Found};
 
 use crate::clock::{SessionClock, wall};
 use crate::desk::{Call, Desk, Heard, Outcome};
@@ -92,6 +92,10 @@ pub struct Namespace {
     times: FxHashMap<OrderId, Times>,
     /// Reports of a lockstep broker whose time has not come, by (due, number).
     held: BTreeMap<(u64, u64), BrokerReport>,
+    /// In lockstep: the market inputs below it are passed, so what was due by them may be known.
+    passed: u64,
+    /// Reports were taken and are not yet durable.
+    unsaved: bool,
     /// Numbers of reports that are recorded and not yet confirmed to the broker.
     taken: std::collections::BTreeSet<u64>,
     /// Up to which number all are durable; `None` until the broker has sent its first.
@@ -240,7 +244,7 @@ impl Namespace {
     fn signal(&mut self, signal: &Signal, received: i64) -> Result<(), RuntimeError> {
         // One that comes late, after a restart or behind a slow disk, is judged at the time it is:
         // the pipeline's clock is brought up to the session's first.
-        let now = self.clock.now();
+        let now = self.now();
         let id = InputId(self.next);
         let at = if self.clock.is_live() && now > signal.ts.plus(model::time::SECOND) {
             now
@@ -381,6 +385,11 @@ impl Namespace {
         !self.recorded.is_empty()
     }
 
+    /// True while reports wait to be made durable: the broker keeps them until then.
+    pub const fn owes_confirmation(&self) -> bool {
+        self.unsaved
+    }
+
     /// True while anything at all waits to be made durable.
     pub fn is_dirty(&self) -> bool {
         !self.run.is_empty() || !self.recorded.is_empty() || self.log.pending_bytes() > 0
@@ -392,17 +401,20 @@ impl Namespace {
         self.out.clear();
         self.close_run(Host::default())?;
         if self.log.pending_bytes() == 0 {
+            self.unsaved = false;
             return Ok(());
         }
         self.log
             .commit()
             .map_err(|source| RuntimeError::journal(self.pipeline.namespace().as_str(), source))?;
         self.stats.commits += 1;
+        self.unsaved = false;
         if self.recorded.is_empty() {
             return Ok(());
         }
+        let now = self.now();
         if let Some(desk) = &mut self.desk {
-            let (now, durable) = (self.clock.now(), wall());
+            let durable = wall();
             for event in &self.recorded {
                 let ended = match &event.body {
                     EventBody::OrderSubmitted(intent) => {
@@ -437,13 +449,14 @@ impl Namespace {
     /// The next call to the broker, all of whose causes are durable. What can be said without a call
     /// is taken as a report: commit again where [`is_waiting`](Self::is_waiting) says so.
     pub fn next_call(&mut self) -> Result<Option<Call>, RuntimeError> {
+        let now = self.now();
         let Some(desk) = &mut self.desk else {
             return Ok(None);
         };
         if !self.recorded.is_empty() {
             return Ok(None);
         }
-        let call = desk.next_call(self.clock.now(), &mut self.reports);
+        let call = desk.next_call(now, &mut self.reports);
         self.take_said()?;
         Ok(call)
     }
@@ -452,7 +465,7 @@ impl Namespace {
     pub fn answered(
         &mut self,
         call: &Call,
-        outcome: Outcome,
+        mut outcome: Outcome,
         started: i64,
         ended: i64,
     ) -> Result<(), RuntimeError> {
@@ -463,8 +476,13 @@ impl Namespace {
                 times.acknowledged = ended;
             }
         }
+        if let Outcome::Found(Found::Present(said)) = &mut outcome {
+            // After a restart the broker may be ahead in the data: what it did there is not known yet.
+            said.retain(|report| report.due.is_none_or(|due| due.0 < self.passed));
+        }
+        let now = self.now();
         if let Some(desk) = &mut self.desk {
-            desk.answered(call, outcome, self.clock.now(), &mut self.reports);
+            desk.answered(call, outcome, now, &mut self.reports);
         }
         self.take_said()
     }
@@ -505,9 +523,9 @@ impl Namespace {
             // A broker begins with the first that it has not seen confirmed.
             self.confirmed = Some(said.number - 1);
         }
-        // In lockstep what is due later waits for its tick.
+        // In lockstep what is due later waits until its tick is passed.
         if let Some(due) = said.due
-            && due.0 >= self.next
+            && due.0 >= self.passed
         {
             self.held.insert((due.0, said.number), *said);
             return Ok(true);
@@ -521,8 +539,9 @@ impl Namespace {
             .is_some_and(|confirmed| said.number > confirmed)
         {
             self.taken.insert(said.number);
+            self.unsaved = true;
         }
-        let now = self.clock.now();
+        let now = self.now();
         let Some(desk) = &mut self.desk else {
             return Ok(false);
         };
@@ -561,11 +580,16 @@ impl Namespace {
         self.foreign.drain(..)
     }
 
-    /// In lockstep: takes what was due up to the latest market input. Returns how many.
+    /// In lockstep: the broker has passed a market input.
+    pub fn pass(&mut self, id: InputId) {
+        self.passed = self.passed.max(id.0 + 1);
+    }
+
+    /// In lockstep: takes what was due up to the market input passed last. Returns how many.
     pub fn take_due(&mut self) -> Result<usize, RuntimeError> {
         let mut count = 0;
         while let Some(entry) = self.held.first_entry() {
-            if entry.key().0 >= self.next {
+            if entry.key().0 >= self.passed {
                 break;
             }
             let said = entry.remove();
@@ -589,7 +613,7 @@ impl Namespace {
 
     /// In lockstep: whether the desk lets time pass; what waits is made due.
     pub fn settle(&mut self, tries_max: u32) -> bool {
-        let now = self.clock.now();
+        let now = self.now();
         match &mut self.desk {
             None => true,
             Some(desk) => {
@@ -601,7 +625,7 @@ impl Namespace {
 
     /// The connection to the broker was lost and is there again.
     pub fn reconnected(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         if let Some(desk) = &mut self.desk {
             desk.reconnected(now);
         }

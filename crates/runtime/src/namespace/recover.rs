@@ -139,6 +139,8 @@ impl Namespace {
             market: Position(0),
             times: FxHashMap::default(),
             held: std::collections::BTreeMap::new(),
+            passed: 0,
+            unsaved: false,
             taken: std::collections::BTreeSet::new(),
             confirmed: None,
             conflating: false,
@@ -231,6 +233,9 @@ impl Namespace {
         if now > Timestamp::MIN {
             self.clock.reach(now);
         }
+        // What was due by the input before the last was recorded before the last; the last itself may
+        // not have been passed.
+        self.passed = self.next.saturating_sub(1);
         self.bytes.clear();
         journal::record::encode(&JournalRecordRef::Start(&self.start), &mut self.bytes)
             .map_err(|e| RuntimeError::record(self.name(), e))?;
@@ -245,7 +250,7 @@ impl Namespace {
             salt: self.start.salt,
             ..settings
         });
-        let now = self.clock.now();
+        let now = self.now();
         for id in self.pipeline.engine().ended_ids() {
             desk.remember(id);
         }

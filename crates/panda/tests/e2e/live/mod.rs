@@ -1,6 +1,7 @@
 //! Running systems, from outside and from their logs.
 
 mod control;
+mod crash;
 mod first_run;
 mod hanging;
 mod inside;
