@@ -15,7 +15,7 @@ mod view;
 
 pub mod preflight;
 pub use handles::{Handles, StopRequest};
-pub use open::{Opened, Plugins, Preparation, prepare};
+pub use open::{Opened, Plugins, Preparation, decide_again, prepare};
 pub use session::{Ended, Session};
 
 use std::path::{Path, PathBuf};

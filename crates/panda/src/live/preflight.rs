@@ -96,13 +96,26 @@ impl Report {
 pub fn look(settings: &Settings, brokers: &[String]) -> Report {
     let mut report = Report::default();
     let data_dir = &settings.live.data_dir;
-    report.add(
+    let mode = format!(
+        "{}; paper only: live trading is off",
+        settings.environment.name()
+    );
+    let registry = compose::broker_registry();
+    report.result(
         "settings",
+        compose::check_settings(settings, &registry).map(|()| mode),
+    );
+    for warning in &settings.warnings {
+        report.add("settings", Verdict::Warn, warning);
+    }
+    // Paper and simulated brokers need none; a broker that does says which is missing as it is built.
+    report.add(
+        "secrets",
         Verdict::Ok,
-        format!(
-            "{}; paper only: live trading is off",
-            settings.environment.name()
-        ),
+        match settings.secrets.len() {
+            0 => "none set, none needed".to_owned(),
+            count => format!("{count} set; they are shown nowhere"),
+        },
     );
     report.result("data directory", directory(data_dir));
     space(&mut report, data_dir);
@@ -287,13 +300,20 @@ fn strategies(report: &mut Report, settings: &Settings) {
         report.add("strategies", Verdict::Ok, "the built-in samples");
         return;
     }
-    for file in files {
-        let read = std::fs::read_to_string(file)
-            .map_err(|e| anyhow::anyhow!("cannot read {}: {e}", file.display()))
-            .and_then(|text| Ok(strategies::parse(&file.display().to_string(), &text)?))
-            .map(|definitions| format!("{}: {} defined", file.display(), definitions.len()));
-        report.result("strategies", read);
+    let kinds = compose::kind_registry();
+    let resolved = match &settings.live.instruments {
+        Some(path) => feeds::load_instruments(path).map_err(anyhow::Error::from),
+        None => Ok(model::Instruments::new(exchange::instruments())
+            .unwrap_or_else(|_| model::Instruments::default())),
     }
+    .and_then(|instruments| compose::load_strategies(files, &instruments, &kinds));
+    report.result(
+        "strategies",
+        resolved.map(|all| {
+            let names: Vec<&str> = all.iter().map(strategies::ResolvedStrategy::id).collect();
+            format!("{} defined: {}", names.len(), names.join(", "))
+        }),
+    );
 }
 
 /// Damage in what was confirmed keeps the system from starting: it is found here, where it can be

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use journal::record::{Entry, Host, JournalRecordRef, MarketItem, RunRef, Start};
 use journal::{Log, Position};
-use model::control::Command;
+use model::control::{Command, CommandAction};
 use model::event::{Event, EventBody};
+use model::ids::CommandId;
 use model::order::OrderChange;
 use model::signal::Signal;
 use model::trader::TraderReport;
@@ -144,14 +145,9 @@ impl Namespace {
     pub const fn next_input(&self) -> u64 {
         self.next
     }
-    /// The session's time as it is here: in a replay the runner, which sets the session's clock, may be
-    /// far ahead.
+    /// Its time: the session's, and in a replay that of the input that it took last.
     pub fn now(&self) -> Timestamp {
-        if self.clock.is_live() {
-            self.clock.now()
-        } else {
-            self.pipeline.now()
-        }
+        self.clock.now()
     }
     /// Who is told what has become durable.
     pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {
@@ -200,6 +196,9 @@ impl Namespace {
 
     fn input(&mut self, id: InputId, item: &MarketItem, received: i64) -> Result<(), RuntimeError> {
         let data = item.data();
+        if !self.clock.is_live() {
+            self.clock.reach(data.ts());
+        }
         self.advance(id, data.ts(), received)?;
         self.feed(
             &Input::Market(id, &data),
@@ -272,6 +271,20 @@ impl Namespace {
             Entry::Command(ts, *command),
             host(received),
         )
+    }
+
+    /// What an earlier host held against entries, it had found out for itself, and so does this one:
+    /// to be called once, before anything else is taken.
+    pub fn lift_blocks(&mut self) -> Result<(), RuntimeError> {
+        let now = self.clock.now().max(self.pipeline.now());
+        for reason in self.pipeline.risk().blocks().to_vec() {
+            let command = Command {
+                id: CommandId::of_host(self.name(), reason.code(), now.nanos()),
+                action: CommandAction::AllowEntries(reason),
+            };
+            self.command(now, &command, 0)?;
+        }
+        Ok(())
     }
 
     /// Fires every timer that is due by `at`: a live host's idle moment.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use traders::Modification;
 
 use super::{Namespace, NamespaceStats};
-use crate::clock::SessionClock;
+use crate::clock::{FeedClock, SessionClock};
 use crate::desk::{Desk, DeskSettings};
 use crate::error::RuntimeError;
 use crate::market::Cursor;
@@ -105,6 +105,12 @@ impl Namespace {
             desk,
             options,
         } = recovery;
+        // In a replay the runner may be far ahead: what is due here depends on what was taken here.
+        let clock = if clock.is_live() {
+            clock
+        } else {
+            FeedClock::replay()
+        };
         let name = pipeline.namespace().as_str().to_owned();
         let failed = |e| RuntimeError::journal(&name, e);
         let (log, opened) = Log::open(Arc::clone(&storage), &dir, options).map_err(failed)?;

@@ -51,7 +51,11 @@ fn strategies() -> String {
     for symbol in ["BAMBOO", "CEDAR", "LOTUS", "MANGO", "NEEM", "TEAK"] {
         let name = symbol.to_lowercase();
         for (id, kind, parameters) in [
-            ("trend", "ema_cross", "{ fast: 5, slow: 15, quantity: 4, timeframe: 1m }"),
+            (
+                "trend",
+                "ema_cross",
+                "{ fast: 5, slow: 15, quantity: 4, timeframe: 1m }",
+            ),
             ("reversion", "mean_reversion", "{ quantity: 6 }"),
             ("breakout", "opening_range_breakout", "{ quantity: 2 }"),
         ] {
@@ -89,8 +93,20 @@ struct Exchange {
 impl Exchange {
     fn serve(world: &World, delivery: &str, faults: Option<u64>) -> Self {
         let faults = faults.map(|seed| seed.to_string());
-        let mut args = vec!["exchange", "serve", "--socket", "exchange.sock", "--lockstep"];
-        args.extend(["--delivery", delivery, "--partial-fills", "--report-delay", "2"]);
+        let mut args = vec![
+            "exchange",
+            "serve",
+            "--socket",
+            "exchange.sock",
+            "--lockstep",
+        ];
+        args.extend([
+            "--delivery",
+            delivery,
+            "--partial-fills",
+            "--report-delay",
+            "2",
+        ]);
         if let Some(seed) = &faults {
             args.extend(["--faults", seed.as_str()]);
         }
@@ -137,7 +153,15 @@ impl Life {
         let log = File::options().create(true).append(true).open(path);
         let child = world
             .command()
-            .args(["run", "--config", config, "--brokers", "sim", "--data-dir", dir])
+            .args([
+                "run",
+                "--config",
+                config,
+                "--brokers",
+                "sim",
+                "--data-dir",
+                dir,
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.unwrap())
@@ -216,7 +240,7 @@ impl Day {
         let mut chance = Chance(seed);
         // How long a start takes, about.
         let mut start = Duration::from_millis(300);
-        let (mut made, mut early, mut long) = (0, 0, 0);
+        let (mut made, mut early, mut long, mut calling) = (0, 0, 0, 0);
         while made < kills {
             let mut life = Life::begin(world, "paced.toml", dir);
             let before = exchange.next();
@@ -233,9 +257,17 @@ impl Day {
                 let share = left / (kills - made);
                 let target = before + 1 + chance.below((share * 2).min(left));
                 let least = Duration::from_millis(if is_long { 1_500 } else { 0 });
+                // Every other time it dies as an order arrives, if one does.
+                let wait_for_order = !is_long && chance.below(2) == 0;
+                let orders = exchange.books().orders.len();
                 let mut moved = false;
                 loop {
-                    let next = exchange.next();
+                    let books = exchange.books();
+                    let next = books.passed.map_or(0, |passed| passed + 1);
+                    if wait_for_order && books.orders.len() > orders {
+                        calling += 1;
+                        break;
+                    }
                     if next > before && !moved {
                         moved = true;
                         start = (start * 3 + life.began.elapsed()) / 4;
@@ -254,9 +286,11 @@ impl Day {
                         "seed {seed}: it is stuck at {next} after {made} kills: {}",
                         said(world, dir)
                     );
-                    std::thread::sleep(Duration::from_millis(2));
+                    let pause = if wait_for_order { 300 } else { 2_000 };
+                    std::thread::sleep(Duration::from_micros(pause));
                 }
-                std::thread::sleep(Duration::from_micros(chance.below(4_000)));
+                let more = if wait_for_order { 1_500 } else { 4_000 };
+                std::thread::sleep(Duration::from_micros(chance.below(more)));
             }
             life.kill();
             made += 1;
@@ -268,7 +302,7 @@ impl Day {
         let asked = all.matches("orders are being asked about").count();
         let day = Self::read(world, dir, exchange);
         println!(
-            "seed {seed}: {made} kills by tick {came_to} in {:.1} s: {early} at the start, {long} after a snapshot; {asked} with open orders; {} starts recorded, {} orders, a start takes {start:?}",
+            "seed {seed}: {made} kills by tick {came_to} in {:.1} s: {early} at the start, {calling} as an order arrived, {long} after a snapshot; {asked} with open orders; {} starts recorded, {} orders, a start takes {start:?}",
             began.elapsed().as_secs_f64(),
             day.journal.starts,
             day.books.orders.len(),
@@ -371,7 +405,11 @@ fn decided(journal: &Journal) -> Vec<Event> {
 /// The same orders, fills, positions and money, at the same ticks.
 fn assert_same(what: &str, one: &Day, other: &Day) {
     let (a, b) = (one.books.outcome(), other.books.outcome());
-    assert_eq!(a.orders.len(), b.orders.len(), "{what}: orders in the books");
+    assert_eq!(
+        a.orders.len(),
+        b.orders.len(),
+        "{what}: orders in the books"
+    );
     for (a, b) in a.orders.iter().zip(&b.orders) {
         assert_eq!(a, b, "{what}: in the books");
     }
@@ -428,7 +466,11 @@ fn a_broker_that_takes_an_order_once_is_never_shown_it_twice() {
     let (seed, kills) = (number("CRASH_SEED", 1), number("CRASH_KILLS", 200));
     let world = world("query_only");
     let day = Day::killed(&world, "killed", "query_only", seed, kills);
-    assert!(day.books.violations.is_empty(), "{:?}", day.books.violations);
+    assert!(
+        day.books.violations.is_empty(),
+        "{:?}",
+        day.books.violations
+    );
     let orders = day.orders();
     assert!(orders.len() > 50, "too quiet a day");
     let mut fills = Vec::new();
