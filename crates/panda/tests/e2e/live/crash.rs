@@ -105,7 +105,7 @@ impl Exchange {
             delivery,
             "--partial-fills",
             "--report-delay",
-            "2",
+            "12",
         ]);
         if let Some(seed) = &faults {
             args.extend(["--faults", seed.as_str()]);
@@ -215,11 +215,17 @@ struct Day {
 }
 
 impl Day {
-    fn read(world: &World, dir: &str, exchange: Exchange) -> Self {
+    fn read(world: &World, config: &str, dir: &str, exchange: Exchange) -> Self {
         let books = exchange.close();
         assert_eq!(books.passed, Some(TICKS - 1), "{dir}");
-        let verified = world.ok(&["journal", "verify", "--data-dir", dir]);
-        assert!(verified.contains("sim"), "{verified}");
+        // Sound, and decided again the same from the records alone.
+        let args = ["journal", "verify", "--replay", "--config", config];
+        let verified = world.ok(&[args.as_slice(), &["--data-dir", dir]].concat());
+        let again = verified
+            .split_once("sim: decided again: ")
+            .unwrap_or_else(|| panic!("{dir}: {verified}"));
+        let counts: Vec<&str> = again.1.split_whitespace().take(3).collect();
+        assert_eq!(counts[0], counts[2], "{dir}: {verified}");
         Self {
             journal: Journal::read(&world.path(dir), "sim"),
             books,
@@ -230,7 +236,7 @@ impl Day {
     fn whole(world: &World, dir: &str, delivery: &str, faults: Option<u64>) -> Self {
         let exchange = Exchange::serve(world, delivery, faults);
         Life::begin(world, "live.toml", dir).complete(world, dir);
-        Self::read(world, dir, exchange)
+        Self::read(world, "live.toml", dir, exchange)
     }
 
     /// With so many kills at least, at moments that `seed` chooses.
@@ -296,11 +302,11 @@ impl Day {
             made += 1;
         }
         let came_to = exchange.next();
-        Life::begin(world, "live.toml", dir).complete(world, dir);
+        Life::begin(world, "paced.toml", dir).complete(world, dir);
         let all = world.read(&format!("{dir}.log"));
         assert!(!all.contains("the market log has lost"), "seed {seed}");
         let asked = all.matches("orders are being asked about").count();
-        let day = Self::read(world, dir, exchange);
+        let day = Self::read(world, "paced.toml", dir, exchange);
         println!(
             "seed {seed}: {made} kills by tick {came_to} in {:.1} s: {early} at the start, {calling} as an order arrived, {long} after a snapshot; {asked} with open orders; {} starts recorded, {} orders, a start takes {start:?}",
             began.elapsed().as_secs_f64(),
