@@ -24,6 +24,8 @@ use crate::harness::World;
 const TICKS: u64 = 45_000;
 /// The part of it by which all kills have been made, so that the end is seen as well.
 const KILLED_BY: u64 = TICKS / 100 * 94;
+/// Lives that last for a snapshot: they take much of the day.
+const LONG_MAX: u64 = 6;
 /// How long the process may be stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -250,16 +252,16 @@ impl Day {
         while made < kills {
             let mut life = Life::begin(world, "paced.toml", dir);
             let before = exchange.next();
-            if chance.below(3) == 0 {
+            let left = KILLED_BY.saturating_sub(before);
+            if left == 0 || chance.below(3) == 0 {
                 // Anywhere in the start and the recovery.
                 early += 1;
                 let within = start.as_micros() as u64 * 5 / 4;
                 std::thread::sleep(Duration::from_micros(chance.below(within)));
             } else {
                 // Now and then it lives long enough for a snapshot.
-                let is_long = chance.below(25) == 0;
+                let is_long = long < LONG_MAX && left > TICKS / 10 && chance.below(kills / 8) == 0;
                 long += u64::from(is_long);
-                let left = KILLED_BY.saturating_sub(before);
                 let share = left / (kills - made);
                 let target = before + 1 + chance.below((share * 2).min(left));
                 let least = Duration::from_millis(if is_long { 1_500 } else { 0 });
