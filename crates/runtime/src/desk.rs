@@ -120,6 +120,17 @@ impl Line {
         Call::Query(id, self.client)
     }
 
+    /// Whether something is to come of it before time may pass.
+    const fn waits(&self, tries_max: u32) -> bool {
+        if self.ended || self.unknown && self.tries >= tries_max {
+            return false;
+        }
+        let there = matches!(self.presence, Presence::There);
+        // A broker that does not know an order any more is not asked for ever.
+        let missed = self.gap && !self.unknown && self.tries < tries_max;
+        !there || self.cancel || self.modify.is_some() || missed
+    }
+
     /// The question led to nothing: what was held is passed on as it is.
     fn release(&mut self, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
         // But not its end: what was executed before it could never be learnt of.
@@ -650,16 +661,11 @@ impl Desk {
         self.in_flight.is_some()
     }
 
-    /// True when no order waits for a first word, an answer to a cancellation or to a change: in
-    /// lockstep time passes only then. An order whose questions led to nothing so many times in a row
-    /// is not waited for: it stays unknown and is asked about as time passes.
+    /// True when no order waits for a first word, for an answer to a cancellation, to a change or to the
+    /// question what was missed: in lockstep time passes only then. An order whose questions led to
+    /// nothing so many times in a row is not waited for: it is asked about as time passes.
     pub fn is_settled(&self, tries_max: u32) -> bool {
-        self.in_flight.is_none()
-            && self.lines.values().all(|line| {
-                line.ended
-                    || (line.unknown && line.tries >= tries_max)
-                    || (line.presence == Presence::There && !line.cancel && line.modify.is_none())
-            })
+        self.in_flight.is_none() && self.lines.values().all(|line| !line.waits(tries_max))
     }
 
     /// In lockstep, where time stands still until all is settled: what waits is due now.
@@ -667,8 +673,7 @@ impl Desk {
         let waiting: Vec<OrderId> = self
             .lines
             .iter()
-            .filter(|(_, l)| !(l.ended || l.unknown && l.tries >= tries_max))
-            .filter(|(_, l)| l.presence != Presence::There || l.cancel || l.modify.is_some())
+            .filter(|(_, line)| line.waits(tries_max))
             .map(|(id, _)| *id)
             .collect();
         for id in waiting {

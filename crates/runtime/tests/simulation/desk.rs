@@ -298,6 +298,27 @@ fn a_report_does_not_stand_for_those_that_were_missed() {
     assert!(matches!(call, Some(Call::Query(..))), "{call:?}");
 }
 
+/// In lockstep time stands still until it is known what was missed, however often that has to be asked.
+#[test]
+fn time_does_not_pass_over_what_was_missed() {
+    let (mut desk, order, mut reports) = placed(Delivery::Idempotent);
+    assert!(desk.is_settled(u32::MAX));
+    desk.reconnected(at(1));
+    for _ in 0..20 {
+        assert!(!desk.is_settled(u32::MAX));
+        desk.hurry(u32::MAX, at(1));
+        let call = desk.next_call(at(1), &mut reports).unwrap();
+        let nothing = Outcome::Found(Found::Unknown);
+        desk.answered(&call, nothing, at(1), &mut reports);
+    }
+    assert!(desk.is_settled(8), "it is not asked about for ever");
+    desk.hurry(u32::MAX, at(1));
+    let call = desk.next_call(at(1), &mut reports).unwrap();
+    let found = Found::Present(vec![said(&order, ReportKind::Acknowledged)]);
+    desk.answered(&call, Outcome::Found(found), at(1), &mut reports);
+    assert!(desk.is_settled(u32::MAX));
+}
+
 fn modify(order: &OrderIntent, quantity: i64) -> Event {
     event(EventBody::ModifyRequested {
         order: order.id,

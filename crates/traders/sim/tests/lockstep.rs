@@ -413,3 +413,44 @@ fn a_second_presentation_to_a_query_only_exchange_is_seen() {
     let (books, _) = run(&play, &options, 1, None);
     assert!(!books.violations.is_empty());
 }
+
+/// A client that was killed before it knew what came of a cancellation asks for it again, when the order has
+/// been executed long since.
+#[test]
+fn a_cancellation_that_came_in_time_is_not_refused_when_it_is_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("exchange.sock");
+    let _server = Server::start(ServeOptions::new(socket.clone())).unwrap();
+    let settings = SimSettings::default();
+    let mut trader = RemoteTrader::new(&settings, socket, "a", names());
+    let durable = Arc::new(Durable::default());
+    let sink = Arc::clone(&durable) as Arc<dyn Reports>;
+    trader.connect(sink).unwrap();
+    let play = play(1);
+    let mut order = order(&mut Dice(1), 1, play.ticks[0].ts, &[10_000, 20_000, 5_000]);
+    (order.instrument, order.validity) = (play.ticks[1].instrument, Validity::Day);
+    (order.order_type, order.submitted) = (OrderType::Market, START.plus(-SECOND));
+    (order.limit_price, order.trigger_price) = (None, None);
+    let id = order.id.client_order_id(1);
+    assert_eq!(trader.submit(&id, &order), Answer::Accepted);
+    assert_eq!(trader.cancel(&id), Answer::Accepted);
+    let pass = |trader: &mut RemoteTrader, n: usize| {
+        let data = MarketData::Tick(&play.ticks[n], None);
+        trader.pass(InputId(n as u64), &data).unwrap();
+    };
+    pass(&mut trader, 1);
+    assert_eq!(trader.cancel(&id), Answer::Accepted);
+    pass(&mut trader, 2);
+    let said = durable.0.lock().unwrap();
+    let kinds: Vec<&str> = said.iter().map(|r| kind(&r.kind)).collect();
+    assert_eq!(kinds, ["acknowledged", "filled", "cancel_refused"]);
+}
+
+const fn kind(kind: &ReportKind) -> &'static str {
+    match kind {
+        ReportKind::Acknowledged => "acknowledged",
+        ReportKind::Filled { .. } => "filled",
+        ReportKind::CancelRefused => "cancel_refused",
+        _ => "another",
+    }
+}

@@ -24,6 +24,8 @@ use crate::harness::World;
 const TICKS: u64 = 45_000;
 /// The part of it by which all kills have been made, so that the end is seen as well.
 const KILLED_BY: u64 = TICKS / 100 * 94;
+/// Lives that last for a snapshot: they take much of the day.
+const LONG_MAX: u64 = 6;
 /// How long the process may be stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -105,7 +107,7 @@ impl Exchange {
             delivery,
             "--partial-fills",
             "--report-delay",
-            "2",
+            "12",
         ]);
         if let Some(seed) = &faults {
             args.extend(["--faults", seed.as_str()]);
@@ -215,11 +217,17 @@ struct Day {
 }
 
 impl Day {
-    fn read(world: &World, dir: &str, exchange: Exchange) -> Self {
+    fn read(world: &World, config: &str, dir: &str, exchange: Exchange) -> Self {
         let books = exchange.close();
         assert_eq!(books.passed, Some(TICKS - 1), "{dir}");
-        let verified = world.ok(&["journal", "verify", "--data-dir", dir]);
-        assert!(verified.contains("sim"), "{verified}");
+        // Sound, and decided again the same from the records alone.
+        let args = ["journal", "verify", "--replay", "--config", config];
+        let verified = world.ok(&[args.as_slice(), &["--data-dir", dir]].concat());
+        let again = verified
+            .split_once("sim: decided again: ")
+            .unwrap_or_else(|| panic!("{dir}: {verified}"));
+        let counts: Vec<&str> = again.1.split_whitespace().take(3).collect();
+        assert_eq!(counts[0], counts[2], "{dir}: {verified}");
         Self {
             journal: Journal::read(&world.path(dir), "sim"),
             books,
@@ -230,7 +238,7 @@ impl Day {
     fn whole(world: &World, dir: &str, delivery: &str, faults: Option<u64>) -> Self {
         let exchange = Exchange::serve(world, delivery, faults);
         Life::begin(world, "live.toml", dir).complete(world, dir);
-        Self::read(world, dir, exchange)
+        Self::read(world, "live.toml", dir, exchange)
     }
 
     /// With so many kills at least, at moments that `seed` chooses.
@@ -240,26 +248,34 @@ impl Day {
         let mut chance = Chance(seed);
         // How long a start takes, about.
         let mut start = Duration::from_millis(300);
-        let (mut made, mut early, mut long) = (0, 0, 0);
+        let (mut made, mut early, mut long, mut calling) = (0, 0, 0, 0);
         while made < kills {
             let mut life = Life::begin(world, "paced.toml", dir);
             let before = exchange.next();
-            if chance.below(3) == 0 {
+            let left = KILLED_BY.saturating_sub(before);
+            if left == 0 || chance.below(3) == 0 {
                 // Anywhere in the start and the recovery.
                 early += 1;
                 let within = start.as_micros() as u64 * 5 / 4;
                 std::thread::sleep(Duration::from_micros(chance.below(within)));
             } else {
                 // Now and then it lives long enough for a snapshot.
-                let is_long = chance.below(25) == 0;
+                let is_long = long < LONG_MAX && left > TICKS / 10 && chance.below(kills / 8) == 0;
                 long += u64::from(is_long);
-                let left = KILLED_BY.saturating_sub(before);
                 let share = left / (kills - made);
                 let target = before + 1 + chance.below((share * 2).min(left));
                 let least = Duration::from_millis(if is_long { 1_500 } else { 0 });
+                // Every other time it dies as an order arrives, if one does.
+                let wait_for_order = !is_long && chance.below(2) == 0;
+                let orders = exchange.books().orders.len();
                 let mut moved = false;
                 loop {
-                    let next = exchange.next();
+                    let books = exchange.books();
+                    let next = books.passed.map_or(0, |passed| passed + 1);
+                    if wait_for_order && books.orders.len() > orders {
+                        calling += 1;
+                        break;
+                    }
                     if next > before && !moved {
                         moved = true;
                         start = (start * 3 + life.began.elapsed()) / 4;
@@ -278,21 +294,23 @@ impl Day {
                         "seed {seed}: it is stuck at {next} after {made} kills: {}",
                         said(world, dir)
                     );
-                    std::thread::sleep(Duration::from_millis(2));
+                    let pause = if wait_for_order { 300 } else { 2_000 };
+                    std::thread::sleep(Duration::from_micros(pause));
                 }
-                std::thread::sleep(Duration::from_micros(chance.below(4_000)));
+                let more = if wait_for_order { 1_500 } else { 4_000 };
+                std::thread::sleep(Duration::from_micros(chance.below(more)));
             }
             life.kill();
             made += 1;
         }
         let came_to = exchange.next();
-        Life::begin(world, "live.toml", dir).complete(world, dir);
+        Life::begin(world, "paced.toml", dir).complete(world, dir);
         let all = world.read(&format!("{dir}.log"));
         assert!(!all.contains("the market log has lost"), "seed {seed}");
         let asked = all.matches("orders are being asked about").count();
-        let day = Self::read(world, dir, exchange);
+        let day = Self::read(world, "paced.toml", dir, exchange);
         println!(
-            "seed {seed}: {made} kills by tick {came_to} in {:.1} s: {early} at the start, {long} after a snapshot; {asked} with open orders; {} starts recorded, {} orders, a start takes {start:?}",
+            "seed {seed}: {made} kills by tick {came_to} in {:.1} s: {early} at the start, {calling} as an order arrived, {long} after a snapshot; {asked} with open orders; {} starts recorded, {} orders, a start takes {start:?}",
             began.elapsed().as_secs_f64(),
             day.journal.starts,
             day.books.orders.len(),
