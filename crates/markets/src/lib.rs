@@ -15,6 +15,7 @@ pub mod rules;
 pub mod charges;
 
 pub use calendar::{Calendar, State, Status};
+pub use charges::ChargeTable;
 
 pub use provenance::{Evidence, Grade};
 pub use rules::Rules;

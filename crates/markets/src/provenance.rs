@@ -90,3 +90,35 @@ pub struct Sourced<T> {
     /// Why it is believed.
     pub evidence: Evidence,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_fact_names_its_source_and_grade() {
+        let files = [
+            include_str!("../data/calendar.toml"),
+            include_str!("../data/charges.toml"),
+            include_str!("../data/rules.toml"),
+        ];
+        let mut facts = 0;
+        for file in files {
+            let file: toml::Table = file.parse().unwrap();
+            for (list, entries) in &file {
+                // What exists is no fact that could be wrong; hours and rates are.
+                if matches!(list.as_str(), "version" | "market" | "schedule") {
+                    continue;
+                }
+                for entry in entries.as_array().unwrap() {
+                    let source = entry.get("source").and_then(|source| source.as_str());
+                    assert!(source.is_some_and(|s| !s.is_empty()), "[[{list}]] {entry}");
+                    let grade: Grade = entry["grade"].clone().try_into().unwrap();
+                    assert!(grade != Grade::User, "[[{list}]] {entry}");
+                    facts += 1;
+                }
+            }
+        }
+        assert!(facts > 100, "{facts}");
+    }
+}

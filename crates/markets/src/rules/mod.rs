@@ -33,7 +33,8 @@ pub enum RuleError {
     },
     /// No entry covers the question.
     #[error(
-        "no {what} is known for {of} on {date}: take it from the day's instrument dump or add it to the rules' file"
+        "no {what} is known for {of} on {date}: take it from the day's instrument dump or \
+         add it to the rules' file"
     )]
     Gap {
         /// Which rule.
