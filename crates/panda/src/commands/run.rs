@@ -110,8 +110,7 @@ pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
         tracing::warn!(channel = "system", "{warning}");
     }
     let brokers = settings.active_brokers.clone();
-    let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
-    let report = preflight::look_with(&settings, &brokers, &kinds);
+    let report = preflight::look_with(&settings, &brokers, &plugins);
     let is_terminal = std::io::stderr().is_terminal();
     if is_terminal {
         eprint!("{}", report.table());

@@ -10,7 +10,7 @@ use model::time::DAY;
 use runtime::clock::wall;
 use serde::Serialize;
 
-use super::{MARKET, journal_dir};
+use super::{MARKET, Plugins, journal_dir};
 use crate::compose;
 use crate::settings::Settings;
 use crate::settings::live::FeedSource;
@@ -94,11 +94,13 @@ impl Report {
 
 /// Makes every check that can be made while another process may have the data directory.
 pub fn look(settings: &Settings, brokers: &[String]) -> Report {
-    look_with(settings, brokers, &[])
+    look_with(settings, brokers, &Plugins::default())
 }
 
-/// The same for a build with these kinds of brokers beside the built-in ones.
-pub fn look_with(settings: &Settings, brokers: &[String], kinds: &[&str]) -> Report {
+/// The same for a build with kinds of its own beside the built-in ones.
+pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> Report {
+    let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
+    let kinds = kinds.as_slice();
     let mut report = Report::default();
     let data_dir = &settings.live.data_dir;
     let mode = format!(
@@ -127,7 +129,7 @@ pub fn look_with(settings: &Settings, brokers: &[String], kinds: &[&str]) -> Rep
     clock(&mut report);
     feeds(&mut report, settings);
     traders(&mut report, settings, brokers, kinds);
-    strategies(&mut report, settings);
+    strategies(&mut report, settings, plugins);
     journals(&mut report, data_dir, brokers);
     report
 }
@@ -303,13 +305,19 @@ fn traders(report: &mut Report, settings: &Settings, brokers: &[String], kinds: 
     }
 }
 
-fn strategies(report: &mut Report, settings: &Settings) {
+fn strategies(report: &mut Report, settings: &Settings, plugins: &Plugins) {
     let files = &settings.live.strategies.files;
     if files.is_empty() {
         report.add("strategies", Verdict::Ok, "the built-in samples");
         return;
     }
-    let kinds = compose::kind_registry();
+    let mut kinds = compose::kind_registry();
+    for kind in &plugins.kinds {
+        if let Err(error) = kinds.register(*kind) {
+            report.add("strategies", Verdict::Fail, error.to_string());
+            return;
+        }
+    }
     let resolved = match &settings.live.instruments {
         Some(path) => feeds::load_instruments(path).map_err(anyhow::Error::from),
         None => Ok(model::Instruments::new(exchange::instruments())

@@ -1,5 +1,6 @@
 //! What a broker says and nobody can take is kept, and looked after while the session runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,8 +24,9 @@ use super::logs::Journal;
 use super::{status, until};
 use crate::harness::{World, text};
 
-/// The first order that was submitted.
+/// The first order that was submitted, and whether the broker answers questions.
 type Seen = Arc<Mutex<Option<ClientOrderId>>>;
+static ANSWERS: AtomicBool = AtomicBool::new(false);
 
 /// The simulated exchange's trader, which says two things too many when it connects.
 fn babbling(seen: &Seen) -> BrokerKind {
@@ -87,7 +89,12 @@ impl Trader for Babbling {
         Answer::Unknown
     }
     fn query(&mut self, _: &ClientOrderId) -> Found {
-        Found::Unknown
+        // It has the order, and nothing more to say of it than it has said.
+        if ANSWERS.load(Ordering::Acquire) {
+            Found::Present(Vec::new())
+        } else {
+            Found::Unknown
+        }
     }
     fn stop(&mut self) {
         self.0.stop();
@@ -213,6 +220,11 @@ fn a_report_whose_order_is_known_by_now_is_taken_from_its_letter() {
         let all = self::letters(&world);
         all.iter()
             .any(|l| l["id"] == letter && l["status"] == "replayed")
+    });
+    // An end that a broker tells is taken once it has answered what else there was.
+    ANSWERS.store(true, Ordering::Release);
+    until("nothing is unresolved", Duration::from_secs(60), || {
+        unresolved() == Some(0)
     });
     second.stop();
     let ended = Journal::read(&world.path("data"), "sim").events();
