@@ -49,6 +49,20 @@ enum Task {
         /// The suite
         suite: Suite,
     },
+    /// Run the embedded system under a virtual clock, crashed and cut off as each seed says
+    ///
+    /// Built for release. A failure prints its seed; `--seeds 1 --from SEED` runs that one again.
+    Simulate {
+        /// How many seeds
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Print calls, answers, reports and crashes as they happen
+        #[arg(long)]
+        trace: bool,
+    },
     /// Run everything that CI runs: fmt, clippy, tidy, deny, all tests, documentation, the demo
     Ci,
     /// Install what the tests need
@@ -83,6 +97,7 @@ fn run() -> anyhow::Result<()> {
             );
             Ok(())
         }
+        Task::Simulate { seeds, from, trace } => suites::simulate(seeds, from, trace),
         Task::Ci => ci::run(),
         Task::Provision => provision::run(),
     }

@@ -15,6 +15,35 @@ use crate::workspace::{Workspace, cargo};
 /// The crate with the black-box and the performance tests.
 const BINARY: &str = "panda";
 
+/// Seeds of the simulation suite.
+const SEEDS: u64 = 1_000;
+const SIMULATION: &str = "test --release --package runtime --no-fail-fast --test simulation";
+
+/// What tells the simulation how many seeds to run, and from which on.
+fn seeds(count: u64, from: u64) -> [(&'static str, String); 2] {
+    [
+        ("SIMULATE_SEEDS", count.to_string()),
+        ("SIMULATE_FROM", from.to_string()),
+    ]
+}
+
+/// Runs the simulation alone, over any number of seeds.
+pub fn simulate(count: u64, from: u64, trace: bool) -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    let mut command = cargo();
+    command
+        .args(SIMULATION.split(' '))
+        .args(["--", "--exact", "--nocapture", "seeds::every_seed_holds"])
+        .envs(seeds(count, from))
+        .current_dir(&workspace.root);
+    if trace {
+        command.env("SIMULATE_TRACE", "1");
+    }
+    let status = command.status().context("cannot run cargo")?;
+    anyhow::ensure!(status.success(), "the simulation failed");
+    Ok(())
+}
+
 /// A set of tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
@@ -24,6 +53,8 @@ pub enum Suite {
     Integration,
     /// Black-box tests through the real binary
     E2e,
+    /// The embedded system under 1,000 seeds, built for release
+    Simulation,
     /// Allocations and ratios, built for release; no times are asserted
     Performance,
     /// All of them
@@ -31,7 +62,13 @@ pub enum Suite {
 }
 
 impl Suite {
-    const EACH: [Self; 4] = [Self::Unit, Self::Integration, Self::E2e, Self::Performance];
+    const EACH: [Self; 5] = [
+        Self::Unit,
+        Self::Integration,
+        Self::E2e,
+        Self::Simulation,
+        Self::Performance,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -39,6 +76,7 @@ impl Suite {
             Self::Unit => "unit",
             Self::Integration => "integration",
             Self::E2e => "e2e",
+            Self::Simulation => "simulation",
             Self::Performance => "performance",
             Self::All => "all",
         }
@@ -172,6 +210,9 @@ fn run_commands(workspace: &Workspace, suite: Suite, totals: &mut Totals) -> any
         println!("$ cargo {}", arguments.join(" "));
         let mut command = cargo();
         command.args(&arguments).current_dir(&workspace.root);
+        if suite == Suite::Simulation {
+            command.envs(seeds(SEEDS, 0));
+        }
         is_passed &= run_tests(command, totals)?;
     }
     if is_passed && totals.passed == 0 {
@@ -220,6 +261,7 @@ fn commands(workspace: &Workspace, suite: Suite) -> anyhow::Result<Vec<Vec<Strin
             own(suite)?;
             vec![line("test --package panda --no-fail-fast --test e2e")]
         }
+        Suite::Simulation => vec![line(SIMULATION)],
         Suite::Performance => {
             own(suite)?;
             // One at a time: what is measured must not share the processor with its neighbour.

@@ -78,6 +78,8 @@ pub struct Order {
     pub words: u32,
     /// When the latest of them is due.
     pub latest_due: InputId,
+    /// The number of the latest report of it.
+    pub latest_number: u64,
 }
 
 impl Order {
@@ -112,9 +114,12 @@ pub enum Presented {
 }
 
 /// An account.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Account {
-    orders: Vec<Order>,
+    orders: VecDeque<Order>,
+    /// Orders that were forgotten: the number of the first that is kept.
+    forgotten: u32,
+    keep: usize,
     numbers: FxHashMap<ClientOrderId, u32>,
     positions: BTreeMap<InstrumentIdx, Position>,
     /// Reports that are not confirmed.
@@ -122,9 +127,30 @@ pub struct Account {
     numbered: u64,
 }
 
+impl Default for Account {
+    /// One that keeps every order that it takes.
+    fn default() -> Self {
+        Self::keeping(ORDERS_MAX)
+    }
+}
+
 impl Account {
+    /// One that forgets its oldest orders, where they have ended and all that was said of them is
+    /// confirmed, once it has more than `keep`. A forgotten order that is presented again is a new one.
+    pub fn keeping(keep: usize) -> Self {
+        Self {
+            orders: VecDeque::new(),
+            forgotten: 0,
+            keep,
+            numbers: FxHashMap::default(),
+            positions: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            numbered: 0,
+        }
+    }
+
     /// Its orders, in the order in which they came.
-    pub fn orders(&self) -> &[Order] {
+    pub const fn orders(&self) -> &VecDeque<Order> {
         &self.orders
     }
 
@@ -135,11 +161,27 @@ impl Account {
 
     /// The order of a number.
     pub fn order(&self, number: u32) -> Option<&Order> {
-        self.orders.get(number as usize)
+        let at = number.checked_sub(self.forgotten)?;
+        self.orders.get(at as usize)
     }
 
     pub(crate) fn order_mut(&mut self, number: u32) -> Option<&mut Order> {
-        self.orders.get_mut(number as usize)
+        let at = number.checked_sub(self.forgotten)?;
+        self.orders.get_mut(at as usize)
+    }
+
+    fn forget(&mut self) {
+        let confirmed = self.outbox.front().map_or(self.numbered, |r| r.number - 1);
+        while self.orders.len() > self.keep
+            && let Some(oldest) = self.orders.front()
+            && oldest.status.is_terminal()
+            && oldest.undue == 0
+            && oldest.latest_number <= confirmed
+        {
+            self.numbers.remove(&oldest.client_order_id);
+            self.orders.pop_front();
+            self.forgotten += 1;
+        }
     }
 
     /// The number of a client's order.
@@ -168,9 +210,12 @@ impl Account {
         if self.orders.len() >= ORDERS_MAX || self.outbox.len() >= ORDERS_MAX {
             return Presented::Full;
         }
-        let number = self.orders.len() as u32;
+        self.forget();
+        let Some(number) = self.forgotten.checked_add(self.orders.len() as u32) else {
+            return Presented::Full;
+        };
         self.numbers.insert(*id, number);
-        self.orders.push(Order {
+        self.orders.push_back(Order {
             client_order_id: *id,
             intent: *intent,
             quantity: intent.quantity,
@@ -186,6 +231,7 @@ impl Account {
             undue: 0,
             words: 0,
             latest_due: InputId(0),
+            latest_number: 0,
         });
         Presented::New(number)
     }
@@ -200,7 +246,8 @@ impl Account {
 
     /// Books what happened to an order. Saying it is for [`tell`](Self::tell).
     pub fn book(&mut self, number: u32, kind: &ReportKind, at: Option<InputId>) {
-        let Some(order) = self.orders.get_mut(number as usize) else {
+        let place = number.checked_sub(self.forgotten);
+        let Some(order) = place.and_then(|place| self.orders.get_mut(place as usize)) else {
             return;
         };
         order.status = match kind {
@@ -263,14 +310,17 @@ impl Account {
 
     /// What happened to an order is put into the stream of reports.
     pub fn tell(&mut self, number: u32, kind: ReportKind, due: Option<InputId>) {
-        let Some(order) = self.orders.get_mut(number as usize) else {
+        let latest = self.numbered + 1;
+        let Some(order) = self.order_mut(number) else {
             return;
         };
         order.said.push((kind, due));
-        self.numbered += 1;
+        order.latest_number = latest;
+        let client_order_id = order.client_order_id;
+        self.numbered = latest;
         self.outbox.push_back(Report {
-            number: self.numbered,
-            client_order_id: order.client_order_id,
+            number: latest,
+            client_order_id,
             kind,
             due,
         });

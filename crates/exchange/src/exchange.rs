@@ -11,6 +11,9 @@ use crate::account::{Account, ClientOrderId, Presented, Report};
 use crate::market::{Happened, Market, Owner, Quote, What};
 use crate::rules;
 
+/// An account keeps about so many orders; see [`Account::keeping`].
+const ORDERS_KEPT: usize = 1 << 16;
+
 /// An account's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(pub u32);
@@ -79,7 +82,8 @@ impl Exchange {
     pub fn account(&mut self, name: &str) -> AccountId {
         let at = self.accounts.iter().position(|(n, _)| n == name);
         AccountId(at.unwrap_or_else(|| {
-            self.accounts.push((name.to_owned(), Account::default()));
+            self.accounts
+                .push((name.to_owned(), Account::keeping(ORDERS_KEPT)));
             self.accounts.len() - 1
         }) as u32)
     }

@@ -40,7 +40,7 @@ pub struct Bar {
     pub low: Price,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
     Cancel,
     Modify(Quantity, Option<Price>, Option<Price>),
@@ -64,6 +64,10 @@ pub struct Tape {
     passed: Option<InputId>,
     working: BTreeMap<InstrumentIdx, Vec<u32>>,
     wishes: Vec<(u32, Wish)>,
+    /// Orders whose cancellation was asked for in time.
+    cancelling: BTreeSet<u32>,
+    /// The latest change that was asked for in time, by order.
+    changing: BTreeMap<u32, Wish>,
     expiries: BTreeSet<(Timestamp, u32)>,
     pending: BTreeMap<(InputId, u64), (u32, ReportKind)>,
     sequence: u64,
@@ -79,6 +83,8 @@ impl Tape {
             passed: None,
             working: BTreeMap::new(),
             wishes: Vec::new(),
+            cancelling: BTreeSet::new(),
+            changing: BTreeMap::new(),
             expiries: BTreeSet::new(),
             pending: BTreeMap::new(),
             sequence: 0,
@@ -167,11 +173,26 @@ impl Tape {
         let Some(number) = account.find(id) else {
             return Placed::Refused(Reason::UnknownOrder);
         };
+        // What was asked before is asked once: what comes of it is said, or will be. Its client may have
+        // been killed before it knew, and be behind in the data.
+        let again = match wish {
+            Wish::Cancel => self.cancelling.contains(&number),
+            Wish::Modify(..) => self.changing.get(&number) == Some(&wish),
+        };
         let status = account.order(number).map(|o| o.status);
         match (status, wish) {
+            _ if again => Placed::Accepted,
             (Some(OrderStatus::Cancelled), Wish::Cancel) => Placed::Accepted,
             (Some(status), _) if !status.is_terminal() => {
-                // The latest wish of a kind holds; asked twice it is one.
+                match wish {
+                    Wish::Cancel => {
+                        self.cancelling.insert(number);
+                    }
+                    Wish::Modify(..) => {
+                        self.changing.insert(number, wish);
+                    }
+                }
+                // The latest wish of a kind holds.
                 self.wishes.retain(|(of, other)| {
                     *of != number || std::mem::discriminant(other) != std::mem::discriminant(&wish)
                 });

@@ -132,6 +132,17 @@ pub fn batch_at(
     Ok(head.holds(pieces.get(at, length)?).then_some(head))
 }
 
+/// Bytes that are compared at once.
+const ZEROS: [u8; 4096] = [0; 4096];
+
+/// Whether all bytes are zero, as they are in what was taken from the device in advance: much of every
+/// segment that is written to.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes
+        .chunks(ZEROS.len())
+        .all(|chunk| *chunk == ZEROS[..chunk.len()])
+}
+
 /// The highest position that a batch behind `from` says was confirmed, if that lies beyond `from`.
 pub fn confirmed_behind(pieces: &mut Pieces, base: u64, from: u64) -> std::io::Result<Option<u64>> {
     let mut highest = None;
@@ -139,7 +150,12 @@ pub fn confirmed_behind(pieces: &mut Pieces, base: u64, from: u64) -> std::io::R
     while at < pieces.size() {
         let window = pieces.get(at, CHUNK)?;
         let length = window.len();
-        let Some(found) = segment::find_batch(window, 0) else {
+        let found = if is_zero(window) {
+            None
+        } else {
+            segment::find_batch(window, 0)
+        };
+        let Some(found) = found else {
             // A head may lie across two windows.
             at += (length as u64).saturating_sub(3).max(1);
             if length < 4 {
@@ -167,7 +183,9 @@ fn dirty(pieces: &mut Pieces, from: u64) -> std::io::Result<u64> {
         if window.is_empty() {
             break;
         }
-        if let Some(used) = window.iter().rposition(|b| *b != 0) {
+        if !is_zero(window)
+            && let Some(used) = window.iter().rposition(|b| *b != 0)
+        {
             last = at + used as u64 + 1;
         }
         at += window.len() as u64;

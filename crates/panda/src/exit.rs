@@ -14,6 +14,8 @@ pub const PREFLIGHT: u8 = 3;
 pub const NAMESPACE_LOST: u8 = 4;
 /// A part did not stop in time and was left behind: what it had not made durable is lost.
 pub const STOP_TIMED_OUT: u8 = 5;
+/// The market log could not be written: entries were blocked everywhere from then on.
+pub const MARKET_LOG_FAILED: u8 = 6;
 /// A shared strategy did not return, and the process ended itself: it starts disabled next time.
 pub const STRATEGY_HANG: u8 = 70;
 
@@ -40,6 +42,11 @@ pub const REFERENCE: &[(u8, &str, &str)] = &[
         STOP_TIMED_OUT,
         "STOP_TIMED_OUT",
         "a part did not stop in time and was left behind",
+    ),
+    (
+        MARKET_LOG_FAILED,
+        "MARKET_LOG_FAILED",
+        "stopped in order, but the market log could not be written: entries were blocked everywhere from then on, exits went on",
     ),
     (
         STRATEGY_HANG,

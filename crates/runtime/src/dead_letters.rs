@@ -1,6 +1,7 @@
 //! What a namespace could not take: parked with the reason, so that it stops nothing and is not lost.
 //!
-//! Each topic has a log of its own, `dlq/{topic}.dlq`, which the namespace's host alone writes. Of the
+//! Each topic has a log of its own, `dlq/{topic}.dlq`, which its owner's host alone writes: that of a
+//! namespace's topics, or that of the feeds'. Of the
 //! letters the newest are kept; the numbers of those that are there tell how many are gone.
 //!
 //! A command of another process takes no lock: it leaves a small file under `dlq/requests/{broker}`,
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use journal::{JournalError, Log, LogOptions, OpenMode, Position, Reader, Retention, Storage};
 use model::ids::NameHash;
 use model::topic::{Channel, Namespace, Topic};
-use model::{Date, Timestamp};
+use model::{AssetClass, Date, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RuntimeError;
@@ -42,6 +43,8 @@ pub enum LetterReason {
     UnknownOrder,
     /// It names another namespace than its topic does.
     NamespaceMismatch,
+    /// It is about an instrument that its feed does not have.
+    UnknownInstrument,
     /// It holds a price outside anything that can be.
     NonsensePrice,
     /// It holds a quantity outside anything that can be.
@@ -57,6 +60,7 @@ impl LetterReason {
             Self::Unreadable => "unreadable",
             Self::UnknownOrder => "unknown_order",
             Self::NamespaceMismatch => "namespace_mismatch",
+            Self::UnknownInstrument => "unknown_instrument",
             Self::NonsensePrice => "nonsense_price",
             Self::NonsenseQuantity => "nonsense_quantity",
             Self::RetriesExhausted => "retries_exhausted",
@@ -212,6 +216,51 @@ impl Letters {
     }
 }
 
+/// Whose letters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// The feeds'.
+    Market,
+    /// A namespace's.
+    Broker(Namespace),
+}
+
+impl Owner {
+    /// The name: that of the namespace, or `market`, which no namespace can have.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Market => crate::layout::MARKET,
+            Self::Broker(namespace) => namespace.as_str(),
+        }
+    }
+
+    /// The topics that letters can belong to.
+    pub fn topics(&self) -> Vec<Topic> {
+        match self {
+            Self::Market => AssetClass::ALL.into_iter().map(Topic::Market).collect(),
+            Self::Broker(namespace) => Channel::ALL
+                .into_iter()
+                .map(|channel| Topic::Broker(namespace.clone(), channel))
+                .collect(),
+        }
+    }
+
+    /// Of a topic that can have letters.
+    pub fn of(topic: &Topic) -> Option<Self> {
+        match topic {
+            Topic::Market(_) => Some(Self::Market),
+            Topic::Broker(namespace, _) => Some(Self::Broker(namespace.clone())),
+            Topic::Strategies | Topic::DeadLetters(_) => None,
+        }
+    }
+}
+
+impl From<&Namespace> for Owner {
+    fn from(namespace: &Namespace) -> Self {
+        Self::Broker(namespace.clone())
+    }
+}
+
 struct TopicLog {
     topic: String,
     log: Log,
@@ -219,34 +268,28 @@ struct TopicLog {
     next: u64,
 }
 
-/// The dead letters of one namespace, in the hands of its host.
+/// The dead letters of one owner, in the hands of its host.
 pub struct DeadLetters {
     storage: Arc<dyn Storage>,
-    namespace: Namespace,
-    topics: Vec<(Channel, TopicLog)>,
-}
-
-fn topic(namespace: &Namespace, channel: Channel) -> String {
-    Topic::Broker(namespace.clone(), channel).to_string()
+    owner: Owner,
+    topics: Vec<TopicLog>,
 }
 
 fn dir(topic: &str) -> PathBuf {
     Path::new(DEAD_LETTERS).join(format!("{topic}.dlq"))
 }
 
-fn requests(namespace: &Namespace) -> PathBuf {
-    Path::new(DEAD_LETTERS)
-        .join("requests")
-        .join(namespace.as_str())
+fn requests(owner: &Owner) -> PathBuf {
+    Path::new(DEAD_LETTERS).join("requests").join(owner.name())
 }
 
 fn failed(topic: &str) -> impl Fn(JournalError) -> RuntimeError + '_ {
     move |e| RuntimeError::journal(&format!("{topic}.dlq"), e)
 }
 
-fn state(namespace: &Namespace, what: &str, why: impl std::fmt::Display) -> RuntimeError {
+fn state(owner: &Owner, what: &str, why: impl std::fmt::Display) -> RuntimeError {
     RuntimeError::state(
-        namespace.as_str(),
+        owner.name(),
         format!("dead letters: {what}: {why}: make the data directory readable and writable"),
     )
 }
@@ -267,30 +310,30 @@ fn read_log(storage: &Arc<dyn Storage>, topic: &str) -> Result<Letters, RuntimeE
 }
 
 impl DeadLetters {
-    /// Opens those of a namespace, below the data directory that `storage` is. The caller has the
+    /// Opens those of an owner, below the data directory that `storage` is. The caller has the
     /// directory's lock.
-    pub fn open(storage: Arc<dyn Storage>, namespace: &Namespace) -> Result<Self, RuntimeError> {
+    pub fn open(storage: Arc<dyn Storage>, owner: impl Into<Owner>) -> Result<Self, RuntimeError> {
         let mut this = Self {
             storage,
-            namespace: namespace.clone(),
+            owner: owner.into(),
             topics: Vec::new(),
         };
-        for channel in Channel::ALL {
-            let dir = dir(&topic(namespace, channel));
+        for topic in this.owner.topics() {
+            let dir = dir(&topic.to_string());
             let names = this.storage.list(&dir);
-            let names = names.map_err(|e| state(namespace, &dir.display().to_string(), e))?;
+            let names = names.map_err(|e| state(&this.owner, &dir.display().to_string(), e))?;
             if !names.is_empty() {
-                this.topic(channel)?;
+                this.topic(&topic)?;
             }
         }
         Ok(this)
     }
 
-    fn topic(&mut self, channel: Channel) -> Result<&mut TopicLog, RuntimeError> {
-        let at = match self.topics.iter().position(|(c, _)| *c == channel) {
+    fn topic(&mut self, topic: &Topic) -> Result<&mut TopicLog, RuntimeError> {
+        let topic = topic.to_string();
+        let at = match self.topics.iter().position(|log| log.topic == topic) {
             Some(at) => at,
             None => {
-                let topic = topic(&self.namespace, channel);
                 let (log, _) = Log::open(Arc::clone(&self.storage), &dir(&topic), LOG)
                     .map_err(failed(&topic))?;
                 let letters = read_log(&self.storage, &topic)?;
@@ -301,23 +344,25 @@ impl DeadLetters {
                     letters,
                     next,
                 };
-                self.topics.push((channel, opened));
+                self.topics.push(opened);
                 self.topics.len() - 1
             }
         };
-        Ok(&mut self.topics[at].1)
+        Ok(&mut self.topics[at])
     }
 
-    /// Parks what a topic's message could not be taken as; durable on return. Returns the letter's id.
+    /// Parks what a message of a topic of this owner could not be taken as; durable on return. Returns
+    /// the letter's id.
     pub fn park(
         &mut self,
-        channel: Channel,
+        topic: &Topic,
         reason: LetterReason,
         text: &str,
         payload: &[u8],
         now: Timestamp,
     ) -> Result<String, RuntimeError> {
-        let log = self.topic(channel)?;
+        debug_assert_eq!(Owner::of(topic).as_ref(), Some(&self.owner));
+        let log = self.topic(topic)?;
         let kept = &payload[..payload.len().min(PAYLOAD_MAX)];
         let (encoding, written) = match std::str::from_utf8(kept) {
             Ok(text) => (Encoding::Text, text.to_owned()),
@@ -350,7 +395,7 @@ impl DeadLetters {
     pub fn list(&self) -> impl Iterator<Item = &Letter> {
         self.topics
             .iter()
-            .flat_map(|(_, log)| log.letters.0.iter().map(|(_, letter)| letter))
+            .flat_map(|log| log.letters.0.iter().map(|(_, letter)| letter))
     }
 
     /// One letter.
@@ -361,7 +406,7 @@ impl DeadLetters {
     /// How many letters were dropped, as there were more than [`LETTERS_MAX`] of their topic.
     pub fn overflowed(&self) -> u64 {
         let first = |log: &TopicLog| log.letters.0.front().map_or(0, |(_, l)| l.number);
-        self.topics.iter().map(|(_, log)| first(log)).sum()
+        self.topics.iter().map(first).sum()
     }
 
     /// Writes down what has become of a letter. False where it is not kept any more.
@@ -371,7 +416,7 @@ impl DeadLetters {
         status: LetterStatus,
         now: Timestamp,
     ) -> Result<bool, RuntimeError> {
-        for (_, log) in &mut self.topics {
+        for log in &mut self.topics {
             let found = log.letters.0.iter().find(|(_, letter)| letter.id == id);
             if let Some((_, letter)) = found {
                 let given_out = status == LetterStatus::ReplayRequested;
@@ -398,7 +443,7 @@ impl DeadLetters {
             .map(|l| l.id.clone())
             .collect();
         let mut applied = 0;
-        for (path, request) in read_requests(&self.storage, &self.namespace)? {
+        for (path, request) in read_requests(&self.storage, &self.owner)? {
             if let Some(request) = request {
                 match request.wish {
                     Wish::Replay => {
@@ -418,15 +463,15 @@ impl DeadLetters {
             applied += 1;
             self.storage
                 .remove(&path)
-                .map_err(|e| state(&self.namespace, &path.display().to_string(), e))?;
+                .map_err(|e| state(&self.owner, &path.display().to_string(), e))?;
         }
         if applied > 0 {
             // Before anything is given out: a request that came back after a loss of power would ask
             // for a letter again that has been taken.
-            let dir = requests(&self.namespace);
+            let dir = requests(&self.owner);
             self.storage
                 .sync_dir(&dir)
-                .map_err(|e| state(&self.namespace, &dir.display().to_string(), e))?;
+                .map_err(|e| state(&self.owner, &dir.display().to_string(), e))?;
         }
         Ok(wanted
             .iter()
@@ -464,9 +509,9 @@ impl TopicLog {
 type Found = Vec<(PathBuf, Option<Request>)>;
 
 /// The requests that wait. A file that is none of ours has none.
-fn read_requests(storage: &Arc<dyn Storage>, namespace: &Namespace) -> Result<Found, RuntimeError> {
-    let dir = requests(namespace);
-    let wrong = |path: &Path, e: std::io::Error| state(namespace, &path.display().to_string(), e);
+fn read_requests(storage: &Arc<dyn Storage>, owner: &Owner) -> Result<Found, RuntimeError> {
+    let dir = requests(owner);
+    let wrong = |path: &Path, e: std::io::Error| state(owner, &path.display().to_string(), e);
     let names = storage.list(&dir).map_err(|e| wrong(&dir, e))?;
     let mut found = Vec::new();
     for name in names.iter().filter(|name| name.ends_with(".json")) {
@@ -489,11 +534,11 @@ fn read_requests(storage: &Arc<dyn Storage>, namespace: &Namespace) -> Result<Fo
 /// later wish takes the place of an earlier one.
 pub fn request(
     storage: &Arc<dyn Storage>,
-    namespace: &Namespace,
+    owner: &Owner,
     letter: &str,
     wish: Wish,
 ) -> Result<(), RuntimeError> {
-    let dir = requests(namespace);
+    let dir = requests(owner);
     // A file for each wish: one that the host is just removing is never another than it has read.
     let file = |wish: Wish| {
         dir.join(match wish {
@@ -523,21 +568,18 @@ pub fn request(
         storage.rename(&being_written, &path)?;
         storage.sync_dir(&dir)
     };
-    write().map_err(|e| state(namespace, &path.display().to_string(), e))
+    write().map_err(|e| state(owner, &path.display().to_string(), e))
 }
 
-/// The letters of a namespace for a process that only reads: with what is asked of them and not
+/// The letters of an owner for a process that only reads: with what is asked of them and not
 /// applied yet.
-pub fn read(
-    storage: &Arc<dyn Storage>,
-    namespace: &Namespace,
-) -> Result<Vec<Letter>, RuntimeError> {
+pub fn read(storage: &Arc<dyn Storage>, owner: &Owner) -> Result<Vec<Letter>, RuntimeError> {
     let mut all = Vec::new();
-    for channel in Channel::ALL {
-        let letters = read_log(storage, &topic(namespace, channel))?;
+    for topic in owner.topics() {
+        let letters = read_log(storage, &topic.to_string())?;
         all.extend(letters.0.into_iter().map(|(_, letter)| letter));
     }
-    for (_, request) in read_requests(storage, namespace)? {
+    for (_, request) in read_requests(storage, owner)? {
         if let Some(request) = request
             && let Some(letter) = all.iter_mut().find(|l| l.id == request.letter)
         {
@@ -550,25 +592,24 @@ pub fn read(
     Ok(all)
 }
 
-/// The namespaces that have dead letters or a journal below a data directory.
-pub fn namespaces(data_dir: &Path) -> std::io::Result<Vec<Namespace>> {
-    let mut names = crate::layout::namespaces(data_dir)?;
+/// Who has dead letters or a journal below a data directory.
+pub fn owners(data_dir: &Path) -> std::io::Result<Vec<Owner>> {
+    let mut all: Vec<Owner> = crate::layout::namespaces(data_dir)?
+        .iter()
+        .filter_map(|name| Namespace::new(name).ok())
+        .map(Owner::Broker)
+        .collect();
     if let Ok(entries) = std::fs::read_dir(data_dir.join(DEAD_LETTERS)) {
         for entry in entries {
             let name = entry?.file_name();
-            if let Some(Ok(Topic::DeadLetters(topic))) = name.to_str().map(Topic::parse)
-                && let Topic::Broker(namespace, _) = *topic
-            {
-                names.push(namespace.as_str().to_owned());
+            if let Some(Ok(Topic::DeadLetters(topic))) = name.to_str().map(Topic::parse) {
+                all.extend(Owner::of(&topic));
             }
         }
     }
-    names.sort();
-    names.dedup();
-    Ok(names
-        .iter()
-        .filter_map(|n| Namespace::new(n).ok())
-        .collect())
+    all.sort();
+    all.dedup();
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -580,10 +621,14 @@ mod tests {
         Namespace::new("east").unwrap()
     }
 
+    fn owner() -> Owner {
+        Owner::from(&east())
+    }
+
     fn park(letters: &mut DeadLetters, payload: &[u8]) -> String {
         letters
             .park(
-                Channel::OrdersUpdated,
+                &Topic::Broker(east(), Channel::OrdersUpdated),
                 LetterReason::UnknownOrder,
                 "no such order",
                 payload,
@@ -602,14 +647,14 @@ mod tests {
             let text = park(&mut letters, b"{\"order\": 1}");
             let raw = park(&mut letters, &[0xff, 0x00, 0x7f]);
             assert_ne!(text, raw);
-            request(&storage, &east(), &raw, Wish::Replay).unwrap();
-            request(&storage, &east(), &text, Wish::Drop).unwrap();
+            request(&storage, &owner(), &raw, Wish::Replay).unwrap();
+            request(&storage, &owner(), &text, Wish::Drop).unwrap();
             drop(letters);
             disk.power_loss();
 
             // Another process sees what is asked for before it is applied.
             let status = |id: &str| {
-                let all = read(&storage, &east()).unwrap();
+                let all = read(&storage, &owner()).unwrap();
                 all.into_iter().find(|l| l.id == id).unwrap().status
             };
             assert_eq!(status(&raw), LetterStatus::ReplayRequested);
@@ -643,6 +688,28 @@ mod tests {
             assert_eq!(letters.list().count(), 2);
             assert_eq!(status(&raw), LetterStatus::Replayed);
         }
+    }
+
+    #[test]
+    fn the_market_has_letters_of_its_own() {
+        let storage: Arc<dyn Storage> = Arc::new(SimDisk::new(1));
+        let mut letters = DeadLetters::open(Arc::clone(&storage), Owner::Market).unwrap();
+        let topic = Topic::Market(AssetClass::Crypto);
+        let id = letters
+            .park(
+                &topic,
+                LetterReason::NonsensePrice,
+                "-1",
+                b"{}",
+                Timestamp(5),
+            )
+            .unwrap();
+        request(&storage, &Owner::Market, &id, Wish::Replay).unwrap();
+        drop(letters);
+        let mut letters = DeadLetters::open(Arc::clone(&storage), Owner::Market).unwrap();
+        let wanted = letters.take_requested(Timestamp(6)).unwrap();
+        assert_eq!(wanted[0].topic, "market.crypto.ticks");
+        assert_eq!(read(&storage, &owner()).unwrap(), []);
     }
 
     #[test]

@@ -96,16 +96,18 @@ struct Line {
     ended: bool,
     cancel: bool,
     modify: Option<Modification>,
-    /// Ask about it even though the broker has it; a report makes the question superfluous.
-    ask: bool,
+    /// When to ask about it even though the broker has it; a report makes the question superfluous.
+    ask: Option<Timestamp>,
     /// Reports may have been missed: ask about it, whatever is reported meanwhile.
     gap: bool,
     /// When the latest question was asked.
     asked: Timestamp,
     /// The quantity that the latest change presented asked for, until it is known to hold or not.
     changing: Option<Quantity>,
-    /// Executions that were reported while it was not known what quantity holds.
+    /// What was reported while something before it may have been missed.
     held: Vec<ReportKind>,
+    /// The broker has refused a call while one before it may have arrived, or may yet.
+    refused: Option<Reason>,
     /// Calls in a row that led to nothing.
     tries: u32,
     /// Where it stands in the schedule.
@@ -118,10 +120,29 @@ impl Line {
         Call::Query(id, self.client)
     }
 
+    /// Whether something is to come of it before time may pass.
+    const fn waits(&self, tries_max: u32) -> bool {
+        if self.ended || self.unknown && self.tries >= tries_max {
+            return false;
+        }
+        let there = matches!(self.presence, Presence::There);
+        // A broker that does not know an order any more is not asked for ever.
+        let missed = self.gap && !self.unknown && self.tries < tries_max;
+        !there || self.cancel || self.modify.is_some() || missed
+    }
+
     /// The question led to nothing: what was held is passed on as it is.
     fn release(&mut self, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
-        let held = self.held.drain(..);
-        reports.extend(held.map(|kind| report(id, now, kind)));
+        // But not its end: what was executed before it could never be learnt of.
+        let mut ends = Vec::new();
+        for kind in self.held.drain(..) {
+            if is_end(&kind) {
+                ends.push(kind);
+            } else {
+                reports.push(report(id, now, kind));
+            }
+        }
+        self.held = ends;
     }
 }
 
@@ -136,7 +157,14 @@ pub enum Heard {
     Report(TraderReport),
 }
 
-/// Executions of one order that wait for the broker's word on its quantity; one more is passed on.
+const fn is_end(kind: &ReportKind) -> bool {
+    matches!(
+        kind,
+        ReportKind::Cancelled(_) | ReportKind::Expired(_) | ReportKind::Rejected(_)
+    )
+}
+
+/// Reports of one order that wait for the broker's word on it; one more is passed on.
 const HELD_MAX: usize = 64;
 
 /// The desk.
@@ -221,11 +249,12 @@ impl Desk {
                 ended: false,
                 cancel: false,
                 modify: None,
-                ask: false,
+                ask: None,
                 gap: false,
                 asked: Timestamp::MIN,
                 changing: None,
                 held: Vec::new(),
+                refused: None,
                 tries: 0,
                 slot: None,
             },
@@ -326,6 +355,11 @@ impl Desk {
                 self.in_flight = Some(id);
                 return Some(call);
             }
+            // It was woken for something else; its silence is still looked into.
+            let later = self.lines.get(&id).and_then(|line| line.ask);
+            if let Some(later) = later.filter(|at| *at > now) {
+                self.wake(id, later);
+            }
         }
         None
     }
@@ -356,14 +390,16 @@ impl Desk {
             Presence::Perhaps => {
                 // After a restart, and after every other silence, the books are asked before the
                 // order is presented again.
-                let ask = line.ask || line.gap || line.cancel;
+                let ask = line.ask.is_some() || line.gap || line.cancel;
                 Some(if delivery == Delivery::Idempotent && !late && !ask {
                     Call::Submit(id, line.client, line.intent)
                 } else {
                     line.query(id, now)
                 })
             }
-            Presence::There if line.ask || line.gap => Some(line.query(id, now)),
+            Presence::There if line.gap || line.ask.is_some_and(|at| at <= now) => {
+                Some(line.query(id, now))
+            }
             Presence::There if line.cancel => Some(Call::Cancel(id, line.client)),
             Presence::There => {
                 let change = line.modify?;
@@ -405,14 +441,20 @@ impl Desk {
                 Answer::Accepted => {
                     line.presence = Presence::There;
                     line.tries = 0;
-                    line.ask = false;
+                    line.ask = None;
                     // Something else may be wanted by now; else silence is looked into.
                     if line.cancel || line.modify.is_some() {
                         again = Some(now);
                     } else {
-                        line.ask = true;
                         again = Some(now.plus(silence));
+                        line.ask = again;
                     }
+                }
+                // That holds for this call; one before it may have arrived, or may yet.
+                Answer::Refused(reason) if line.perhaps_arrived => {
+                    line.refused = Some(reason);
+                    again = Some(now);
+                    line.ask = again;
                 }
                 Answer::Refused(reason) => {
                     line.ended = true;
@@ -439,16 +481,16 @@ impl Desk {
                     if line.presence != Presence::There {
                         tell_unknown(line, id, now, reports);
                     }
-                    line.ask = true;
                     again = Some(now);
+                    line.ask = again;
                 }
             },
             (Call::Cancel(..), Outcome::Answered(answer)) => match answer {
                 Answer::Accepted => {
                     line.tries = 0;
                     line.cancel = false;
-                    line.ask = true;
                     again = Some(now.plus(silence));
+                    line.ask = again;
                 }
                 Answer::Refused(_) => {
                     line.tries = 0;
@@ -479,8 +521,8 @@ impl Desk {
                         // Something else is wanted by now, and does not wait for silence.
                         again = Some(now);
                     } else {
-                        line.ask = true;
                         again = Some(now.plus(silence));
+                        line.ask = again;
                     }
                 }
                 // It names what shall hold, so it may be presented again.
@@ -493,8 +535,8 @@ impl Desk {
                 Found::Present(said) => {
                     line.presence = Presence::There;
                     line.tries = 0;
-                    (line.ask, line.gap) = (false, false);
-                    line.changing = None;
+                    (line.ask, line.gap) = (None, false);
+                    (line.changing, line.refused) = (None, None);
                     if line.unknown {
                         reports.push(report(id, now, ReportKind::Acknowledged));
                     }
@@ -509,19 +551,21 @@ impl Desk {
                     Delivery::QueryOnly if line.presence == Presence::There => {
                         line.tries += 1;
                         line.release(id, now, reports);
-                        line.ask = true;
                         again = Some(now.plus(pause_of));
+                        line.ask = again;
                     }
                     Delivery::Idempotent if line.presence == Presence::There => {
                         // It was there: the books contradict themselves.
                         line.tries += 1;
                         line.release(id, now, reports);
                         tell_unknown(line, id, now, reports);
-                        line.ask = true;
                         again = Some(now.plus(pause_of));
+                        line.ask = again;
                     }
-                    Delivery::Idempotent if now <= line.intent.send_by && !line.cancel => {
-                        (line.ask, line.gap) = (false, false);
+                    Delivery::Idempotent
+                        if now <= line.intent.send_by && !line.cancel && line.refused.is_none() =>
+                    {
+                        (line.ask, line.gap) = (None, false);
                         again = Some(now);
                     }
                     Delivery::Idempotent => {
@@ -530,17 +574,21 @@ impl Desk {
                         let settled = line.intent.send_by.plus(call_within);
                         if line.asked > settled {
                             line.ended = true;
-                            reports.push(report(id, now, ReportKind::NotSent(Reason::NotSent)));
+                            let kind = match line.refused {
+                                Some(reason) => ReportKind::Rejected(reason),
+                                None => ReportKind::NotSent(Reason::NotSent),
+                            };
+                            reports.push(report(id, now, kind));
                         } else {
-                            line.ask = true;
                             again = Some(settled.plus(1).max(now));
+                            line.ask = again;
                         }
                     }
                     Delivery::QueryOnly => {
                         line.tries += 1;
                         tell_unknown(line, id, now, reports);
-                        line.ask = true;
                         again = Some(now.plus(pause_of));
+                        line.ask = again;
                     }
                 },
                 Found::Unknown => {
@@ -549,8 +597,8 @@ impl Desk {
                     if line.presence == Presence::Perhaps {
                         tell_unknown(line, id, now, reports);
                     }
-                    line.ask = true;
                     again = Some(now.plus(pause_of));
+                    line.ask = again;
                 }
             },
             // A host that answers a call with another's outcome is asked again.
@@ -569,7 +617,7 @@ impl Desk {
         let mut heard = Heard::Report(report(id, now, said.kind));
         if let Some(line) = self.lines.get_mut(&id) {
             line.presence = Presence::There;
-            line.ask = false;
+            line.ask = None;
             line.tries = 0;
             match said.kind {
                 // A change that is not the one awaited may be an old one, repeated: which one holds,
@@ -578,12 +626,12 @@ impl Desk {
                     line.gap = true;
                     heard = Heard::Held;
                 }
-                // What it executes, it may execute of the changed quantity: the word on that can be
-                // lost where reports are not numbered and sent again.
-                kind @ ReportKind::Filled { .. }
-                    if said.number == 0
-                        && line.changing.is_some()
-                        && line.held.len() < HELD_MAX =>
+                // Where reports are not numbered and sent again, one can be lost: the word on the
+                // quantity of which this is an execution, or an execution before this end.
+                kind if said.number == 0
+                    && line.held.len() < HELD_MAX
+                    && (line.changing.is_some() && matches!(kind, ReportKind::Filled { .. })
+                        || line.gap && is_end(&kind)) =>
                 {
                     line.gap = true;
                     line.held.push(kind);
@@ -626,16 +674,11 @@ impl Desk {
         self.in_flight.is_some()
     }
 
-    /// True when no order waits for a first word, an answer to a cancellation or to a change: in
-    /// lockstep time passes only then. An order whose questions led to nothing so many times in a row
-    /// is not waited for: it stays unknown and is asked about as time passes.
+    /// True when no order waits for a first word, for an answer to a cancellation, to a change or to the
+    /// question what was missed: in lockstep time passes only then. An order whose questions led to
+    /// nothing so many times in a row is not waited for: it is asked about as time passes.
     pub fn is_settled(&self, tries_max: u32) -> bool {
-        self.in_flight.is_none()
-            && self.lines.values().all(|line| {
-                line.ended
-                    || (line.unknown && line.tries >= tries_max)
-                    || (line.presence == Presence::There && !line.cancel && line.modify.is_none())
-            })
+        self.in_flight.is_none() && self.lines.values().all(|line| !line.waits(tries_max))
     }
 
     /// In lockstep, where time stands still until all is settled: what waits is due now.
@@ -643,8 +686,7 @@ impl Desk {
         let waiting: Vec<OrderId> = self
             .lines
             .iter()
-            .filter(|(_, l)| !(l.ended || l.unknown && l.tries >= tries_max))
-            .filter(|(_, l)| l.presence != Presence::There || l.cancel || l.modify.is_some())
+            .filter(|(_, line)| line.waits(tries_max))
             .map(|(id, _)| *id)
             .collect();
         for id in waiting {

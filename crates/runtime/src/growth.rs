@@ -5,15 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::{JournalError, Position, Reader, Storage};
+use model::Date;
 
 /// Bytes of these logs that a trading day adds: the mean over the days that are whole, else what the one
 /// day has so far. Zero where there is none.
 pub fn bytes_per_day(storage: &dyn Storage, logs: &[PathBuf]) -> u64 {
     let mut days: BTreeMap<i32, u64> = BTreeMap::new();
     for dir in logs {
-        for segment in journal::segments(storage, dir).unwrap_or_default() {
-            *days.entry(segment.day.days()).or_default() +=
-                segment.end.0.saturating_sub(segment.base.0);
+        let segments = journal::segments(storage, dir).unwrap_or_default();
+        for (at, segment) in segments.iter().enumerate() {
+            // One that was begun before the day was known belongs to its successor's.
+            let day = match segments.get(at + 1) {
+                Some(next) if segment.day == Date::default() => next.day,
+                _ => segment.day,
+            };
+            *days.entry(day.days()).or_default() += segment.end.0.saturating_sub(segment.base.0);
         }
     }
     // The newest is not over yet.

@@ -9,9 +9,10 @@ use model::InputId;
 use model::trader::Delivery;
 use traders::{BrokerReport, LinkError, Reports, Trader};
 
-use crate::clock::{SessionClock, wall};
+use crate::clock::wall;
 use crate::error::RuntimeError;
 use crate::host::link::{Unreadable, carry_out, unstarted};
+use crate::host::namespace::{NamespaceStatus, fenced};
 use crate::namespace::Namespace;
 use crate::packet::Step;
 
@@ -45,25 +46,20 @@ impl Reports for Sink {
 /// The speaker of a namespace in lockstep.
 pub struct Lockstep {
     trader: Box<dyn Trader>,
-    clock: Arc<dyn SessionClock>,
     sink: Arc<Sink>,
     connected: bool,
     /// The market input that is not passed yet.
     open: Option<(InputId, MarketItem)>,
     tries_max: u32,
-    /// The input by which everything open from before a restart has been asked about.
-    recovered: bool,
     /// Connections made or tried.
     pub connections: u64,
+    /// Where it shows what it waits for, and learns that nobody waits for it any more.
+    status: Arc<NamespaceStatus>,
 }
 
 impl Lockstep {
     /// Of this trader.
-    pub fn new(
-        trader: Box<dyn Trader>,
-        clock: Arc<dyn SessionClock>,
-        unreadable: Unreadable,
-    ) -> Self {
+    pub fn new(trader: Box<dyn Trader>, unreadable: Unreadable) -> Self {
         let tries_max = match trader.capabilities().delivery {
             // Its books always settle the matter, so they are asked until they answer.
             Delivery::Idempotent => u32::MAX,
@@ -71,7 +67,6 @@ impl Lockstep {
         };
         Self {
             trader,
-            clock,
             sink: Arc::new(Sink {
                 said: Mutex::new(Vec::new()),
                 lost: Mutex::new(None),
@@ -80,17 +75,25 @@ impl Lockstep {
             connected: false,
             open: None,
             tries_max,
-            recovered: false,
             connections: 0,
+            status: Arc::default(),
         }
+    }
+
+    /// What its namespace looks like from outside.
+    pub(crate) fn show(&mut self, status: Arc<NamespaceStatus>) {
+        self.status = status;
+    }
+
+    fn fence(&self, namespace: &Namespace) -> Result<(), RuntimeError> {
+        if self.status.is_fenced() {
+            return Err(fenced(namespace.name()));
+        }
+        Ok(())
     }
 
     /// Before a step: what belongs to the market input before it comes to an end.
     pub fn before(&mut self, step: &Step, namespace: &mut Namespace) -> Result<(), RuntimeError> {
-        if !self.recovered {
-            self.recovered = true;
-            self.settle(namespace)?;
-        }
         let Some((id, item)) = self.open else {
             return Ok(());
         };
@@ -161,9 +164,11 @@ impl Lockstep {
     /// Makes calls until nothing is open any more.
     fn settle(&mut self, namespace: &mut Namespace) -> Result<(), RuntimeError> {
         loop {
-            namespace.commit()?;
+            self.fence(namespace)?;
             self.take_said(namespace)?;
-            if namespace.is_waiting() {
+            // Inputs without consequence wait for the host's interval: they are run again alike.
+            if namespace.is_waiting() || namespace.owes_confirmation() {
+                namespace.commit()?;
                 continue;
             }
             if let Some(number) = namespace.to_confirm()
@@ -177,21 +182,27 @@ impl Lockstep {
                     continue;
                 }
                 if settled {
+                    self.status.wait_for(None);
                     return Ok(());
                 }
                 std::thread::sleep(PAUSE);
                 continue;
             };
             let started = wall();
+            self.status.wait_for(Some(format!(
+                "an answer of its broker about {}",
+                call.order()
+            )));
             let outcome = match self.connect() {
-                Ok(()) => carry_out(self.trader.as_mut(), &call, self.clock.now()),
+                Ok(()) => carry_out(self.trader.as_mut(), &call, namespace.now()),
                 Err(LinkError::Refused(why)) => {
                     return Err(RuntimeError::Part {
                         part: format!("the trader of `{}`", namespace.name()),
                         why,
                     });
                 }
-                Err(LinkError::Unreachable(_)) => {
+                Err(error @ LinkError::Unreachable(_)) => {
+                    self.status.wait_for(Some(error.to_string()));
                     std::thread::sleep(PAUSE);
                     unstarted(&call)
                 }
@@ -207,7 +218,10 @@ impl Lockstep {
         item: &MarketItem,
     ) -> Result<(), RuntimeError> {
         self.settle(namespace)?;
+        self.status
+            .wait_for(Some(format!("its broker to pass input {}", id.0)));
         loop {
+            self.fence(namespace)?;
             let passed = self
                 .connect()
                 .and_then(|()| self.trader.pass(id, &item.data()));
@@ -219,12 +233,14 @@ impl Lockstep {
                         why,
                     });
                 }
-                Err(LinkError::Unreachable(_)) => {
+                Err(error @ LinkError::Unreachable(_)) => {
+                    self.status.wait_for(Some(error.to_string()));
                     self.connected = false;
                     std::thread::sleep(PAUSE);
                 }
             }
         }
+        namespace.pass(id);
         self.settle(namespace)
     }
 }

@@ -99,8 +99,16 @@ pub fn in_force<R: MaybeStart>(
     at: Position,
 ) -> Result<Option<Start>, RuntimeError> {
     let failed = |e| RuntimeError::journal(name, e);
+    let found = journal::snapshot::load_newest(storage.as_ref(), dir, at).map_err(failed)?;
+    let saved = found.and_then(|(position, payload)| {
+        let saved = postcard::from_bytes::<SavedStart>(&payload).ok()?;
+        Some((position, saved.start))
+    });
+    // From the snapshot on only; and each day's first file begins with a start.
+    let from = saved
+        .as_ref()
+        .map_or(Position(0), |(position, _)| *position);
     let mut end = at;
-    // Each day's first segment begins with a start, so few segments are read.
     for segment in journal::segments(storage.as_ref(), dir)
         .map_err(failed)?
         .iter()
@@ -108,7 +116,8 @@ pub fn in_force<R: MaybeStart>(
         .filter(|s| s.base < at)
     {
         let mut latest = None;
-        let mut reader = Reader::open(Arc::clone(storage), dir, segment.base).map_err(failed)?;
+        let begin = segment.base.max(from);
+        let mut reader = Reader::open(Arc::clone(storage), dir, begin).map_err(failed)?;
         while let Some((position, bytes)) = reader.next().map_err(failed)? {
             if position >= end {
                 break;
@@ -121,11 +130,12 @@ pub fn in_force<R: MaybeStart>(
         if latest.is_some() {
             return Ok(latest);
         }
+        if segment.base <= from {
+            break;
+        }
         end = segment.base;
     }
-    let found = journal::snapshot::load_newest(storage.as_ref(), dir, at).map_err(failed)?;
-    let saved = found.and_then(|(_, payload)| postcard::from_bytes::<SavedStart>(&payload).ok());
-    Ok(saved.map(|saved| saved.start))
+    Ok(saved.map(|(_, start)| start))
 }
 
 /// What earlier starts knew: instruments and strategies that a new one must know as well, as positions

@@ -207,7 +207,18 @@ pub fn trace(
             None => market_input(storage, market, id)?
                 .map(|(item, start)| tick(id, &item, start.as_ref())),
         };
-        let moment = moment.unwrap_or_else(|| lost(id, lives.first()));
+        let mut moment = moment.unwrap_or_else(|| lost(id, lives.first()));
+        let traded = lives
+            .iter()
+            .find_map(|m| m.value.pointer("/signal/decision/instrument"));
+        if let (Some(seen), Some(traded)) = (moment.value.pointer("/data/instrument"), traded)
+            && seen != traded
+            && let Some(map) = moment.value.as_object_mut()
+        {
+            // A timer's signal bears the number of a market input that had no part in it.
+            let note = "not what was traded: decided by the clock, or across instruments";
+            map.insert("note".to_owned(), json!(note));
+        }
         lives.insert(0, moment);
     }
     Ok(Trace {
@@ -379,6 +390,7 @@ fn summary(value: &Value) -> String {
         ("", "/data/instrument"),
         ("at", "/data/price"),
         ("close", "/data/close"),
+        ("·", "/note"),
         ("strategy", "/signal/strategy"),
         ("", "/signal/decision/instrument"),
         ("", "/signal/decision/action"),

@@ -56,8 +56,9 @@ const RUNTIMES: &[&str] = &[
 const DATABASES: &[&str] = &[
     "sqlx", "rusqlite", "redis", "postgres", "rdkafka", "rskafka",
 ];
-const PURE: [&str; 5] = [
+const PURE: [&str; 6] = [
     "crates/model",
+    "crates/markets",
     "crates/strategies",
     "crates/pipeline",
     "crates/exchange",

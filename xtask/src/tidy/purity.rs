@@ -6,6 +6,7 @@ use super::source::{Source, is_word, words};
 /// Where a rule holds.
 const PURE: &[&str] = &[
     "crates/model/src/",
+    "crates/markets/src/",
     "crates/strategies/src/",
     "crates/pipeline/src/",
     "crates/exchange/src/market/",

@@ -61,6 +61,9 @@ const FIRST: [i64; 5] = [2_450, 1_520, 840, 465, 3_120];
 /// How much of the factor each takes.
 const BETA: [f64; 5] = [1.0, 1.2, 0.9, 1.1, 0.8];
 
+/// Quotes that clients' orders cause and nobody has taken yet, at most.
+const QUOTES_MAX: usize = 1 << 16;
+
 #[derive(Debug, Clone, Copy)]
 struct Working {
     listing: usize,
@@ -222,6 +225,9 @@ impl Market {
         let (rng, id) = (&mut self.rng, &mut self.next_id);
         let seen = listing.act(rng, regime, id, &mut self.matches);
         self.settle(at, None);
+        if !self.matches.is_empty() {
+            self.trigger(at);
+        }
         if seen {
             self.show(at, now);
         }
@@ -233,7 +239,7 @@ impl Market {
         }
     }
 
-    /// Books `matches`: for who took (`taker`), and for whoever rested; then looks at the stops.
+    /// Books `matches`: for who took (`taker`), and for whoever rested.
     fn settle(&mut self, at: usize, taker: Option<Owner>) {
         let matches = std::mem::take(&mut self.matches);
         if let Some(listing) = self.listings.get_mut(at) {
@@ -244,11 +250,7 @@ impl Market {
                 self.fill(owner, one);
             }
         }
-        let traded = !matches.is_empty();
         self.matches = matches;
-        if traded {
-            self.trigger(at);
-        }
     }
 
     fn fill(&mut self, owner: Owner, one: &Match) {
@@ -302,7 +304,9 @@ impl Market {
             else {
                 return;
             };
-            self.stops[at].remove(&owner);
+            if let Some(stops) = self.stops.get_mut(at) {
+                stops.remove(&owner);
+            }
             self.tell(owner, What::Triggered);
             self.enter(owner);
         }
@@ -326,7 +330,6 @@ impl Market {
         let left = listing
             .book
             .take(order.side, order.limit, order.left, &mut self.matches);
-        // Booked before stops are looked at, which may take further; so it rests first.
         match (order.limit, order.validity) {
             _ if left.is_zero() => {}
             (Some(price), Validity::Day | Validity::Gtd(_)) => {
@@ -386,10 +389,10 @@ impl Market {
             if let Some(stops) = self.stops.get_mut(listing) {
                 stops.insert(owner);
             }
-            self.trigger(listing);
         } else {
             self.enter(owner);
         }
+        self.trigger(listing);
         self.after(listing, now);
         Ok(())
     }
@@ -399,7 +402,10 @@ impl Market {
         if let Some(listing) = self.listings.get_mut(at) {
             listing.refill(&mut self.rng, &mut self.next_id);
         }
-        self.show(at, now);
+        // Where nobody looks, the next look shows what matters.
+        if self.quotes.len() < QUOTES_MAX {
+            self.show(at, now);
+        }
     }
 
     fn withdraw(&mut self, owner: Owner) -> Option<usize> {
@@ -445,20 +451,18 @@ impl Market {
         }
         order.trigger = trigger.or(before.trigger);
         let (at, changed) = (before.listing, order.limit != before.limit);
-        match (before.resting, before.limit) {
-            (Some(id), Some(price)) => {
-                let Some(listing) = self.listings.get_mut(at) else {
-                    return false;
-                };
-                let kept = !changed && listing.book.reduce(before.side, price, id, left);
-                if !kept {
-                    listing.book.cancel(before.side, price, id);
-                    order.resting = None;
-                    self.enter(owner);
-                }
+        if let (Some(id), Some(price)) = (before.resting, before.limit) {
+            let Some(listing) = self.listings.get_mut(at) else {
+                return false;
+            };
+            let kept = !changed && listing.book.reduce(before.side, price, id, left);
+            if !kept {
+                listing.book.cancel(before.side, price, id);
+                order.resting = None;
+                self.enter(owner);
             }
-            _ => self.trigger(at),
         }
+        self.trigger(at);
         if let Some(now) = self.clock {
             self.after(at, now);
         }

@@ -91,6 +91,7 @@ impl Feed for SimulatedFeed {
 
     fn next(&mut self, wait: Duration, batch: &mut Batch) -> Result<Next, FeedError> {
         if self.is_stopped {
+            std::thread::sleep(wait.min(PAUSE));
             return Ok(Next::Idle);
         }
         let mut waited = Duration::ZERO;

@@ -267,7 +267,8 @@ impl Supervisor<'_> {
     }
 }
 
-fn nonsense(tick: &Tick, known: &dyn Fn(model::InstrumentIdx) -> bool) -> Option<Nonsense> {
+/// Why a tick is not passed on, where it is not.
+pub fn nonsense(tick: &Tick, known: &dyn Fn(model::InstrumentIdx) -> bool) -> Option<Nonsense> {
     let price = |price: Price| price.in_window().is_ok();
     let optional = |p: Price| p == Price::ZERO || price(p);
     let quantity = |q: Quantity| q >= Quantity::ZERO && (q.is_zero() || q.in_window().is_ok());

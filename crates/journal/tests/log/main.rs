@@ -1,4 +1,9 @@
 //! The log over a disk that loses power, tears and reorders writes, fills up and fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
 
 mod faults;
 mod follow;

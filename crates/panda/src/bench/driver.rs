@@ -69,6 +69,7 @@ impl Driver {
                 clock: Arc::clone(&clock),
                 options: journal::LogOptions::default(),
                 namespaces: ready.iter().map(|r| r.namespace.next_input()).collect(),
+                disabled: Vec::new(),
             },
             &mut |_| Ok(()),
         )?;

@@ -52,7 +52,7 @@ pub fn measure(dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
         file.sync_all()?;
         Some(file)
     } else {
-        preparation.plugins.storage = Some(Arc::new(Memory::default()));
+        preparation.plugins.storage = Some(Box::new(|_| Arc::new(Memory::default())));
         None
     };
     let session = Session::start(prepare(preparation)?, Arc::new(StopRequest::default()))?;

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use feeds::live::Batch;
-use journal::Disk;
 use model::Timestamp;
 use model::time::{DAY, HOUR, MINUTE};
 use runtime::clock::{FeedClock, SessionClock};
@@ -46,7 +45,7 @@ pub fn measure(dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
     })?;
     // What is only told to whoever measures a latency would pile up.
     drop(_called);
-    preparation.plugins.storage = Some(Arc::new(Unsynced(Disk::new(dir)?)));
+    preparation.plugins.storage = Some(Box::new(|disk| Arc::new(Unsynced(disk))));
     preparation.plugins.clock = Some(Arc::clone(&clock) as Arc<dyn SessionClock>);
     let mut driver = Driver::begin(prepare(preparation)?, 2)?;
     let (mut ticks, mut batch) = (Ticks::default(), Batch::default());

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use feeds::live::Batch;
-use journal::Disk;
 use model::Timestamp;
 use model::time::{MINUTE, SECOND};
 use runtime::clock::{FeedClock, SessionClock, wall};
@@ -40,7 +39,7 @@ fn build(plan: &Plan<'_>, wish: &Wish, snapshots: bool) -> anyhow::Result<u64> {
     let start = Timestamp(end - step * wish.ticks as i64);
     let clock = FeedClock::simulated(start);
     let (mut preparation, _called) = system::preparation(plan)?;
-    preparation.plugins.storage = Some(Arc::new(Unsynced(Disk::new(plan.dir)?)));
+    preparation.plugins.storage = Some(Box::new(|disk| Arc::new(Unsynced(disk))));
     preparation.plugins.clock = Some(Arc::clone(&clock) as Arc<dyn SessionClock>);
     let mut driver = Driver::begin(prepare(preparation)?, 0)?;
     let (mut ticks, mut batch) = (Ticks::default(), Batch::default());

@@ -93,8 +93,7 @@ impl StorageFile for MemoryFile {
 
 /// The disk's files, left to the system to write back: enough to build what is read again, or to have
 /// the logs out of this process's memory.
-#[derive(Debug)]
-pub struct Unsynced(pub journal::Disk);
+pub struct Unsynced(pub Arc<dyn Storage>);
 
 impl Storage for Unsynced {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {

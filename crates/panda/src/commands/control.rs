@@ -388,6 +388,7 @@ fn table(status: &Value) -> String {
             text(market, "failed")
         ));
     }
+    letters(market, &mut line);
     for feed in list(status, "feeds") {
         line(format!(
             "feed     {}  {}  {} delivered  {} refused  {} connections  silent {} ms{}",
@@ -409,7 +410,29 @@ fn table(status: &Value) -> String {
     out
 }
 
+/// What could not be taken, where there is any.
+fn letters(of: &Value, line: &mut impl FnMut(String)) {
+    let letters = &of["dead_letters"];
+    let (parked, lost) = (number(letters, "parked"), number(letters, "lost"));
+    if parked > 0.0 || lost > 0.0 {
+        line(format!(
+            "  {parked} dead letters: `panda dlq list` shows them; {lost} could not be kept"
+        ));
+    }
+}
+
 fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
+    if text(broker, "state") == "excluded" {
+        let why = broker["detached"].get("why").and_then(Value::as_str);
+        line(format!(
+            "\nbroker   {} ({}, {})  EXCLUDED: {}",
+            text(broker, "broker"),
+            text(broker, "kind"),
+            text(broker, "mode"),
+            why.unwrap_or(""),
+        ));
+        return;
+    }
     let activity = &broker["activity"];
     line(format!(
         "\nbroker   {} ({}, {})  {}  lag {}  queue {}/{}  conflated {}  {} events  sync {} us  journal {:.1} MB",
@@ -428,6 +451,7 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
     if let Some(why) = broker["detached"].get("why").and_then(Value::as_str) {
         line(format!("  DETACHED: {why}"));
     }
+    letters(broker, line);
     for key in [
         "entries_blocked_by",
         "disabled_strategies",

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use feeds::report::write_table;
-use model::topic::Namespace;
-use runtime::dead_letters::{self, Letter, LetterStatus, Wish};
+use runtime::dead_letters::{self, Letter, LetterStatus, Owner, Wish};
 use serde_json::{Value, json};
 
 use super::place::{Place, PlaceArgs};
@@ -36,7 +35,7 @@ enum DlqCommand {
 struct ListArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// Only this namespace's letters
+    /// Only this namespace's letters; `market` for the feeds'
     #[arg(long, value_name = "NAME")]
     broker: Option<String>,
     /// Those that were replayed or dropped as well
@@ -76,8 +75,8 @@ pub fn run(args: &DlqArgs) -> anyhow::Result<()> {
     }
 }
 
-fn letters(place: &Place) -> anyhow::Result<Vec<(Namespace, Letter)>> {
-    let names = dead_letters::namespaces(&place.dir)
+fn letters(place: &Place) -> anyhow::Result<Vec<(Owner, Letter)>> {
+    let names = dead_letters::owners(&place.dir)
         .with_context(|| format!("cannot list {}", place.dir.display()))?;
     let mut all = Vec::new();
     for name in names {
@@ -87,7 +86,7 @@ fn letters(place: &Place) -> anyhow::Result<Vec<(Namespace, Letter)>> {
     Ok(all)
 }
 
-fn one(place: &Place, id: &str) -> anyhow::Result<(Namespace, Letter)> {
+fn one(place: &Place, id: &str) -> anyhow::Result<(Owner, Letter)> {
     let id = id.trim().to_lowercase();
     let mut found = letters(place)?;
     found.retain(|(_, letter)| !id.is_empty() && letter.id.starts_with(&id));
@@ -105,9 +104,9 @@ fn one(place: &Place, id: &str) -> anyhow::Result<(Namespace, Letter)> {
     })
 }
 
-fn as_json(broker: &Namespace, letter: &Letter) -> Value {
+fn as_json(owner: &Owner, letter: &Letter) -> Value {
     json!({
-        "id": letter.id, "broker": broker.as_str(), "topic": format!("{}.dlq", letter.topic),
+        "id": letter.id, "broker": owner.name(), "topic": format!("{}.dlq", letter.topic),
         "ts": letter.ts.nanos(), "time": letter.ts.to_string(),
         "reason": letter.reason, "text": letter.text, "status": letter.status.name(),
         "tries": letter.tries, "encoding": letter.encoding, "payload": letter.payload,
@@ -119,7 +118,7 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     let place = args.place.open()?;
     let mut all = letters(&place)?;
     if let Some(wanted) = &args.broker {
-        all.retain(|(broker, _)| broker.as_str() == wanted);
+        all.retain(|(broker, _)| broker.name() == wanted);
     }
     if !args.all {
         all.retain(|(_, letter)| {
@@ -200,7 +199,8 @@ fn wish(args: &WishArgs, wish: Wish) -> anyhow::Result<()> {
         Wish::Drop => "will drop it",
     };
     print(&format!(
-        "letter {}: the running session of `{broker}`, or else the next, {what}\n",
-        letter.id
+        "letter {}: the running session of `{}`, or else the next, {what}\n",
+        letter.id,
+        broker.name()
     ))
 }

@@ -6,6 +6,8 @@ pub mod verify;
 
 use clap::{Args, Subcommand};
 
+use super::place::Place;
+
 /// Verify, show and measure the durable logs; nothing is changed, and a running system is not disturbed.
 #[derive(Debug, Args)]
 pub struct JournalArgs {
@@ -26,7 +28,14 @@ enum JournalCommand {
 /// Runs the command.
 pub fn run(args: &JournalArgs) -> anyhow::Result<()> {
     match &args.command {
-        JournalCommand::Verify(args) => verify::run(args, None),
+        JournalCommand::Verify(args) => {
+            let again = |place: &Place, broker: &str| {
+                let mut settings = place.settings.clone();
+                settings.live.data_dir.clone_from(&place.dir);
+                crate::live::decide_again(&settings, broker)
+            };
+            verify::run(args, args.replay.then_some(&again))
+        }
         JournalCommand::Dump(args) => dump::run(args),
         JournalCommand::Stats(args) => stats::run(args),
     }

@@ -93,6 +93,11 @@ pub fn settings(
 
 /// Runs the command.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    run_with(args, Plugins::default())
+}
+
+/// The same for a build with kinds of its own.
+pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
     let settings = settings(
         args.config.as_deref(),
         &args.brokers,
@@ -105,7 +110,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         tracing::warn!(channel = "system", "{warning}");
     }
     let brokers = settings.active_brokers.clone();
-    let report = preflight::look(&settings, &brokers);
+    let report = preflight::look_with(&settings, &brokers, &plugins);
     let is_terminal = std::io::stderr().is_terminal();
     if is_terminal {
         eprint!("{}", report.table());
@@ -126,7 +131,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let opened = prepare(Preparation {
         settings,
         brokers,
-        plugins: Plugins::default(),
+        plugins,
     })
     .map_err(|error| exit::Coded::error(exit::PREFLIGHT, error))?;
     for warning in &opened.warnings {
@@ -142,11 +147,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 fn greet(session: &Session, took: Duration) {
-    for (broker, why) in &session.excluded {
+    for out in &session.handles.excluded {
         tracing::error!(
             channel = "system",
-            broker = broker.as_str(),
-            "it does not take part: {why}"
+            broker = out.name.as_str(),
+            "it does not take part: {}",
+            out.why.why
         );
     }
     for (broker, recovered) in &session.recovered {
@@ -323,6 +329,10 @@ fn farewell(ended: &Ended) -> anyhow::Result<()> {
             ended.failed.join("; ")
         );
         return Err(exit::Coded::error(exit::STOP_TIMED_OUT, error));
+    }
+    if let Some(why) = &ended.market {
+        let error = anyhow::anyhow!("the market log could not be written: {why}");
+        return Err(exit::Coded::error(exit::MARKET_LOG_FAILED, error));
     }
     if !ended.detached.is_empty() {
         let names: Vec<&str> = ended

@@ -14,12 +14,13 @@ use model::event::Event;
 use model::ids::CommandId;
 use model::{Instruments, StrategyIdx};
 use runtime::clock::SessionClock;
-use runtime::host::Message;
 use runtime::host::link::LinkStatus;
 use runtime::host::market::MarketThread;
 use runtime::host::namespace::NamespaceHost;
+use runtime::host::{Detached, Message};
 use runtime::namespace::Namespace;
 
+use super::letters::Letters;
 use super::monitor::Monitor;
 use crate::settings::Settings;
 
@@ -38,6 +39,16 @@ pub struct Member {
     pub host: Arc<NamespaceHost>,
     /// The link to the broker, where there is one.
     pub link: Option<Arc<LinkStatus>>,
+}
+
+/// A namespace that does not take part, as its journal cannot be read or written.
+pub struct Excluded {
+    /// Its name.
+    pub name: String,
+    /// The kind of its trader.
+    pub kind: String,
+    /// Why, with the way out.
+    pub why: Detached,
 }
 
 /// A request to stop, from a signal, the control socket, or the session itself.
@@ -81,6 +92,8 @@ pub struct Handles {
     pub shared: Vec<StrategyIdx>,
     /// The namespaces, by index.
     pub members: Vec<Member>,
+    /// Those that could not be recovered.
+    pub excluded: Vec<Excluded>,
     /// The runner.
     pub market: Arc<MarketThread>,
     /// The feeds.
@@ -89,6 +102,8 @@ pub struct Handles {
     pub queue: Arc<FeedQueue>,
     /// The session's clock.
     pub clock: Arc<dyn SessionClock>,
+    /// What could not be taken.
+    pub letters: Arc<Letters>,
     /// What is measured.
     pub monitor: Arc<Monitor>,
     /// When the session began.
@@ -111,6 +126,11 @@ impl Handles {
             .iter()
             .enumerate()
             .find(|(_, m)| m.name == name)
+    }
+
+    /// Why the namespace of a name does not take part.
+    pub fn excluded(&self, name: &str) -> Option<&Excluded> {
+        self.excluded.iter().find(|out| out.name == name)
     }
 
     /// A strategy's index.

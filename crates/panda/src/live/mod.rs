@@ -1,9 +1,11 @@
 //! A running system: recovered from its logs, composed, started, and stopped in good order.
 
+mod build;
 pub mod control;
 mod feeding;
 mod handles;
 mod hanging;
+mod letters;
 mod monitor;
 mod narrate;
 mod open;
@@ -13,8 +15,8 @@ mod session;
 mod view;
 
 pub mod preflight;
-pub use handles::{Handles, StopRequest};
-pub use open::{Opened, Plugins, Preparation, prepare};
+pub use handles::{Excluded, Handles, Member, StopRequest};
+pub use open::{Opened, Plugins, Preparation, StorageLayer, decide_again, prepare};
 pub use session::{Ended, Session};
 
 use std::path::{Path, PathBuf};

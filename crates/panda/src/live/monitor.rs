@@ -260,7 +260,7 @@ impl Monitor {
     pub fn rate(&self, of: impl Fn(&Sample) -> u64) -> f64 {
         let history = lock(&self.history);
         let newest = history.seconds.back();
-        let oldest = history.seconds.iter().rev().take(6).last();
+        let oldest = history.seconds.get(history.seconds.len().saturating_sub(6));
         match (oldest, newest) {
             (Some(old), Some(new)) if new.at > old.at => {
                 let grown = of(new).saturating_sub(of(old)) as f64;

@@ -1,7 +1,5 @@
 //! What a session says of itself in the log: one line for each thing that an operator may want to know.
 
-use std::path::Path;
-
 use feeds::live::Item;
 use feeds::live::supervise::FeedState;
 use journal::record::Start;
@@ -9,6 +7,7 @@ use model::event::{Event, EventBody};
 use model::order::OrderChange;
 use runtime::host::Detached;
 use runtime::render::Names;
+use traders::BrokerReport;
 
 /// Tells the events of one namespace.
 pub struct Narrator {
@@ -162,17 +161,27 @@ pub fn feed(name: &str, state: &FeedState) {
 }
 
 /// An item of a feed was not passed on.
-pub fn nonsense(_data_dir: &Path, feed: &str, item: &Item, code: &str) {
+pub fn nonsense(feed: &str, item: &Item, code: &str) {
     tracing::warn!(channel = "feeds", "feed {feed}: refused ({code}): {item:?}");
 }
 
 /// A broker has sent what cannot be read.
-pub fn unreadable(_data_dir: &Path, broker: &str, what: &[u8], why: &str) {
+pub fn unreadable(broker: &str, what: &[u8], why: &str) {
     tracing::warn!(
         channel = "trader",
         broker,
         "{} bytes that cannot be read: {why}",
         what.len()
+    );
+}
+
+/// A broker reports about an order that is not known here.
+pub fn foreign(broker: &str, report: &BrokerReport) {
+    tracing::warn!(
+        channel = "trader",
+        broker,
+        "a report about the order {}, which is not known here: it is kept, see `panda dlq list`",
+        report.client_order_id
     );
 }
 

@@ -15,15 +15,19 @@ use model::{Instrument, Instruments, Timestamp};
 use runtime::clock::{FeedClock, SessionClock, WallClock, wall};
 use runtime::desk::DeskSettings;
 use runtime::namespace::{Namespace, Recovered, Recovery};
+use runtime::replay::{ReplayParts, ReplayReport};
 use runtime::tables::Known;
 use strategies::ResolvedStrategy;
 use traders::Trader;
 
-use super::{MARKET, journal_dir};
+use super::{MARKET, build, journal_dir};
 use crate::compose::{self, ActiveBroker, Parts, Stages, stages};
 use crate::load::{self, Wish};
 use crate::settings::live::{FeedSettings, FeedSource};
 use crate::settings::{SessionTable, Settings};
+
+/// Puts something between the logs and the disk.
+pub type StorageLayer = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;
 
 /// What a build adds to the built-in kinds of brokers and strategies.
 #[derive(Default)]
@@ -32,8 +36,8 @@ pub struct Plugins {
     pub brokers: Vec<traders::BrokerKind>,
     /// Kinds of strategies.
     pub kinds: Vec<strategies::KindDescriptor>,
-    /// In place of the data directory's files; for benchmarks and simulations.
-    pub storage: Option<Arc<dyn Storage>>,
+    /// What lies between the logs and the disk: encryption, or a disk that fails on demand.
+    pub storage: Option<StorageLayer>,
     /// In place of the wall clock of a live session; for benchmarks and simulations.
     pub clock: Option<Arc<dyn SessionClock>>,
 }
@@ -99,15 +103,6 @@ pub fn log_options() -> LogOptions {
     LogOptions::default()
 }
 
-fn build_id() -> String {
-    // The version alone does not tell two builds apart; what is run does.
-    let digest = std::env::current_exe()
-        .and_then(std::fs::read)
-        .map(|bytes| blake3::hash(&bytes).to_hex().as_str()[..16].to_owned())
-        .unwrap_or_default();
-    format!("panda {} {digest}", env!("CARGO_PKG_VERSION"))
-}
-
 pub(super) fn random() -> anyhow::Result<u128> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
@@ -162,37 +157,35 @@ fn definitions(strategies: &[ResolvedStrategy], names: &[String]) -> Vec<Strateg
         .collect()
 }
 
-/// Reads what earlier starts left, composes, and recovers every namespace.
-pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
-    let Preparation {
-        settings,
-        brokers,
-        plugins,
-    } = preparation;
-    let data_dir = settings.live.data_dir.clone();
-    let lock = DirLock::acquire(&data_dir)?;
-    let storage: Arc<dyn Storage> = match plugins.storage {
-        Some(storage) => storage,
-        None => Arc::new(
-            Disk::new(&data_dir)
-                .with_context(|| format!("the data directory {}", data_dir.display()))?,
-        ),
+/// A system that is composed and has opened nothing yet.
+struct Composed {
+    instruments: Arc<Instruments>,
+    sessions: Arc<dyn Sessions>,
+    stages: Stages,
+    start: Start,
+    shared: Vec<model::StrategyIdx>,
+    replay: Option<(String, FeedSettings, Loaded)>,
+    exchange: Option<exchange::SharedExchange>,
+}
+
+/// Composes a system for a data directory. `recorded`: for a look at what is recorded there, so that
+/// no data is loaded and no new session begins.
+fn composed(
+    settings: &Settings,
+    names: &[String],
+    plugins: Plugins,
+    known: &Known,
+    recorded: bool,
+) -> anyhow::Result<Composed> {
+    let feed_of = |source| {
+        settings
+            .live
+            .feeds
+            .iter()
+            .find(move |(_, f)| f.source == source)
     };
-    let mut names = brokers.clone();
-    names.sort_unstable();
-    names.dedup();
-    let mut excluded = Vec::new();
-    let known = earlier(&storage, &names, &mut excluded)?;
-    let replay_feed = settings
-        .live
-        .feeds
-        .iter()
-        .find(|(_, f)| f.source == FeedSource::Replay);
-    let simulated = settings
-        .live
-        .feeds
-        .iter()
-        .find(|(_, f)| f.source == FeedSource::Simulated);
+    let replay_feed = feed_of(FeedSource::Replay);
+    let simulated = feed_of(FeedSource::Simulated);
     let today = match &settings.live.instruments {
         Some(path) => feeds::load_instruments(path)
             .with_context(|| format!("instruments = {}", path.display()))?
@@ -204,20 +197,22 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
             "a replay needs the data's instruments: set `instruments` to a minimal CSV, or a broker's dump"
         ),
     };
-    let instruments = Arc::new(union(today, &known)?);
+    let instruments = Arc::new(union(today, known)?);
     let table = settings.session_table()?;
-    let replay = replay_feed
-        .map(|(name, feed)| {
-            let loaded = replayed(&settings, feed, &instruments, &table)
+    let replay = match replay_feed {
+        Some((name, feed)) if !recorded => {
+            let loaded = replayed(settings, feed, &instruments, &table)
                 .with_context(|| format!("[feeds.{name}]"))?;
-            anyhow::Ok((name.clone(), feed.clone(), loaded))
-        })
-        .transpose()?;
-    let (source, live) = match &replay {
-        Some((_, _, loaded)) => (loaded.session, false),
-        None => (SourceSession(random()?), true),
+            Some((name.clone(), feed.clone(), loaded))
+        }
+        _ => None,
     };
-    same_session(&known, source, live, &data_dir)?;
+    let (source, live) = match (&replay, &known.latest) {
+        (Some((_, _, loaded)), _) => (loaded.session, false),
+        (None, Some(latest)) if recorded => (latest.source, latest.live),
+        _ => (SourceSession(random()?), true),
+    };
+    same_session(known, source, live, &settings.live.data_dir)?;
     let exchange = simulated.map(|(_, feed)| {
         exchange::SharedExchange::new(feed.seed, feed.changes_per_second, &instruments)
     });
@@ -225,7 +220,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     for kind in plugins.kinds {
         kinds.register(kind)?;
     }
-    let resolved = resolve(&settings, &instruments, simulated.is_some(), &kinds)?;
+    let resolved = resolve(settings, &instruments, simulated.is_some(), &kinds)?;
     let sessions: Arc<dyn Sessions> = Arc::new(table);
     let retired: Vec<String> = known
         .strategies
@@ -238,15 +233,9 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     for kind in plugins.brokers {
         registry.register(kind);
     }
-    let Stages {
-        runner,
-        namespaces,
-        brokers: active,
-        strategies,
-        warnings,
-    } = stages(&Parts {
-        settings: &settings,
-        brokers: &names,
+    let stages = stages(&Parts {
+        settings,
+        brokers: names,
         registry: &registry,
         strategies: &resolved,
         retired: &retired,
@@ -260,11 +249,6 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         .filter(|(_, s)| s.scope() == strategies::Scope::Shared)
         .map(|(at, _)| model::StrategyIdx(at as u32 + 1))
         .collect();
-    let clock: Arc<dyn SessionClock> = match plugins.clock {
-        Some(clock) if live => clock,
-        _ if live => WallClock::shared(),
-        _ => FeedClock::replay(),
-    };
     let salt = match known.latest.as_ref().map(|s| s.salt) {
         Some(salt) => salt,
         None => random()?,
@@ -272,15 +256,95 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     let start = Start {
         epoch: 0,
         at: Timestamp(wall()),
-        build: build_id(),
-        settings: settings.text.clone(),
+        build: build::id(),
+        // What it decides by: where its logs are is no part of that.
+        settings: crate::settings::deciding(&settings.text),
         source,
         live,
         salt,
-        brokers: names.clone(),
-        strategies: definitions(&resolved, &strategies),
+        brokers: names.to_vec(),
+        strategies: definitions(&resolved, &stages.strategies),
         instruments: instruments.iter().map(|(_, i)| i.clone()).collect(),
         currencies: instruments.currencies().to_vec(),
+    };
+    Ok(Composed {
+        instruments,
+        sessions,
+        stages,
+        start,
+        shared,
+        replay,
+        exchange,
+    })
+}
+
+/// Decides the recorded journal of a namespace again: see [`runtime::replay`]. Takes no lock.
+pub fn decide_again(settings: &Settings, broker: &str) -> anyhow::Result<ReplayReport> {
+    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));
+    let mut known = Known::default();
+    known.read::<JournalRecord>(&storage, &journal_dir(broker), broker)?;
+    let names = known
+        .latest
+        .as_ref()
+        .map(|start| start.brokers.clone())
+        .with_context(|| format!("the journal of `{broker}` holds no start"))?;
+    let composed = composed(settings, &names, Plugins::default(), &known, true)?;
+    let stage = composed
+        .stages
+        .namespaces
+        .into_iter()
+        .find(|stage| stage.pipeline.namespace().as_str() == broker)
+        .with_context(|| format!("`{broker}` is not configured"))?;
+    Ok(runtime::replay::replay(ReplayParts {
+        storage,
+        journal: journal_dir(broker),
+        market: PathBuf::from(MARKET),
+        pipeline: stage.pipeline,
+        start: composed.start,
+    })?)
+}
+
+/// Reads what earlier starts left, composes, and recovers every namespace.
+pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
+    let Preparation {
+        settings,
+        brokers,
+        mut plugins,
+    } = preparation;
+    let given = plugins.clock.take();
+    let data_dir = settings.live.data_dir.clone();
+    let lock = DirLock::acquire(&data_dir)?;
+    let disk = Disk::new(&data_dir)
+        .with_context(|| format!("the data directory {}", data_dir.display()))?;
+    let mut storage: Arc<dyn Storage> = Arc::new(disk);
+    if let Some(layer) = &plugins.storage {
+        storage = layer(storage);
+    }
+    let mut names = brokers;
+    names.sort_unstable();
+    names.dedup();
+    let mut excluded = Vec::new();
+    let known = earlier(&storage, &names, &mut excluded)?;
+    let Composed {
+        instruments,
+        sessions,
+        stages,
+        start,
+        shared,
+        replay,
+        exchange,
+    } = composed(&settings, &names, plugins, &known, false)?;
+    let Stages {
+        runner,
+        namespaces,
+        brokers: active,
+        strategies,
+        warnings,
+    } = stages;
+    let clock: Arc<dyn SessionClock> = match given {
+        Some(clock) if start.live => clock,
+        _ if start.live => WallClock::shared(),
+        _ => FeedClock::replay(),
     };
     let mut ready = Vec::with_capacity(namespaces.len());
     for ((index, stage), broker) in namespaces.into_iter().enumerate().zip(active) {
@@ -289,7 +353,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
             continue;
         }
         let desk = stage.outside.as_ref().map(|trader| DeskSettings {
-            salt,
+            salt: start.salt,
             delivery: trader.capabilities().delivery,
             call_within: ms(settings.live.runtime.call_within_ms),
             pause_min: ms(match trader.capabilities().delivery {

@@ -10,7 +10,7 @@ use model::time::DAY;
 use runtime::clock::wall;
 use serde::Serialize;
 
-use super::{MARKET, journal_dir};
+use super::{MARKET, Plugins, journal_dir};
 use crate::compose;
 use crate::settings::Settings;
 use crate::settings::live::FeedSource;
@@ -94,22 +94,42 @@ impl Report {
 
 /// Makes every check that can be made while another process may have the data directory.
 pub fn look(settings: &Settings, brokers: &[String]) -> Report {
+    look_with(settings, brokers, &Plugins::default())
+}
+
+/// The same for a build with kinds of its own beside the built-in ones.
+pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> Report {
+    let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
+    let kinds = kinds.as_slice();
     let mut report = Report::default();
     let data_dir = &settings.live.data_dir;
-    report.add(
+    let mode = format!(
+        "{}; paper only: live trading is off",
+        settings.environment.name()
+    );
+    let registry = compose::broker_registry();
+    report.result(
         "settings",
+        compose::check_settings(settings, &registry).map(|()| mode),
+    );
+    for warning in &settings.warnings {
+        report.add("settings", Verdict::Warn, warning);
+    }
+    // Paper and simulated brokers need none; a broker that does says which is missing as it is built.
+    report.add(
+        "secrets",
         Verdict::Ok,
-        format!(
-            "{}; paper only: live trading is off",
-            settings.environment.name()
-        ),
+        match settings.secrets.len() {
+            0 => "none set, none needed".to_owned(),
+            count => format!("{count} set; they are shown nowhere"),
+        },
     );
     report.result("data directory", directory(data_dir));
     space(&mut report, data_dir);
     clock(&mut report);
     feeds(&mut report, settings);
-    traders(&mut report, settings, brokers);
-    strategies(&mut report, settings);
+    traders(&mut report, settings, brokers, kinds);
+    strategies(&mut report, settings, plugins);
     journals(&mut report, data_dir, brokers);
     report
 }
@@ -249,7 +269,7 @@ fn feeds(report: &mut Report, settings: &Settings) {
     }
 }
 
-fn traders(report: &mut Report, settings: &Settings, brokers: &[String]) {
+fn traders(report: &mut Report, settings: &Settings, brokers: &[String], kinds: &[&str]) {
     let registry = compose::broker_registry();
     for name in brokers {
         let title = format!("broker {name}");
@@ -267,33 +287,50 @@ fn traders(report: &mut Report, settings: &Settings, brokers: &[String]) {
                         .join(", ")
                 ),
             ),
-            Some(table) if registry.get(&table.kind).is_none() => report.add(
-                title,
-                Verdict::Fail,
-                format!(
-                    "kind = `{}`: no such kind; known: {}",
-                    table.kind,
-                    registry.names().join(", ")
-                ),
-            ),
+            Some(table)
+                if registry.get(&table.kind).is_none() && !kinds.contains(&table.kind.as_str()) =>
+            {
+                report.add(
+                    title,
+                    Verdict::Fail,
+                    format!(
+                        "kind = `{}`: no such kind; known: {}",
+                        table.kind,
+                        registry.names().join(", ")
+                    ),
+                );
+            }
             Some(table) => report.add(title, Verdict::Ok, format!("{}, paper money", table.kind)),
         }
     }
 }
 
-fn strategies(report: &mut Report, settings: &Settings) {
+fn strategies(report: &mut Report, settings: &Settings, plugins: &Plugins) {
     let files = &settings.live.strategies.files;
     if files.is_empty() {
         report.add("strategies", Verdict::Ok, "the built-in samples");
         return;
     }
-    for file in files {
-        let read = std::fs::read_to_string(file)
-            .map_err(|e| anyhow::anyhow!("cannot read {}: {e}", file.display()))
-            .and_then(|text| Ok(strategies::parse(&file.display().to_string(), &text)?))
-            .map(|definitions| format!("{}: {} defined", file.display(), definitions.len()));
-        report.result("strategies", read);
+    let mut kinds = compose::kind_registry();
+    for kind in &plugins.kinds {
+        if let Err(error) = kinds.register(*kind) {
+            report.add("strategies", Verdict::Fail, error.to_string());
+            return;
+        }
     }
+    let resolved = match &settings.live.instruments {
+        Some(path) => feeds::load_instruments(path).map_err(anyhow::Error::from),
+        None => Ok(model::Instruments::new(exchange::instruments())
+            .unwrap_or_else(|_| model::Instruments::default())),
+    }
+    .and_then(|instruments| compose::load_strategies(files, &instruments, &kinds));
+    report.result(
+        "strategies",
+        resolved.map(|all| {
+            let names: Vec<&str> = all.iter().map(strategies::ResolvedStrategy::id).collect();
+            format!("{} defined: {}", names.len(), names.join(", "))
+        }),
+    );
 }
 
 /// Damage in what was confirmed keeps the system from starting: it is found here, where it can be

@@ -14,11 +14,13 @@ use model::event::Event;
 use model::ids::CommandId;
 use model::reason::Reason;
 use model::session::Sessions;
+use model::topic::Namespace;
 use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
+use pipeline::strategy_host::CallProbe;
 use runtime::clock::SessionClock;
 use runtime::host::link::{Link, Unreadable};
 use runtime::host::market::{MarketMessage, MarketParts, MarketThread, MarketThreadSettings};
-use runtime::host::namespace::{NamespaceHost, NamespaceHostSettings, Notice, Speaker};
+use runtime::host::namespace::{Foreign, NamespaceHost, NamespaceHostSettings, Notice, Speaker};
 use runtime::host::watchdog::{StrategyProbe, Watchdog, Watched};
 use runtime::host::{Detached, Message};
 use runtime::inbox::{Inbox, Refused};
@@ -28,7 +30,8 @@ use runtime::namespace::Recovered;
 
 use super::control::ControlServer;
 use super::feeding::{FeedPlan, FeedThread};
-use super::handles::{Handles, Member, StopRequest};
+use super::handles::{Excluded, Handles, Member, StopRequest};
+use super::letters::{Clerk, Letters, Posts, Targets};
 use super::monitor::Monitor;
 use super::narrate;
 use super::open::{Opened, Ready, log_options};
@@ -52,9 +55,8 @@ pub struct Session {
     pub recovered: Vec<(String, Recovered)>,
     /// What was recovered of the market log.
     pub market_recovered: MarketRecovered,
-    /// Namespaces that do not take part, and why.
-    pub excluded: Vec<(String, String)>,
     lifecycle: Lifecycle,
+    unsaved: Arc<Mutex<Option<String>>>,
     _lock: journal::DirLock,
 }
 
@@ -78,6 +80,8 @@ pub struct Ended {
     pub failed: Vec<String>,
     /// Namespaces that were taken out, and why.
     pub detached: Vec<(String, Detached)>,
+    /// Why the market log could not be written any more.
+    pub market: Option<String>,
     /// Positions without protection at the broker.
     pub unprotected: Vec<Unprotected>,
 }
@@ -93,6 +97,9 @@ struct Starter {
     lifecycle: Lifecycle,
     /// The runner, once its thread has ended.
     left: Arc<Mutex<Option<MarketHost>>>,
+    /// Why the runner's last state could not be saved.
+    unsaved: Arc<Mutex<Option<String>>>,
+    letters: Arc<Letters>,
 }
 
 impl Session {
@@ -118,17 +125,20 @@ impl Session {
         let live = clock.is_live();
         let limits = settings.live.runtime.clone();
         let patience = Duration::from_secs(limits.namespace_deadline_seconds);
+        // A replay decides nothing by how long a call takes.
         let probe = StrategyProbe::new(Duration::from_millis(match limits.strategy_budget_ms {
-            0 => u64::MAX / 2_000_000,
-            budget => budget,
+            budget if live && budget > 0 => budget,
+            _ => u64::MAX / 2_000_000,
         }));
-        if live {
-            let probe: Arc<dyn pipeline::strategy_host::CallProbe> = probe.clone();
-            runner.set_probe(Some(probe));
-        }
+        runner.set_probe(Some(Arc::clone(&probe) as Arc<dyn CallProbe>));
         let nexts: Vec<u64> = ready.iter().map(|r| r.namespace.next_input()).collect();
         let last_prices = last_prices(&ready, &instruments);
         let monitor = Monitor::new(ready.len());
+        let names: Vec<Namespace> = ready
+            .iter()
+            .map(|r| r.broker.table.namespace.clone())
+            .collect();
+        let (letters, posts) = Letters::new(&names);
         let mut starter = Starter {
             settings,
             storage,
@@ -138,7 +148,25 @@ impl Session {
             notice: Arc::new(narrate::detached),
             lifecycle: Lifecycle::new(if live { STOP } else { STOP_REPLAY }),
             left: Arc::default(),
+            unsaved: Arc::default(),
+            letters,
         };
+        starter.clerk(posts)?;
+        let excluded = excluded
+            .into_iter()
+            .map(|(name, why)| Excluded {
+                kind: starter
+                    .settings
+                    .brokers
+                    .get(&name)
+                    .map_or_else(String::new, |b| b.kind.clone()),
+                why: Detached {
+                    code: "journal",
+                    why,
+                },
+                name,
+            })
+            .collect();
         let started = Arc::new(Mutex::new(Vec::new()));
         starter.last_snapshot(&started)?;
         let mut recovered = Vec::new();
@@ -155,8 +183,18 @@ impl Session {
             members.push(member);
         }
         let hosts: Vec<Arc<NamespaceHost>> = members.iter().map(|m| Arc::clone(&m.host)).collect();
+        // From here on strategies are called, also over what is run again.
+        starter.watchdog(Watched {
+            runner: Arc::clone(&probe),
+            strategy_hang: Duration::from_secs(limits.strategy_hang_seconds),
+            on_hang: hang(&starter.settings, &strategies),
+            namespaces: hosts.clone(),
+            namespace_deadline: patience,
+            notice: Arc::clone(&starter.notice),
+        })?;
+        let hung = starter.what_hung(&strategies);
         let (market, market_recovered) =
-            starter.recover_market(runner, &start, nexts, &hosts, patience)?;
+            starter.recover_market(runner, &start, nexts, &hosts, patience, hung.clone())?;
         let mut sources: Vec<(Box<dyn Feed>, Supervision)> = Vec::new();
         let all: Vec<InstrumentIdx> = starter.instruments.iter().map(|(index, _)| index).collect();
         if let Some((name, feed, loaded)) = replay {
@@ -203,25 +241,28 @@ impl Session {
         };
         let queue = Arc::new(FeedQueue::new(capacity, policy, sources.len()));
         let market = starter.market(market, &queue, &hosts, live.then(|| Arc::clone(&probe)))?;
-        starter.disable_what_hung(&market, &strategies);
-        starter.watchdog(Watched {
-            runner: probe,
-            strategy_hang: Duration::from_secs(limits.strategy_hang_seconds),
-            on_hang: hang(&starter.settings, &strategies),
-            namespaces: hosts.clone(),
-            namespace_deadline: patience,
-            notice: Arc::clone(&starter.notice),
-        })?;
+        for strategy in hung {
+            let switch = MarketMessage::Switch(strategy, false, Reason::StrategyTimeout);
+            market.tell(switch);
+        }
         let mut feed_states = Vec::new();
         for (feed, supervision) in sources {
             feed_states.push(starter.feed(feed, supervision, &queue, &hosts)?);
         }
+        starter.letters.connect(Targets {
+            hosts: hosts.clone(),
+            queue: Arc::clone(&queue),
+            instruments: Arc::clone(&starter.instruments),
+            live,
+        });
         let handles = Arc::new(Handles {
+            letters: Arc::clone(&starter.letters),
             settings: starter.settings.clone(),
             instruments: Arc::clone(&starter.instruments),
             start,
             shared,
             members,
+            excluded,
             market,
             feeds: feed_states,
             queue,
@@ -237,8 +278,8 @@ impl Session {
             handles,
             recovered,
             market_recovered,
-            excluded,
             lifecycle: starter.lifecycle,
+            unsaved: starter.unsaved,
             _lock: lock,
         })
     }
@@ -257,14 +298,15 @@ impl Session {
         }
         handles.is_stopping.store(true, Ordering::Release);
         ended.unprotected = unprotected(&handles);
-        for (broker, why) in &self.excluded {
-            let detached = Detached {
-                code: "journal",
-                why: why.clone(),
-            };
-            ended.detached.push((broker.clone(), detached));
+        for out in &handles.excluded {
+            ended.detached.push((out.name.clone(), out.why.clone()));
         }
         ended.failed = self.lifecycle.stop().troubles().collect();
+        let failed = &handles.market.status().failed;
+        let why = |mutex: &Mutex<Option<String>>| {
+            mutex.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        ended.market = why(failed).or_else(|| why(&self.unsaved));
         for member in &handles.members {
             if let Some(detached) = member.host.status().detached() {
                 ended.detached.push((member.name.clone(), detached));
@@ -304,15 +346,24 @@ impl Starter {
             broker,
             ..
         } = part;
-        let kind = broker.table.kind;
+        let kind = broker.table.kind.clone();
         let name = namespace.name().to_owned();
         namespace.set_tap(tap);
         let limits = &self.settings.live.runtime;
         let inbox = Arc::new(Inbox::new(limits.queue_capacity));
         let unreadable: Unreadable = {
-            let name = name.clone();
-            let letters = self.settings.live.data_dir.clone();
-            Arc::new(move |what, why| narrate::unreadable(&letters, &name, what, why))
+            let (letters, namespace) = (Arc::clone(&self.letters), broker.table.namespace.clone());
+            Arc::new(move |what, why| {
+                narrate::unreadable(namespace.as_str(), what, why);
+                letters.unreadable(&namespace, what, why);
+            })
+        };
+        let foreign: Foreign = {
+            let (letters, namespace) = (Arc::clone(&self.letters), broker.table.namespace);
+            Arc::new(move |report| {
+                narrate::foreign(namespace.as_str(), report);
+                letters.foreign(&namespace, report);
+            })
         };
         let live = self.clock.is_live();
         let (speaker, link, is_outside) = match outside {
@@ -330,7 +381,7 @@ impl Starter {
                 (Speaker::Link(link), Some(status), true)
             }
             Some(trader) => {
-                let lockstep = Lockstep::new(trader, Arc::clone(&self.clock), unreadable);
+                let lockstep = Lockstep::new(trader, unreadable);
                 (Speaker::Lockstep(lockstep), None, true)
             }
         };
@@ -341,6 +392,7 @@ impl Starter {
             call_deadline: Duration::from_secs(limits.call_deadline_seconds),
             storage: Arc::clone(&self.storage),
             dir: journal_dir(&name),
+            foreign,
         };
         let (clock, notice) = (Arc::clone(&self.clock), Arc::clone(&self.notice));
         let host = self.part(&format!("namespace {name}"), || {
@@ -350,7 +402,7 @@ impl Starter {
             anyhow::Ok((
                 host,
                 Box::new(move |patience: Duration| {
-                    if stopping.stop(patience) || stopping.status().detached().is_some() {
+                    if stopping.stop(patience) || stopping.status().is_fenced() {
                         Ok(())
                     } else {
                         Err("its thread did not end; what it had made durable is kept".to_owned())
@@ -374,6 +426,7 @@ impl Starter {
         namespaces: Vec<u64>,
         hosts: &[Arc<NamespaceHost>],
         patience: Duration,
+        disabled: Vec<StrategyIdx>,
     ) -> anyhow::Result<(MarketHost, MarketRecovered)> {
         let recovery = MarketRecovery {
             storage: Arc::clone(&self.storage),
@@ -383,6 +436,7 @@ impl Starter {
             clock: Arc::clone(&self.clock),
             options: log_options(),
             namespaces,
+            disabled,
         };
         let notice = Arc::clone(&self.notice);
         let opened = MarketHost::open(recovery, &mut |packet| {
@@ -452,7 +506,7 @@ impl Starter {
     /// made durable what came before it, so it is saved when they have ended.
     fn last_snapshot(&mut self, hosts: &Arc<Mutex<Vec<Arc<NamespaceHost>>>>) -> anyhow::Result<()> {
         let (left, hosts) = (Arc::clone(&self.left), Arc::clone(hosts));
-        let storage = Arc::clone(&self.storage);
+        let (storage, unsaved) = (Arc::clone(&self.storage), Arc::clone(&self.unsaved));
         self.part("market log", || {
             anyhow::Ok((
                 (),
@@ -461,31 +515,37 @@ impl Starter {
                     let Some(mut market) = left else {
                         return Ok(());
                     };
+                    // Its end has been told; there is nothing that a snapshot could stand on.
+                    if market.failed().is_some() {
+                        return Ok(());
+                    }
                     let hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
                     let drained = hosts.iter().all(|host| {
                         let status = host.status();
                         status.ended.load(Ordering::Acquire) && status.detached().is_none()
                     });
-                    market
-                        .snapshot(storage.as_ref(), &PathBuf::from(MARKET), drained)
-                        .map_err(|e| e.to_string())
+                    let saved = market.snapshot(storage.as_ref(), &PathBuf::from(MARKET), drained);
+                    if let Err(error) = saved {
+                        // It has stopped in order; the next start runs more of the log again.
+                        let mut unsaved = unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+                        *unsaved = Some(error.to_string());
+                    }
+                    Ok(())
                 }) as Stopping,
             ))
         })
     }
 
     /// A shared strategy that never returned has ended the process before: it starts disabled.
-    fn disable_what_hung(&self, market: &MarketThread, strategies: &[String]) {
+    fn what_hung(&self, strategies: &[String]) -> Vec<StrategyIdx> {
+        let mut hung = Vec::new();
         for name in hanging::remembered(&self.settings.live.data_dir) {
             if let Some(at) = strategies.iter().position(|s| *s == name) {
                 narrate::starts_disabled(&name);
-                market.tell(MarketMessage::Switch(
-                    StrategyIdx(at as u32),
-                    false,
-                    Reason::StrategyTimeout,
-                ));
+                hung.push(StrategyIdx(at as u32));
             }
         }
+        hung
     }
 
     fn watchdog(&mut self, watched: Watched) -> anyhow::Result<()> {
@@ -511,7 +571,8 @@ impl Starter {
         let name = feed.name().to_owned();
         let blocked = Mutex::new(false);
         let (hosts, clock) = (hosts.to_vec(), Arc::clone(&self.clock));
-        let letters = self.settings.live.data_dir.clone();
+        let letters = Arc::clone(&self.letters);
+        let instruments = Arc::clone(&self.instruments);
         let plan = FeedPlan {
             feed,
             supervision,
@@ -526,7 +587,8 @@ impl Starter {
                 }
             }),
             rejected: Arc::new(move |name, item, why| {
-                narrate::nonsense(&letters, name, item, why.code());
+                narrate::nonsense(name, item, why.code());
+                letters.nonsense(&instruments, name, item, why);
             }),
             sessions: Arc::clone(&self.sessions),
             instruments: Arc::clone(&self.instruments),
@@ -544,6 +606,24 @@ impl Starter {
                         Ok(())
                     } else {
                         Err("it did not end in time".to_owned())
+                    }
+                }) as Stopping,
+            ))
+        })
+    }
+
+    /// Stopped after everything that may have something to park.
+    fn clerk(&mut self, posts: Posts) -> anyhow::Result<()> {
+        let (letters, storage) = (Arc::clone(&self.letters), Arc::clone(&self.storage));
+        self.part("dead letters", || {
+            let mut clerk = Clerk::start(letters, posts, storage)?;
+            anyhow::Ok((
+                (),
+                Box::new(move |patience: Duration| {
+                    if clerk.stop(patience) {
+                        Ok(())
+                    } else {
+                        Err("not all could be written in time".to_owned())
                     }
                 }) as Stopping,
             ))

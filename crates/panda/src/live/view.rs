@@ -195,7 +195,7 @@ pub fn session(handles: &Handles) -> Value {
             })
         })
         .collect();
-    let brokers: Vec<Value> = handles
+    let mut brokers: Vec<Value> = handles
         .members
         .iter()
         .enumerate()
@@ -218,7 +218,9 @@ pub fn session(handles: &Handles) -> Value {
                     s.namespaces.get(index).map_or(0, |n| n.events)
                 }),
                 "sync_us": status.sync_nanos.load(Ordering::Relaxed) / 1000,
+                "retention": status.retention.lock().ok().and_then(|r| r.clone()),
                 "journal_bytes": status.journal_bytes.load(Ordering::Relaxed),
+                "dead_letters": handles.letters.view(&member.name),
                 "activity": monitor.namespace(index),
                 "link": member.link.as_ref().map(|link| {
                     let since = link.calling_since.load(Ordering::Acquire);
@@ -245,6 +247,15 @@ pub fn session(handles: &Handles) -> Value {
             value
         })
         .collect();
+    brokers.extend(handles.excluded.iter().map(|out| {
+        json!({
+            "broker": out.name,
+            "kind": out.kind,
+            "mode": "paper",
+            "state": "excluded",
+            "detached": json!({ "code": out.why.code, "why": out.why.why }),
+        })
+    }));
     json!({
         "environment": handles.settings.environment.name(),
         "data_dir": handles.settings.live.data_dir,
@@ -264,6 +275,8 @@ pub fn session(handles: &Handles) -> Value {
             "conflated": queue.conflated,
             "sync_us": market.sync_nanos.load(Ordering::Relaxed) / 1000,
             "log_bytes": market.log_bytes.load(Ordering::Relaxed),
+            "dead_letters": handles.letters.view("market"),
+            "retention": market.retention.lock().ok().and_then(|r| r.clone()),
             "failed": market.failed.lock().ok().and_then(|f| f.clone()),
         },
         "feeds": feeds,

@@ -245,7 +245,13 @@ impl Settings {
 /// The part of a recorded text that can change a decision: where the data lies and how much is logged
 /// does not make two runs incomparable.
 pub fn deciding(text: &str) -> String {
-    const WITHOUT: [&str; 4] = ["data_dir", "environment", "log", "logging"];
+    const WITHOUT: [&str; 5] = [
+        "active_brokers",
+        "data_dir",
+        "environment",
+        "log",
+        "logging",
+    ];
     let Ok(mut table) = toml::from_str::<toml::Table>(text) else {
         return text.to_owned();
     };

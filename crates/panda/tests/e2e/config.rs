@@ -72,6 +72,7 @@ fn other_value(key: &str, kind: Kind, default: Option<&toml::Value>) -> (String,
         ),
         "auto_resume" => word("next_day"),
         "on_resume" => word("follow"),
+        "on_stop" => word("square_off"),
         "fill" => word("signal_tick"),
         "limit_fill" => word("through"),
         "participation" | "partial_fill_probability" | "margin_fraction" | "price_band" => {

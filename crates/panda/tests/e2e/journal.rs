@@ -11,7 +11,7 @@ use journal::{DirLock, Disk, LogOptions, Storage};
 use model::ids::SourceSession;
 use model::session::Sessions;
 use model::time::SECOND;
-use model::topic::{Channel, Namespace as Name};
+use model::topic::{Channel, Namespace as Name, Topic};
 use model::{Instrument, Instruments, Price, Quantity, Tick, Timestamp};
 use panda::compose::{self, Parts, stages};
 use panda::settings::Settings;
@@ -114,6 +114,7 @@ impl Running {
             clock,
             options,
             namespaces: vec![0, 0],
+            disabled: Vec::new(),
         };
         let (market, _) = MarketHost::open(recovery, &mut |_| Ok(())).unwrap();
         Self {
@@ -304,9 +305,15 @@ fn dead_letters_are_shown_and_wishes_reach_the_running_system() {
     let east = Name::new("east").unwrap();
     let mut letters = DeadLetters::open(Arc::clone(&running.storage), &east).unwrap();
     let mut park = |payload: &[u8]| {
-        let (channel, reason) = (Channel::OrdersUpdated, LetterReason::Unreadable);
+        let topic = Topic::Broker(east.clone(), Channel::OrdersUpdated);
         letters
-            .park(channel, reason, "no JSON", payload, Timestamp(5))
+            .park(
+                &topic,
+                LetterReason::Unreadable,
+                "no JSON",
+                payload,
+                Timestamp(5),
+            )
             .unwrap()
     };
     let (first, second) = (park(b"{\"half"), park(&[0xff, 0xfe]));

@@ -494,3 +494,26 @@ fn what_a_bracket_opened_stays_protected() {
         desk.check();
     }
 }
+
+#[test]
+fn a_leg_that_gives_way_and_is_resized_at_once_says_so_once() {
+    let settings = PaperSettings {
+        participation: 1.0,
+        ..PaperSettings::default()
+    };
+    let mut desk = Desk::new(&Plan {
+        paper: Some(settings),
+        ..Plan::default()
+    });
+    desk.tick(AXIS, "100");
+    desk.signal(1, bracket(enter(AXIS, Buy, 10), "95", "110"));
+    desk.tick_of(AXIS, "100", 4);
+    assert_eq!(desk.position(1, AXIS), 4);
+    // The rest of the entry and a part of the grown limit leg fill on one input.
+    let events = desk.tick_of(AXIS, "110", 7);
+    assert!(!kinds(events).contains(&"trader_detached"));
+    assert_eq!(desk.position(1, AXIS), 9);
+    desk.tick_of(AXIS, "95", 100);
+    assert_eq!(desk.position(1, AXIS), 0);
+    desk.check();
+}

@@ -64,6 +64,8 @@ pub struct MarketStatus {
     pub sync_nanos: AtomicU64,
     /// Bytes in the market log.
     pub log_bytes: AtomicU64,
+    /// Why old files of the log could not be removed.
+    pub retention: Mutex<Option<String>>,
     /// Why the market log takes nothing any more.
     pub failed: Mutex<Option<String>>,
 }
@@ -75,6 +77,8 @@ impl MarketStatus {
     }
 }
 
+/// The runner waits for a device that is so many bytes behind.
+const PENDING_MAX: usize = 16 << 20;
 /// For so long after a signal the device may be busy with the intent that follows from it.
 const BUSY: Duration = Duration::from_millis(5);
 
@@ -242,6 +246,11 @@ impl Worker {
                 self.parts.host.end(at, &mut packet);
                 self.status.complete.store(true, Ordering::Release);
             }
+            // A replay can be read again, and shall then go as it went: nobody acts on what the log may
+            // still lose. In a live session that would cost every tick the time of a sync.
+            if !self.parts.clock.is_live() {
+                self.sync(true);
+            }
             self.send(packet);
             self.sync(ended || stop);
             self.publish();
@@ -377,7 +386,7 @@ impl Worker {
     }
 
     fn sync(&mut self, now: bool) {
-        if now {
+        if now || self.parts.host.log().pending_bytes() > PENDING_MAX {
             let start = Instant::now();
             self.parts.host.commit();
             self.status.took(start);
@@ -432,20 +441,28 @@ impl Worker {
             .parts
             .host
             .retain(settings.storage.as_ref(), &settings.dir, &names, day);
-        if let Err(error) = removed {
-            (self.parts.failed)(&error.to_string());
-        }
+        // The session goes on: too much is kept, no more.
+        *self
+            .status
+            .retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = removed.err().map(|e| e.to_string());
     }
 
     fn save(&mut self) {
         self.saved = Instant::now();
+        // What it could stand on is not there.
+        if self.parts.host.failed().is_some() {
+            return;
+        }
         let settings = &self.parts.settings;
         let saved = self
             .parts
             .host
             .snapshot(settings.storage.as_ref(), &settings.dir, false);
+        // Where no snapshot can be saved the log has no room either, or soon has none.
         if let Err(error) = saved {
-            (self.parts.failed)(&error.to_string());
+            self.parts.host.fail(&error);
         }
     }
 

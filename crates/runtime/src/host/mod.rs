@@ -22,6 +22,8 @@ pub type Question = Box<dyn FnOnce(&crate::namespace::Namespace) + Send>;
 pub enum Message {
     /// The broker reports.
     Report(BrokerReport),
+    /// A report that was parked, to be taken again; the reply says whether its order is known now.
+    Again(BrokerReport, SyncSender<bool>),
     /// What came of a call, with the wall-clock times of its start and end.
     Outcome(Call, Outcome, i64, i64),
     /// The link to the broker is there: for the first time, or again.

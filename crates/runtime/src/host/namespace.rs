@@ -15,6 +15,8 @@ use model::control::{Command, CommandAction};
 use model::reason::Reason;
 use model::{InputId, Timestamp};
 
+use traders::BrokerReport;
+
 use super::link::Link;
 use super::{CommandReply, Detached, Message};
 use crate::clock::{SessionClock, wall};
@@ -30,6 +32,8 @@ const PACKETS: usize = 64;
 const STEPS: usize = 256;
 /// The longest sleep.
 const IDLE: Duration = Duration::from_millis(50);
+/// What a namespace that was taken out is given to end.
+const FENCED: Duration = Duration::from_millis(100);
 
 /// How a namespace's thread works.
 pub struct NamespaceHostSettings {
@@ -45,7 +49,12 @@ pub struct NamespaceHostSettings {
     pub storage: Arc<dyn Storage>,
     /// The journal's folder.
     pub dir: PathBuf,
+    /// Takes reports about orders that are not known here; must not block.
+    pub foreign: Foreign,
 }
+
+/// Takes what belongs to nobody.
+pub type Foreign = Arc<dyn Fn(&BrokerReport) + Send + Sync>;
 
 /// Who speaks to the broker.
 #[allow(clippy::large_enum_variant, reason = "one for each namespace")]
@@ -79,16 +88,37 @@ pub struct NamespaceStatus {
     pub unresolved: AtomicU64,
     /// Why old files of the journal could not be removed.
     pub retention: Mutex<Option<String>>,
+    /// What its thread waits for outside this process, where it waits long.
+    pub waits_for: Mutex<Option<String>>,
     /// Why it does not trade any more.
     pub detached: Mutex<Option<Detached>>,
+    /// Set with `detached`, and cheap to look at.
+    is_fenced: AtomicBool,
 }
 
 impl NamespaceStatus {
-    fn detach(&self, code: &'static str, why: String) {
+    /// The first reason stays. Returns it where it is this one.
+    fn detach(&self, code: &'static str, why: String) -> Option<Detached> {
         let mut detached = self.detached.lock().unwrap_or_else(PoisonError::into_inner);
-        if detached.is_none() {
-            *detached = Some(Detached { code, why });
+        if detached.is_some() {
+            return None;
         }
+        let new = Detached { code, why };
+        *detached = Some(new.clone());
+        self.is_fenced.store(true, Ordering::Release);
+        Some(new)
+    }
+    /// Whether it has been taken out: its thread, when it comes back from wherever it was, writes
+    /// nothing more and calls nobody.
+    pub fn is_fenced(&self) -> bool {
+        self.is_fenced.load(Ordering::Acquire)
+    }
+    /// Says what the thread waits for.
+    pub(crate) fn wait_for(&self, what: Option<String>) {
+        *self
+            .waits_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = what;
     }
     /// Why it does not trade any more.
     pub fn detached(&self) -> Option<Detached> {
@@ -116,11 +146,14 @@ impl NamespaceHost {
         namespace: Namespace,
         inbox: Arc<Inbox<Message>>,
         clock: Arc<dyn SessionClock>,
-        speaker: Speaker,
+        mut speaker: Speaker,
         settings: NamespaceHostSettings,
         notice: Notice,
     ) -> std::io::Result<Self> {
         let status = Arc::new(NamespaceStatus::default());
+        if let Speaker::Lockstep(lockstep) = &mut speaker {
+            lockstep.show(Arc::clone(&status));
+        }
         let name = namespace.name().to_owned();
         let worker = Worker {
             name: name.clone(),
@@ -145,13 +178,16 @@ impl NamespaceHost {
                 let outcome = catch_unwind(AssertUnwindSafe(|| worker.run()));
                 let detached = match outcome {
                     Ok(Ok(())) => None,
+                    Ok(Err(error @ RuntimeError::Part { .. })) => {
+                        Some(("trader", error.to_string()))
+                    }
                     Ok(Err(error)) => Some(("journal", error.to_string())),
                     Err(payload) => Some(("stage_panic", panic_text(payload.as_ref()))),
                 };
                 if let Some((code, why)) = detached {
-                    ended.detach(code, why);
+                    let detached = ended.detach(code, why);
                     closing.abandon();
-                    if let Some(detached) = ended.detached() {
+                    if let Some(detached) = detached {
                         notice(&name, &detached);
                     }
                 }
@@ -180,17 +216,15 @@ impl NamespaceHost {
 
     /// Takes it out of the system until the next start: its queue is dropped, nobody waits for it.
     pub fn detach(&self, code: &'static str, why: String, notice: &Notice) {
-        if self.status.detached().is_some() {
+        let Some(detached) = self.status.detach(code, why) else {
             return;
-        }
-        self.status.detach(code, why);
+        };
         self.inbox.abandon();
-        if let Some(detached) = self.status.detached() {
-            notice(&self.name, &detached);
-        }
+        notice(&self.name, &detached);
     }
 
-    /// Ends the thread once its queue is empty. False when it did not end in time.
+    /// Ends the thread once its queue is empty. False when it did not end in time. One that was taken
+    /// out is hardly waited for: it may hang for good.
     pub fn stop(&self, patience: Duration) -> bool {
         self.inbox.close();
         let thread = self
@@ -201,9 +235,14 @@ impl NamespaceHost {
         let Some(thread) = thread else {
             return true;
         };
-        let deadline = Instant::now() + patience;
+        let asked = Instant::now();
         while !thread.is_finished() {
-            if Instant::now() >= deadline {
+            let patience = if self.status.is_fenced() {
+                patience.min(FENCED)
+            } else {
+                patience
+            };
+            if asked.elapsed() >= patience {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -212,13 +251,20 @@ impl NamespaceHost {
     }
 }
 
+/// Ends a thread whose namespace was taken out; nobody is told again.
+pub(crate) fn fenced(name: &str) -> RuntimeError {
+    RuntimeError::state(name, "it was taken out")
+}
+
 fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&str>()
         .map(|s| (*s).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    format!("a stage's code failed: {text}")
+    format!(
+        "a stage's code failed ({text}): it is taken out until the next start, and what it had made durable is kept; report this with its journal"
+    )
 }
 
 struct Worker {
@@ -240,7 +286,9 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) -> Result<(), RuntimeError> {
+        self.unblock()?;
         let mut work = Work::default();
+        self.namespace.lift_blocks()?;
         loop {
             self.status.beat.store(wall(), Ordering::Release);
             let wait = self.wait();
@@ -294,7 +342,16 @@ impl Worker {
         Ok(())
     }
 
+    /// Once it was taken out, what it still does would be done behind the back of whoever was told so.
+    fn fence(&self) -> Result<(), RuntimeError> {
+        if self.status.is_fenced() {
+            return Err(fenced(&self.name));
+        }
+        Ok(())
+    }
+
     fn step(&mut self, step: &Step, packet: &Packet) -> Result<(), RuntimeError> {
+        self.fence()?;
         if let Speaker::Lockstep(lockstep) = &mut self.speaker {
             lockstep.before(step, &mut self.namespace)?;
         }
@@ -353,6 +410,11 @@ impl Worker {
             Message::Report(report) => {
                 self.namespace.report(&report)?;
             }
+            Message::Again(report, reply) => {
+                let is_known = self.namespace.report_again(&report)?;
+                // Whoever asked may have gone.
+                let _ = reply.try_send(is_known);
+            }
             Message::Outcome(call, outcome, started, ended) => {
                 self.namespace.answered(&call, outcome, started, ended)?;
             }
@@ -385,7 +447,34 @@ impl Worker {
     }
 
     fn now(&self) -> Timestamp {
-        self.clock.now().max(self.namespace.pipeline().now())
+        self.namespace.now().max(self.namespace.pipeline().now())
+    }
+
+    /// What kept entries out before the start is over, or is found anew: nobody else would say so, and
+    /// they would stay out for good.
+    fn unblock(&mut self) -> Result<(), RuntimeError> {
+        for reason in self.namespace.pipeline().risk().blocks().to_vec() {
+            match reason {
+                // Until the link says that it is there.
+                Reason::TraderUnreachable if matches!(self.speaker, Speaker::Link(_)) => {
+                    self.blocked = true;
+                }
+                Reason::TraderUnreachable | Reason::FeedStale | Reason::MarketLogFailed => {
+                    let now = self.now();
+                    let command = Command {
+                        id: model::ids::CommandId::of_host(
+                            self.namespace.name(),
+                            reason.code(),
+                            now.nanos(),
+                        ),
+                        action: CommandAction::AllowEntries(reason),
+                    };
+                    self.namespace.command(now, &command, wall())?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Entries stop while the broker cannot be reached; what closes positions goes on.
@@ -429,6 +518,7 @@ impl Worker {
     fn settle(&mut self) -> Result<(), RuntimeError> {
         self.status.beat.store(wall(), Ordering::Release);
         loop {
+            self.fence()?;
             let due =
                 self.namespace.is_dirty() && self.synced.elapsed() >= self.settings.sync_interval;
             if self.namespace.is_waiting() || due || !self.replies.is_empty() {
@@ -450,6 +540,9 @@ impl Worker {
             }
         }
         self.namespace.tell();
+        for report in self.namespace.take_foreign() {
+            (self.settings.foreign)(&report);
+        }
         if let Some(number) = self.namespace.to_confirm() {
             self.confirmed = Some(number);
         }
@@ -524,6 +617,7 @@ impl Worker {
     }
 
     fn finish(mut self) -> Result<(), RuntimeError> {
+        self.fence()?;
         if let Speaker::Lockstep(lockstep) = &mut self.speaker {
             lockstep.finish(&mut self.namespace)?;
         }

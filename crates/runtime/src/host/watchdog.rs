@@ -141,11 +141,30 @@ impl Watched {
             }
             let silent = u64::try_from(wall() - beat).unwrap_or(0);
             if Duration::from_nanos(silent) > self.namespace_deadline {
+                let silent = Duration::from_nanos(silent).as_secs_f64();
+                let waits_for = status
+                    .waits_for
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
+                let (code, cause) = match waits_for {
+                    Some(what) => (
+                        "trader_hang",
+                        format!(
+                            "its broker has held it up for {silent:.1} s ({what}): look after the broker, then start again"
+                        ),
+                    ),
+                    None => (
+                        "namespace_hang",
+                        format!(
+                            "nothing has moved in it for {silent:.1} s: look at the disk and at its strategies, then start again"
+                        ),
+                    ),
+                };
                 let why = format!(
-                    "nothing has moved in it for {:.1} s: it is taken out until the next start; what it had made durable is kept",
-                    Duration::from_nanos(silent).as_secs_f64()
+                    "{cause}; until then it is taken out, and what it had made durable is kept"
                 );
-                namespace.detach("namespace_hang", why, &self.notice);
+                namespace.detach(code, why, &self.notice);
             }
         }
     }

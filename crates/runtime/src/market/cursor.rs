@@ -38,7 +38,9 @@ impl Cursor {
             storage,
             dir,
             from,
-            map: old.map(|old| Arc::new(tables::reindex(old, &tables))),
+            map: old
+                .filter(|_| from > Position(0))
+                .map(|old| Arc::new(tables::reindex(old, &tables))),
             tables,
             reader: None,
             waiting: None,

@@ -9,7 +9,7 @@ use journal::{Cut, Log, LogOptions, Position, Reader, Storage};
 use model::reindex;
 use model::{StrategyIdx, Timestamp};
 use pipeline::strategy_host::HostState;
-use pipeline::{Runner, RunnerInput, RunnerOutput};
+use pipeline::{BrokerMask, Runner, RunnerInput, RunnerOutput};
 use serde::{Deserialize, Serialize};
 
 use super::{MarketHost, MarketStats};
@@ -38,6 +38,9 @@ pub struct MarketRecovery {
     pub options: LogOptions,
     /// The number of the next market input of every namespace that takes part.
     pub namespaces: Vec<u64>,
+    /// Strategies that are not called, whatever the log says: one of them did not return before, and
+    /// the input that it hung on may be in the log.
+    pub disabled: Vec<StrategyIdx>,
 }
 
 /// What was recovered.
@@ -70,6 +73,8 @@ struct Saved {
 /// What is run again of one earlier start.
 struct Epoch {
     start: Option<Start>,
+    /// Its tables are those of now.
+    same_tables: bool,
     /// Strategies that are defined otherwise now: what they would have decided then they did not
     /// decide, and it has the identities of what they did.
     changed: Vec<StrategyIdx>,
@@ -86,7 +91,20 @@ impl Epoch {
         });
         Self {
             changed: changed.collect(),
+            same_tables: start
+                .as_ref()
+                .is_some_and(|start| tables::reindex(start, now).is_identity()),
             start,
+        }
+    }
+
+    /// Where a namespace that takes this may read on after a restart: its snapshot holds the tables of
+    /// now, so under others it reads from the log's beginning, which names its own.
+    const fn position(&self, position: Position) -> Position {
+        if self.same_tables {
+            position
+        } else {
+            Position(0)
         }
     }
 
@@ -125,6 +143,7 @@ impl MarketHost {
             clock,
             options,
             namespaces,
+            disabled,
         } = recovery;
         let failed = |e| RuntimeError::journal("market", e);
         let (log, opened) = Log::open(Arc::clone(&storage), &dir, options).map_err(failed)?;
@@ -161,6 +180,7 @@ impl MarketHost {
             this.runner.set_source(start.source);
             (from, old) = (at, Some(start));
         }
+        this.disable(&disabled);
         this.run_again(
             &storage,
             &dir,
@@ -168,6 +188,7 @@ impl MarketHost {
             old,
             &namespaces,
             &fresh,
+            &disabled,
             &mut recovered,
             deliver,
         )?;
@@ -238,6 +259,7 @@ impl MarketHost {
         old: Option<Start>,
         namespaces: &[u64],
         fresh: &HostState,
+        disabled: &[StrategyIdx],
         recovered: &mut MarketRecovered,
         deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
     ) -> Result<(), RuntimeError> {
@@ -249,6 +271,14 @@ impl MarketHost {
             .min()
             .unwrap_or(0)
             .saturating_sub(1);
+        // The namespaces that may not have taken what followed from an input.
+        let behind = |next: u64| {
+            namespaces
+                .iter()
+                .enumerate()
+                .filter(|(_, n)| **n <= next)
+                .fold(BrokerMask::default(), |mask, (at, _)| mask.with(at))
+        };
         let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(failed)?;
         let mut map = old
             .as_ref()
@@ -256,7 +286,7 @@ impl MarketHost {
         let mut epoch = Epoch::new(old, &self.start);
         let mut packet = Packet {
             steps: Vec::new(),
-            position: from,
+            position: epoch.position(from),
             received: 0,
         };
         while let Some((position, bytes)) = reader.next().map_err(failed)? {
@@ -271,6 +301,7 @@ impl MarketHost {
                     map = Some(Arc::new(tables::reindex(&start, &self.start)));
                     self.start.salt = start.salt;
                     epoch.pass(&mut self.runner, fresh, &start, recovered);
+                    self.disable(disabled);
                     epoch = Epoch::new(Some(start), &self.start);
                 }
                 MarketRecord::Market(id, item) => {
@@ -281,28 +312,29 @@ impl MarketHost {
                     }
                     self.runner
                         .step(&RunnerInput::Market(id, &data), &mut self.outputs);
-                    self.again(data.ts(), &epoch, &mut packet);
+                    self.again(data.ts(), &epoch, behind(id.0 + 1), &mut packet);
                     self.next = id.0 + 1;
                     recovered.inputs += 1;
                 }
                 MarketRecord::Clock(id, due) => {
                     self.runner
                         .step(&RunnerInput::Clock(id, due), &mut self.outputs);
-                    self.again(due, &epoch, &mut packet);
+                    self.again(due, &epoch, behind(id.0), &mut packet);
                 }
                 MarketRecord::Switch {
                     strategy, enabled, ..
                 } => {
                     self.runner
                         .step(&RunnerInput::Switch(strategy, enabled), &mut self.outputs);
-                    self.again(self.latest, &epoch, &mut packet);
+                    self.disable(disabled);
+                    self.again(self.latest, &epoch, BrokerMask::default(), &mut packet);
                 }
                 MarketRecord::Stop { .. } => {}
             }
             if packet.steps.len() >= PACKET {
                 let next = Packet {
                     steps: Vec::with_capacity(PACKET),
-                    position,
+                    position: epoch.position(position),
                     received: 0,
                 };
                 deliver(std::mem::replace(&mut packet, next))?;
@@ -315,11 +347,22 @@ impl MarketHost {
         Ok(())
     }
 
+    fn disable(&mut self, strategies: &[StrategyIdx]) {
+        for strategy in strategies {
+            self.runner.observe(&RunnerInput::Switch(*strategy, false));
+        }
+    }
+
     /// Passes on what an input that is run again causes. Nothing of it is recorded again.
-    fn again(&mut self, ts: Timestamp, epoch: &Epoch, packet: &mut Packet) {
-        self.outputs.retain(|output| match output {
+    /// That a strategy failed is told to the namespaces in `behind` only: the others have it, and an
+    /// operator may have let it trade again since.
+    fn again(&mut self, ts: Timestamp, epoch: &Epoch, behind: BrokerMask, packet: &mut Packet) {
+        self.outputs.retain_mut(|output| match output {
             RunnerOutput::Signal(signal, _) => !epoch.changed.contains(&signal.strategy),
-            RunnerOutput::StrategyDisabled(strategy, ..) => !epoch.changed.contains(strategy),
+            RunnerOutput::StrategyDisabled(strategy, _, brokers, _) => {
+                brokers.0 &= behind.0;
+                *brokers != BrokerMask::default() && !epoch.changed.contains(strategy)
+            }
         });
         if self.outputs.is_empty() {
             return;

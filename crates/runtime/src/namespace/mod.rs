@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use journal::record::{Entry, Host, JournalRecordRef, MarketItem, RunRef, Start};
 use journal::{Log, Position};
-use model::control::Command;
+use model::control::{Command, CommandAction};
 use model::event::{Event, EventBody};
+use model::ids::CommandId;
 use model::order::OrderChange;
 use model::signal::Signal;
 use model::trader::TraderReport;
 use model::{InputId, OrderId, Timestamp};
 use pipeline::{BrokerPipeline, Input};
 use rustc_hash::FxHashMap;
-use traders::BrokerReport;
+use traders::{BrokerReport, Found};
 
 use crate::clock::{SessionClock, wall};
 use crate::desk::{Call, Desk, Heard, Outcome};
@@ -28,6 +29,9 @@ pub use recover::{Recovered, Recovery, SNAPSHOTS, market_position};
 
 /// A run of inputs without outputs is closed at this many entries.
 const RUN_MAX: usize = 4096;
+
+/// Foreign reports that wait for the host; more are only counted.
+const FOREIGN_MAX: usize = 1024;
 
 /// Takes what has become durable: readers, the monitor, tests.
 pub trait Tap: Send {
@@ -80,6 +84,8 @@ pub struct Namespace {
     /// Durable, and the tap is not told yet.
     untold: Vec<Event>,
     reports: Vec<TraderReport>,
+    /// Reports about orders that are not known here, for the host to park.
+    foreign: Vec<BrokerReport>,
     bytes: Vec<u8>,
     step: u64,
     /// The number of the next market input; those below it have been taken.
@@ -89,6 +95,10 @@ pub struct Namespace {
     times: FxHashMap<OrderId, Times>,
     /// Reports of a lockstep broker whose time has not come, by (due, number).
     held: BTreeMap<(u64, u64), BrokerReport>,
+    /// In lockstep: the market inputs below it are passed, so what was due by them may be known.
+    passed: u64,
+    /// Reports were taken and are not yet durable.
+    unsaved: bool,
     /// Numbers of reports that are recorded and not yet confirmed to the broker.
     taken: std::collections::BTreeSet<u64>,
     /// Up to which number all are durable; `None` until the broker has sent its first.
@@ -143,6 +153,10 @@ impl Namespace {
     pub const fn next_input(&self) -> u64 {
         self.next
     }
+    /// Its time: the session's, and in a replay that of the input that it took last.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
     /// Who is told what has become durable.
     pub fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {
         self.tap = tap;
@@ -190,6 +204,9 @@ impl Namespace {
 
     fn input(&mut self, id: InputId, item: &MarketItem, received: i64) -> Result<(), RuntimeError> {
         let data = item.data();
+        if !self.clock.is_live() {
+            self.clock.reach(data.ts());
+        }
         self.advance(id, data.ts(), received)?;
         self.feed(
             &Input::Market(id, &data),
@@ -230,7 +247,7 @@ impl Namespace {
     fn signal(&mut self, signal: &Signal, received: i64) -> Result<(), RuntimeError> {
         // One that comes late, after a restart or behind a slow disk, is judged at the time it is:
         // the pipeline's clock is brought up to the session's first.
-        let now = self.clock.now();
+        let now = self.now();
         let id = InputId(self.next);
         let at = if self.clock.is_live() && now > signal.ts.plus(model::time::SECOND) {
             now
@@ -262,6 +279,20 @@ impl Namespace {
             Entry::Command(ts, *command),
             host(received),
         )
+    }
+
+    /// What an earlier host held against entries, it had found out for itself, and so does this one:
+    /// to be called once, before anything else is taken.
+    pub fn lift_blocks(&mut self) -> Result<(), RuntimeError> {
+        let now = self.clock.now().max(self.pipeline.now());
+        for reason in self.pipeline.risk().blocks().to_vec() {
+            let command = Command {
+                id: CommandId::of_host(self.name(), reason.code(), now.nanos()),
+                action: CommandAction::AllowEntries(reason),
+            };
+            self.command(now, &command, 0)?;
+        }
+        Ok(())
     }
 
     /// Fires every timer that is due by `at`: a live host's idle moment.
@@ -357,6 +388,11 @@ impl Namespace {
         !self.recorded.is_empty()
     }
 
+    /// True while reports wait to be made durable: the broker keeps them until then.
+    pub const fn owes_confirmation(&self) -> bool {
+        self.unsaved
+    }
+
     /// True while anything at all waits to be made durable.
     pub fn is_dirty(&self) -> bool {
         !self.run.is_empty() || !self.recorded.is_empty() || self.log.pending_bytes() > 0
@@ -368,17 +404,20 @@ impl Namespace {
         self.out.clear();
         self.close_run(Host::default())?;
         if self.log.pending_bytes() == 0 {
+            self.unsaved = false;
             return Ok(());
         }
         self.log
             .commit()
             .map_err(|source| RuntimeError::journal(self.pipeline.namespace().as_str(), source))?;
         self.stats.commits += 1;
+        self.unsaved = false;
         if self.recorded.is_empty() {
             return Ok(());
         }
+        let now = self.now();
         if let Some(desk) = &mut self.desk {
-            let (now, durable) = (self.clock.now(), wall());
+            let durable = wall();
             for event in &self.recorded {
                 let ended = match &event.body {
                     EventBody::OrderSubmitted(intent) => {
@@ -425,13 +464,14 @@ impl Namespace {
     /// The next call to the broker, all of whose causes are durable. What can be said without a call
     /// is taken as a report: commit again where [`is_waiting`](Self::is_waiting) says so.
     pub fn next_call(&mut self) -> Result<Option<Call>, RuntimeError> {
+        let now = self.now();
         let Some(desk) = &mut self.desk else {
             return Ok(None);
         };
         if !self.recorded.is_empty() {
             return Ok(None);
         }
-        let call = desk.next_call(self.clock.now(), &mut self.reports);
+        let call = desk.next_call(now, &mut self.reports);
         self.take_said()?;
         Ok(call)
     }
@@ -440,7 +480,7 @@ impl Namespace {
     pub fn answered(
         &mut self,
         call: &Call,
-        outcome: Outcome,
+        mut outcome: Outcome,
         started: i64,
         ended: i64,
     ) -> Result<(), RuntimeError> {
@@ -451,8 +491,13 @@ impl Namespace {
                 times.acknowledged = ended;
             }
         }
+        if let Outcome::Found(Found::Present(said)) = &mut outcome {
+            // After a restart the broker may be ahead in the data: what it did there is not known yet.
+            said.retain(|report| report.due.is_none_or(|due| due.0 < self.passed));
+        }
+        let now = self.now();
         if let Some(desk) = &mut self.desk {
-            desk.answered(call, outcome, self.clock.now(), &mut self.reports);
+            desk.answered(call, outcome, now, &mut self.reports);
         }
         self.take_said()
     }
@@ -486,15 +531,16 @@ impl Namespace {
         )
     }
 
-    /// What the broker pushed. False where the order is not known here: the host parks it.
+    /// What the broker pushed. False where the order is not known here: the host parks what
+    /// [`take_foreign`](Self::take_foreign) gives.
     pub fn report(&mut self, said: &BrokerReport) -> Result<bool, RuntimeError> {
         if said.number > 0 && self.confirmed.is_none() {
             // A broker begins with the first that it has not seen confirmed.
             self.confirmed = Some(said.number - 1);
         }
-        // In lockstep what is due later waits for its tick.
+        // In lockstep what is due later waits until its tick is passed.
         if let Some(due) = said.due
-            && due.0 >= self.next
+            && due.0 >= self.passed
         {
             self.held.insert((due.0, said.number), *said);
             return Ok(true);
@@ -508,14 +554,18 @@ impl Namespace {
             .is_some_and(|confirmed| said.number > confirmed)
         {
             self.taken.insert(said.number);
+            self.unsaved = true;
         }
-        let now = self.clock.now();
+        let now = self.now();
         let Some(desk) = &mut self.desk else {
             return Ok(false);
         };
         match desk.report(said, now) {
             Heard::Foreign => {
                 self.stats.foreign_reports += 1;
+                if self.foreign.len() < FOREIGN_MAX {
+                    self.foreign.push(*said);
+                }
                 Ok(false)
             }
             Heard::Held => Ok(true),
@@ -526,11 +576,35 @@ impl Namespace {
         }
     }
 
-    /// In lockstep: takes what was due up to the latest market input. Returns how many.
+    /// A report that was parked, once more. False where its order is still not known.
+    pub fn report_again(&mut self, said: &BrokerReport) -> Result<bool, RuntimeError> {
+        // Its number was counted, and its time has come, when it first arrived.
+        let said = BrokerReport {
+            number: 0,
+            due: None,
+            ..*said
+        };
+        let waiting = self.foreign.len();
+        let is_known = self.take_broker_report(&said)?;
+        self.foreign.truncate(waiting);
+        Ok(is_known)
+    }
+
+    /// The reports about orders that are not known here, since this was last asked.
+    pub fn take_foreign(&mut self) -> std::vec::Drain<'_, BrokerReport> {
+        self.foreign.drain(..)
+    }
+
+    /// In lockstep: the broker has passed a market input.
+    pub fn pass(&mut self, id: InputId) {
+        self.passed = self.passed.max(id.0 + 1);
+    }
+
+    /// In lockstep: takes what was due up to the market input passed last. Returns how many.
     pub fn take_due(&mut self) -> Result<usize, RuntimeError> {
         let mut count = 0;
         while let Some(entry) = self.held.first_entry() {
-            if entry.key().0 >= self.next {
+            if entry.key().0 >= self.passed {
                 break;
             }
             let said = entry.remove();
@@ -554,7 +628,7 @@ impl Namespace {
 
     /// In lockstep: whether the desk lets time pass; what waits is made due.
     pub fn settle(&mut self, tries_max: u32) -> bool {
-        let now = self.clock.now();
+        let now = self.now();
         match &mut self.desk {
             None => true,
             Some(desk) => {
@@ -566,7 +640,7 @@ impl Namespace {
 
     /// The connection to the broker was lost and is there again.
     pub fn reconnected(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         if let Some(desk) = &mut self.desk {
             desk.reconnected(now);
         }

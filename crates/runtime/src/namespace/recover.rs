@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use traders::Modification;
 
 use super::{Namespace, NamespaceStats};
-use crate::clock::SessionClock;
+use crate::clock::{FeedClock, SessionClock};
 use crate::desk::{Desk, DeskSettings};
 use crate::error::RuntimeError;
 use crate::market::Cursor;
@@ -105,6 +105,12 @@ impl Namespace {
             desk,
             options,
         } = recovery;
+        // In a replay the runner may be far ahead: what is due here depends on what was taken here.
+        let clock = if clock.is_live() {
+            clock
+        } else {
+            FeedClock::replay()
+        };
         let name = pipeline.namespace().as_str().to_owned();
         let failed = |e| RuntimeError::journal(&name, e);
         let (log, opened) = Log::open(Arc::clone(&storage), &dir, options).map_err(failed)?;
@@ -127,12 +133,15 @@ impl Namespace {
             recorded: Vec::new(),
             untold: Vec::new(),
             reports: Vec::new(),
+            foreign: Vec::new(),
             bytes: Vec::new(),
             step: 0,
             next: 0,
             market: Position(0),
             times: FxHashMap::default(),
             held: std::collections::BTreeMap::new(),
+            passed: 0,
+            unsaved: false,
             taken: std::collections::BTreeSet::new(),
             confirmed: None,
             conflating: false,
@@ -225,6 +234,9 @@ impl Namespace {
         if now > Timestamp::MIN {
             self.clock.reach(now);
         }
+        // What was due by the input before the last was recorded before the last; the last itself may
+        // not have been passed.
+        self.passed = self.next.saturating_sub(1);
         self.bytes.clear();
         journal::record::encode(&JournalRecordRef::Start(&self.start), &mut self.bytes)
             .map_err(|e| RuntimeError::record(self.name(), e))?;
@@ -239,7 +251,7 @@ impl Namespace {
             salt: self.start.salt,
             ..settings
         });
-        let now = self.clock.now();
+        let now = self.now();
         for id in self.pipeline.engine().ended_ids() {
             desk.remember(id);
         }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use journal::record::JournalRecord;
+use journal::record::{JournalRecord, MarketRecord};
 use model::Timestamp;
 use runtime::layout::{MARKET, journal_dir};
-use runtime::records::{JournalRecords, LogPlace, market_input};
+use runtime::market::Cursor;
+use runtime::records::{JournalRecords, LogPlace, MarketRecords, market_input};
 use runtime::render::Names;
 use runtime::{stats, trace};
 use serde_json::Value;
@@ -154,4 +155,36 @@ fn growth_is_counted_by_day_and_one_input_is_found_in_the_market_log() {
         .into_iter()
         .filter(|e| e["type"] == "signal_raw");
     assert!(raw.count() > 1);
+}
+
+#[test]
+fn a_place_of_an_earlier_start_is_read_under_its_tables() {
+    let mut world = World::new();
+    drop(world.session(20));
+    world.symbols = vec!["AAA", "MID"];
+    drop(world.session(20));
+    let market = Path::new(MARKET);
+    let mut records = MarketRecords::open(&world.storage(), market, MARKET).unwrap();
+    let place = loop {
+        let found = records.next().unwrap().unwrap();
+        if matches!(found.record, MarketRecord::Market(model::InputId(10), _)) {
+            break found.position;
+        }
+    };
+    // A namespace that has run inputs again saved their place, and its own, newer tables.
+    let newer = world.start_record();
+    let mut cursor = Cursor::new(
+        world.storage(),
+        market.to_owned(),
+        place,
+        newer.clone(),
+        Some(&newer),
+    );
+    let mut seen = Vec::new();
+    let (first, last) = (model::InputId(10), model::InputId(30));
+    let missing = cursor.range(first, last, |_, item| {
+        seen.push(item.data().instrument().index());
+    });
+    assert_eq!(missing.unwrap(), None);
+    assert_eq!(seen, [1; 21]);
 }

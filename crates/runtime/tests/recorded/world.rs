@@ -188,6 +188,7 @@ impl World {
             clock,
             options,
             namespaces: namespaces.iter().map(Namespace::next_input).collect(),
+            disabled: Vec::new(),
         };
         let mut again = Vec::new();
         let (market, _) = MarketHost::open(recovery, &mut |packet| {

@@ -5,7 +5,12 @@
 
 mod broker;
 mod chance;
+mod desk;
+mod failures;
 mod oracle;
+mod parity;
+mod recovery;
+mod rig;
 mod run;
 mod seeds;
 mod storage;

@@ -80,3 +80,63 @@ pub fn dump(socket: &Path) -> io::Result<BTreeMap<String, Books>> {
         wire::Got::Unreadable(_, why) => Err(io::Error::other(why)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::session::AlwaysOpen;
+    use model::topic::Namespace;
+    use model::{Instruments, Timestamp};
+
+    use super::*;
+
+    fn built(text: &str, exchange: Option<SharedExchange>) -> Result<Built, String> {
+        let kind = kind(exchange);
+        let context = BuildContext {
+            namespace: &Namespace::new("sim").unwrap(),
+            settings: &text.parse().unwrap(),
+            instruments: Arc::new(Instruments::new(exchange::instruments()).unwrap()),
+            sessions: Arc::new(AlwaysOpen),
+        };
+        (kind.build)(&context).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_with_its_fix() {
+        for (text, says) in [
+            (
+                "",
+                "`connect` is empty, and this process has no simulated exchange",
+            ),
+            ("connect = \"tcp:1\"", "write unix:PATH"),
+            ("conect = \"\"", "unknown key `conect`"),
+            ("delivery = \"once\"", "`delivery` = \"once\""),
+            ("timeout_ms = 0", "must lie between"),
+        ] {
+            let error = built(text, None).err().unwrap();
+            assert!(
+                error.starts_with("[trading_engine.sim]") && error.contains(says),
+                "{error}"
+            );
+        }
+        let all = Instruments::new(exchange::instruments()).unwrap();
+        let own = SharedExchange::new(1, 20, &all);
+        own.resume(Timestamp(0), &[]);
+        assert!(built("", Some(own)).is_ok());
+        let Ok(Built::Outside {
+            trader, effective, ..
+        }) = built(
+            "connect = \"unix:/nowhere\"\ndelivery = \"query_only\"",
+            None,
+        )
+        else {
+            panic!("not built");
+        };
+        assert_eq!(
+            trader.capabilities().delivery,
+            model::trader::Delivery::QueryOnly
+        );
+        assert_eq!(effective["timeout_ms"].as_integer(), Some(1_000));
+    }
+}

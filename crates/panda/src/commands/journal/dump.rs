@@ -82,6 +82,7 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
     }
     let filter = Filter::new(args);
     let mut open: Vec<(String, JournalRecords)> = Vec::new();
+    let mut shown = false;
     loop {
         for broker in &chosen {
             if !open.iter().any(|(name, _)| name == broker) {
@@ -96,13 +97,23 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
                 let nameless = nameless();
                 let names = Names(found.start.as_deref().unwrap_or(&nameless));
                 for line in filter.lines(broker, &found.record, &names) {
+                    shown = true;
                     if !out.line(&line)? {
                         return Ok(());
                     }
                 }
             }
         }
-        if !out.flush()? || !args.follow {
+        if !out.flush()? {
+            return Ok(());
+        }
+        if !args.follow {
+            if !shown && filter.is_narrow() {
+                // An empty answer to a misspelt question looks like the truth.
+                eprintln!(
+                    "nothing matches; `panda journal stats` lists the types of events that are recorded"
+                );
+            }
             return Ok(());
         }
         std::thread::sleep(POLL);

@@ -19,7 +19,7 @@ use super::super::print;
 /// Check every checksum and every record of every log
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  panda journal verify\n  panda journal verify --broker paper --json\n\nIt ends with an error where something is damaged."
+    after_help = "With --replay every journal is decided again from its beginning: the same build and settings come to the same events. What another build or other settings have written is \"not comparable\" and taken as it is.\n\nExamples:\n  panda journal verify\n  panda journal verify --replay\n  panda journal verify --broker paper --json\n\nIt ends with an error where something is damaged."
 )]
 pub struct VerifyArgs {
     #[command(flatten)]
@@ -27,6 +27,9 @@ pub struct VerifyArgs {
     /// Only this namespace's journal
     #[arg(long, value_name = "NAME")]
     broker: Option<String>,
+    /// Decide everything again, and compare with what was recorded
+    #[arg(long)]
+    pub replay: bool,
     /// Print one JSON object per log
     #[arg(long)]
     json: bool,
@@ -292,4 +295,51 @@ fn replay_text(name: &str, replay: &anyhow::Result<ReplayReport>) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::InputId;
+    use runtime::replay::{Difference, NotComparable};
+
+    #[test]
+    fn a_replay_is_told_with_its_first_difference_and_what_it_could_not_compare() {
+        let report = ReplayReport {
+            records: 9,
+            events: 12,
+            compared: 7,
+            first_difference: Some(Difference {
+                epoch: 2,
+                step: 41,
+                event: 0,
+                recorded: Some(json!({ "type": "order_filled" })),
+                decided: None,
+                after_gap: true,
+            }),
+            not_comparable: vec![NotComparable {
+                epoch: 1,
+                records: 5,
+                differs: vec!["the build", "the settings"],
+            }],
+            missing: vec![(InputId(3), InputId(8))],
+            beginning_removed: false,
+        };
+        let text = replay_text("east", &Ok(report.clone()));
+        for wanted in [
+            "7 of 12 events in 9 records",
+            "start 1: 5 records are not comparable: the build, the settings changed since",
+            "market inputs 3 to 8 are lost",
+            "step 41 of start 2, event 0, behind records",
+            "recorded: {\"type\":\"order_filled\"}",
+            "decided:  nothing",
+        ] {
+            assert!(text.contains(wanted), "{text} lacks {wanted}");
+        }
+        let value = replay_json(&Ok(report));
+        assert_eq!(value["equal"], false);
+        assert_eq!(value["first_difference"]["step"], 41);
+        let failed = replay_text("east", &Err(anyhow::anyhow!("no strategies")));
+        assert!(failed.contains("could not be decided again: no strategies"));
+    }
 }

@@ -44,6 +44,9 @@ fn targets(brokers: &[String], handles: &Handles) -> Result<Vec<usize>, String> 
     let mut targets = Vec::with_capacity(brokers.len());
     for name in brokers {
         let Some((index, _)) = handles.member(name) else {
+            if let Some(out) = handles.excluded(name) {
+                return Err(format!("`{name}` does not take part: {}", out.why.why));
+            }
             let known: Vec<&str> = handles.members.iter().map(|m| m.name.as_str()).collect();
             return Err(format!(
                 "no broker `{name}` takes part; running: {}",

@@ -1,9 +1,15 @@
 //! Running systems, from outside and from their logs.
 
 mod control;
+mod crash;
 mod first_run;
+mod hanging;
+mod inside;
+mod isolation;
+mod letters;
 mod logs;
 mod parity;
+mod storage;
 
 use std::io::Read;
 use std::process::{Child, Stdio};

@@ -78,7 +78,6 @@ impl Simulation {
                 Reason::OperatorRequest,
             ));
         }
-        self.order_all(CommandAction::AllowEntries(Reason::MarketLogFailed));
         self.pass(25 * SECOND);
         self.unknown_is_absent();
         self.order_all(CommandAction::CancelAll);
@@ -160,6 +159,8 @@ impl Simulation {
             namespace.commit().unwrap();
             namespace.tell();
             let story = Story::read(&self.disk, &side.dir);
+            let blocks = namespace.pipeline().risk().blocks();
+            assert!(blocks.is_empty(), "entries stay blocked: {blocks:?}");
             let portfolio = namespace.pipeline().portfolio();
             for (index, instrument) in self.instruments.iter() {
                 assert_eq!(

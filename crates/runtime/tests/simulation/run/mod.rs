@@ -410,6 +410,7 @@ impl Simulation {
             let side = &mut self.sides[index];
             namespace.set_tap(Some(Box::new(Collect(Arc::clone(&side.tapped)))));
             nexts.push(namespace.next_input());
+            namespace.lift_blocks()?;
             side.namespace = Some(namespace);
             side.blocked = false;
             side.to_confirm = None;
@@ -429,6 +430,7 @@ impl Simulation {
                 clock: self.clock.clone(),
                 options: log_options(),
                 namespaces: nexts,
+                disabled: Vec::new(),
             },
             &mut |packet| {
                 let packet = Arc::new(packet);

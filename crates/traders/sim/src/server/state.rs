@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use exchange::account::{Account, ClientOrderId, Report};
+use exchange::account::{Account, ClientOrderId, ORDERS_MAX, Report};
 use exchange::{Bar, Books, Exchange, Placed, Tape};
 use model::order::OrderIntent;
 use model::trader::Delivery;
@@ -153,6 +153,9 @@ impl State {
         let Some(faults) = self.options.faults else {
             return Fault::None;
         };
+        if self.attempts.len() >= 4 * ORDERS_MAX {
+            self.attempts.clear();
+        }
         let attempt = self.attempts.entry((order, asked)).or_default();
         *attempt = attempt.saturating_add(1);
         faults.of(order, asked, *attempt)
@@ -160,8 +163,11 @@ impl State {
 
     /// An order is presented, whether or not the request gets through.
     pub fn presented(&mut self, id: &ClientOrderId, order: OrderId) -> Fault {
-        let count = self.presented.entry(*id).or_default();
-        *count = count.saturating_add(1);
+        // An account that is full refuses what is new, which then need not be counted either.
+        if self.presented.len() < ORDERS_MAX || self.presented.contains_key(id) {
+            let count = self.presented.entry(*id).or_default();
+            *count = count.saturating_add(1);
+        }
         self.fault_of(Asked::Submit, order)
     }
 

@@ -1,0 +1,259 @@
+//! The calendar as the pipeline asks for it: windows of trading by group of instruments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::instrument::Instruments;
+use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
+use model::{AssetClass, Date, Instrument, Timestamp};
+
+use super::{Calendar, CalendarError, DayState, Venue};
+use crate::civil::{Zone, minute};
+use crate::rules::{FnoNames, Rules};
+
+/// What stands for dates of which the calendar knows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Assume {
+    /// Nothing: the market counts as closed, and the gap is listed.
+    #[default]
+    Nothing,
+    /// Every weekday is a regular day: for backtests, which must say so. A special session whose
+    /// time is unknown counts as closed even then.
+    Weekdays,
+}
+
+/// When a trading day begins.
+#[derive(Debug, Clone)]
+pub struct TradingDayStart {
+    zone: Zone,
+    minute: u16,
+}
+
+impl TradingDayStart {
+    /// From an IANA name of a zone and `HH:MM`.
+    pub fn new(zone: &str, start: &str) -> Result<Self, CalendarError> {
+        let bad = |what: String| CalendarError::Entry {
+            entry: "trading_day".to_owned(),
+            what,
+        };
+        Ok(Self {
+            zone: Zone::get(zone).ok_or_else(|| bad(format!("unknown time zone `{zone}`")))?,
+            minute: minute(start)
+                .filter(|minute| *minute < crate::civil::DAY_MINUTES)
+                .ok_or_else(|| bad(format!("`{start}` is no time of day: write HH:MM")))?,
+        })
+    }
+
+    fn day(&self, at: Timestamp) -> TradingDay {
+        let mut date = self.zone.date(at);
+        if self.zone.instant(date, self.minute) > at {
+            date = Date::from_days(date.days().saturating_sub(1));
+        }
+        TradingDay {
+            date,
+            start: self.zone.instant(date, self.minute),
+            end: self.zone.instant(date.next(), self.minute),
+        }
+    }
+}
+
+/// A stretch of dates of which nothing is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The market.
+    pub exchange: String,
+    /// The segment.
+    pub segment: String,
+    /// First date.
+    pub from: Date,
+    /// Last date.
+    pub to: Date,
+    /// The reason, for people.
+    pub why: String,
+}
+
+/// The hours of the instruments of one start, ready to be asked on every tick.
+#[derive(Debug, Clone)]
+pub struct MarketSessions {
+    /// Group 0 is for exchanges without a calendar: always open, and listed.
+    windows: Vec<Vec<SessionWindow>>,
+    by_instrument: BTreeMap<String, SessionGroup>,
+    without_calendar: Vec<String>,
+    gaps: Vec<Gap>,
+    day: TradingDayStart,
+}
+
+/// A venue, and for index contracts the date on which they follow the hours of expiring ones.
+type Key = (Venue, Option<(Venue, Date)>);
+
+impl MarketSessions {
+    /// The hours of these instruments on the dates from `from` to `to`; outside them every market
+    /// with a calendar is closed.
+    pub fn new(
+        calendar: &Calendar,
+        rules: &Rules,
+        instruments: &Instruments,
+        (from, to): (Date, Date),
+        assume: Assume,
+        day: TradingDayStart,
+    ) -> Result<Self, CalendarError> {
+        let names = FnoNames::of(rules, instruments);
+        let mut groups: BTreeMap<Key, SessionGroup> = BTreeMap::new();
+        let mut table = Self {
+            windows: vec![Vec::new()],
+            by_instrument: BTreeMap::new(),
+            without_calendar: Vec::new(),
+            gaps: Vec::new(),
+            day,
+        };
+        for (_, instrument) in instruments.iter() {
+            let group = match calendar.venue_for(rules, instrument, &names) {
+                None => {
+                    if !table.without_calendar.contains(&instrument.exchange) {
+                        table.without_calendar.push(instrument.exchange.clone());
+                    }
+                    SessionGroup(0)
+                }
+                // What never closes needs no table.
+                Some((venue, _)) if calendar.markets[venue.market].always => SessionGroup(0),
+                Some(key) => match groups.get(&key) {
+                    Some(group) => *group,
+                    None => {
+                        let next = u16::try_from(table.windows.len());
+                        let next = next.map_err(|_| CalendarError::Entry {
+                            entry: "session".to_owned(),
+                            what: "more than 65,535 groups of instruments".to_owned(),
+                        })?;
+                        let windows = table.fill(calendar, key, (from, to), assume);
+                        table.windows.push(windows);
+                        groups.insert(key, SessionGroup(next));
+                        SessionGroup(next)
+                    }
+                },
+            };
+            table.by_instrument.insert(instrument.id.clone(), group);
+        }
+        Ok(table)
+    }
+
+    fn fill(
+        &mut self,
+        calendar: &Calendar,
+        (venue, expiring): Key,
+        (from, to): (Date, Date),
+        assume: Assume,
+    ) -> Vec<SessionWindow> {
+        let market = &calendar.markets[venue.market];
+        let mut windows = Vec::new();
+        for days in from.days()..=to.days() {
+            let date = Date::from_days(days);
+            let venue = match expiring {
+                Some((expiring, expiry)) if expiry == date => expiring,
+                _ => venue,
+            };
+            let mut hours = market.hours(venue.segment, date);
+            if hours.state == DayState::Unknown {
+                self.gap(
+                    &market.exchange,
+                    &market.segments[venue.segment],
+                    date,
+                    &hours.why,
+                );
+                if assume == Assume::Weekdays && !market.is_covered(venue.segment, date) {
+                    hours = market.assumed_hours(venue.segment, date);
+                }
+            }
+            windows.extend(hours.windows());
+        }
+        windows
+    }
+
+    fn gap(&mut self, exchange: &Arc<str>, segment: &str, date: Date, why: &str) {
+        let same = |gap: &&mut Gap| gap.exchange == **exchange && gap.segment == segment;
+        if self.gaps.iter_mut().filter(same).any(|gap| {
+            let follows = gap.to.next() == date;
+            if follows {
+                gap.to = date;
+            }
+            follows || (gap.from..=gap.to).contains(&date)
+        }) {
+            return;
+        }
+        self.gaps.push(Gap {
+            exchange: exchange.to_string(),
+            segment: segment.to_owned(),
+            from: date,
+            to: date,
+            why: why.to_owned(),
+        });
+    }
+
+    /// The dates of which nothing is known: a live session must refuse them, a backtest that
+    /// assumed something must report them.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// Exchanges of which the calendar knows nothing: their instruments count as always open.
+    pub fn without_calendar(&self) -> &[String] {
+        &self.without_calendar
+    }
+}
+
+impl Calendar {
+    /// The hours that an instrument follows: its venue and, for contracts on an index, the venue
+    /// that counts on their last day. `None` where the exchange has no calendar.
+    pub fn venue_for(
+        &self,
+        rules: &Rules,
+        instrument: &Instrument,
+        names: &FnoNames,
+    ) -> Option<(Venue, Option<(Venue, Date)>)> {
+        let exchange = instrument.exchange.as_str();
+        let venue = self.venue(exchange, None).ok()?;
+        let segment = |name| self.venue(exchange, Some(name)).ok();
+        if instrument.asset_class == AssetClass::Equity && names.contains(&instrument.symbol) {
+            return Some((segment("cash_fno").unwrap_or(venue), None));
+        }
+        let is_index = rules
+            .contract(&instrument.symbol)
+            .is_some_and(|contract| contract.is_index);
+        let expiring = match (is_index, instrument.expiry, segment("expiring_index")) {
+            (true, Some(expiry), Some(expiring)) => Some((expiring, expiry)),
+            _ => None,
+        };
+        Some((venue, expiring))
+    }
+}
+
+impl Sessions for MarketSessions {
+    fn groups(&self) -> usize {
+        self.windows.len()
+    }
+    fn group(&self, instrument: &Instrument) -> SessionGroup {
+        self.by_instrument
+            .get(&instrument.id)
+            .copied()
+            .unwrap_or(SessionGroup(0))
+    }
+    fn status(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
+        if group == SessionGroup(0) {
+            return model::session::AlwaysOpen.status(group, at);
+        }
+        let windows = self.windows.get(group.index());
+        let windows = windows.map_or(&[][..], Vec::as_slice);
+        let next = windows.partition_point(|window| window.close <= at);
+        match windows.get(next) {
+            Some(window) if window.open <= at => SessionStatus::Open(*window),
+            Some(window) => SessionStatus::Closed {
+                next_open: window.open,
+            },
+            None => SessionStatus::Closed {
+                next_open: Timestamp::MAX,
+            },
+        }
+    }
+    fn trading_day(&self, at: Timestamp) -> TradingDay {
+        self.day.day(at)
+    }
+}

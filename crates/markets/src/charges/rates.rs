@@ -1,0 +1,253 @@
+//! The rates that hold for one kind of trade on one date.
+
+use model::Date;
+use model::signal::Product;
+
+use super::{
+    ChargeError, ChargeTable, Component, Conditions, Deed, GstRule, Rate, RateRule, Schedule,
+    Segment,
+};
+use crate::provenance::{Evidence, Grade};
+
+/// What decides over the rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms<'a> {
+    /// The exchange's code.
+    pub exchange: &'a str,
+    /// What is traded.
+    pub segment: Segment,
+    /// What it is held as.
+    pub product: Product,
+    /// Bought, sold or exercised.
+    pub deed: Deed,
+    /// What a derivative is written on.
+    pub underlying: Option<&'a str>,
+    /// The trading day.
+    pub date: Date,
+}
+
+impl Terms<'_> {
+    fn told(&self) -> String {
+        let product = self.product.name();
+        let deed = self.deed.name();
+        let (exchange, segment) = (self.exchange, self.segment);
+        match self.underlying {
+            Some(underlying) => format!("{exchange} {segment} on {underlying}, {product}, {deed}"),
+            None => format!("{exchange} {segment}, {product}, {deed}"),
+        }
+    }
+}
+
+/// One component's rate with its evidence.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub component: Component,
+    pub rate: Rate,
+    pub evidence: Evidence,
+}
+
+/// The rates of one kind of trade on one date.
+#[derive(Debug, Clone)]
+pub struct Rates {
+    /// Without GST.
+    pub(super) held: Vec<Held>,
+    pub(super) gst: Option<HeldGst>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct HeldGst {
+    pub share: i64,
+    pub on: Vec<Component>,
+    pub evidence: Evidence,
+}
+
+impl Rates {
+    pub(super) fn rate(&self, component: Component) -> Option<&Rate> {
+        let held = self.held.iter().find(|held| held.component == component);
+        held.map(|held| &held.rate)
+    }
+
+    /// The components whose evidence is nobody's but a memory: live money that depends on them
+    /// deserves a warning.
+    pub fn unverified(&self) -> impl Iterator<Item = (Component, &Evidence)> {
+        let gst = self.gst.iter().map(|gst| (Component::Gst, &gst.evidence));
+        let held = self
+            .held
+            .iter()
+            .map(|held| (held.component, &held.evidence));
+        held.chain(gst)
+            .filter(|(_, evidence)| evidence.grade.is_unverified())
+    }
+}
+
+impl RateRule {
+    /// Whether the rule speaks of such trades at all, date and deed apart.
+    fn concerns(&self, terms: &Terms<'_>, in_debit: bool) -> bool {
+        self.segments.contains(&terms.segment)
+            && self.exchanges.iter().any(|e| e == terms.exchange)
+            && (self.products.is_empty() || self.products.contains(&terms.product))
+            && (in_debit || !self.needs_debit)
+            && (self.underlyings.is_empty()
+                || terms
+                    .underlying
+                    .is_some_and(|name| self.underlyings.iter().any(|u| u == name)))
+    }
+
+    fn holds_for(&self, deed: Deed) -> bool {
+        match self.deeds.as_slice() {
+            [] => deed != Deed::Exercise,
+            deeds => deeds.contains(&deed),
+        }
+    }
+
+    fn holds_on(&self, date: Date) -> bool {
+        self.from <= date && self.to.is_none_or(|to| date <= to)
+    }
+
+    fn order(&self) -> (u8, bool, bool, Date) {
+        let special = !self.underlyings.is_empty();
+        (self.layer, self.needs_debit, special, self.from)
+    }
+}
+
+fn spans<'a>(spans: impl Iterator<Item = (Date, Option<Date>)> + 'a) -> String {
+    let mut spans: Vec<String> = spans
+        .map(|(from, to)| match to {
+            Some(to) => format!("{from} to {to}"),
+            None => format!("from {from}"),
+        })
+        .collect();
+    spans.sort_unstable();
+    spans.dedup();
+    if spans.is_empty() {
+        "no date is covered".to_owned()
+    } else {
+        format!("covered: {}", spans.join(", "))
+    }
+}
+
+fn assumed(from: Date) -> Evidence {
+    Evidence::new(
+        Some(format!("assumed: the first known rate, from {from}")),
+        Some(Grade::Unverified),
+    )
+}
+
+impl ChargeTable {
+    pub(super) fn schedule(&self, terms: &Terms<'_>) -> Result<&Schedule, ChargeError> {
+        let found = self.schedules.iter().rev();
+        found
+            .clone()
+            .find(|s| s.exchanges.iter().any(|e| e == terms.exchange))
+            .ok_or_else(|| ChargeError::Gap {
+                component: "schedule",
+                of: terms.told(),
+                date: terms.date,
+                covered: format!(
+                    "charges are known for {}",
+                    found
+                        .flat_map(|s| s.exchanges.iter().map(String::as_str))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            })
+    }
+
+    /// The rates of a kind of trade, or the gap.
+    pub fn rates(&self, terms: &Terms<'_>, conditions: Conditions) -> Result<Rates, ChargeError> {
+        let schedule = self.schedule(terms)?;
+        let mut rates = Rates {
+            held: Vec::with_capacity(schedule.components.len()),
+            gst: None,
+        };
+        let mut is_told = false;
+        for component in &schedule.components {
+            if *component == Component::Gst {
+                rates.gst = Some(self.gst(terms, conditions)?);
+            } else if let Some(held) = self.held(*component, terms, conditions)? {
+                is_told = true;
+                rates.held.push(held);
+            }
+        }
+        if is_told {
+            return Ok(rates);
+        }
+        // Only an exercise can have no rate at all without a component having been missed.
+        Err(ChargeError::Gap {
+            component: "schedule",
+            of: terms.told(),
+            date: terms.date,
+            covered: "no component names it".to_owned(),
+        })
+    }
+
+    fn held(
+        &self,
+        component: Component,
+        terms: &Terms<'_>,
+        conditions: Conditions,
+    ) -> Result<Option<Held>, ChargeError> {
+        let rules = || {
+            self.rates
+                .iter()
+                .filter(|r| r.component == component && r.concerns(terms, conditions.in_debit))
+        };
+        let mut date = terms.date;
+        let mut evidence = None;
+        if !rules().any(|rule| rule.holds_on(date)) {
+            let first = rules().map(|rule| rule.from).min();
+            match first {
+                Some(first) if conditions.assume_earliest_rates && terms.date < first => {
+                    date = first;
+                    evidence = Some(assumed(first));
+                }
+                _ => {
+                    return Err(ChargeError::Gap {
+                        component: component.name(),
+                        of: terms.told(),
+                        date: terms.date,
+                        covered: spans(rules().map(|rule| (rule.from, rule.to))),
+                    });
+                }
+            }
+        }
+        let rule = rules()
+            .filter(|rule| rule.holds_on(date) && rule.holds_for(terms.deed))
+            .max_by_key(|rule| rule.order());
+        Ok(rule.map(|rule| Held {
+            component,
+            rate: rule.rate,
+            evidence: evidence.unwrap_or_else(|| rule.evidence.clone()),
+        }))
+    }
+
+    fn gst(&self, terms: &Terms<'_>, conditions: Conditions) -> Result<HeldGst, ChargeError> {
+        let of = |date: Date| {
+            self.gst
+                .iter()
+                .filter(|g| g.from <= date && g.to.is_none_or(|to| date <= to))
+                .max_by_key(|g| (g.layer, g.from))
+        };
+        let held = |gst: &GstRule, evidence| HeldGst {
+            share: gst.share,
+            on: gst.on.clone(),
+            evidence,
+        };
+        if let Some(gst) = of(terms.date) {
+            return Ok(held(gst, gst.evidence.clone()));
+        }
+        let first = self.gst.iter().map(|gst| gst.from).min();
+        if let Some(first) = first.filter(|first| terms.date < *first)
+            && conditions.assume_earliest_rates
+            && let Some(gst) = of(first)
+        {
+            return Ok(held(gst, assumed(first)));
+        }
+        Err(ChargeError::Gap {
+            component: Component::Gst.name(),
+            of: terms.told(),
+            date: terms.date,
+            covered: spans(self.gst.iter().map(|gst| (gst.from, gst.to))),
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! The table as the pipeline asks for it: what one execution adds to its order's charges.
+
+use std::collections::BTreeSet;
+
+use model::charges::{ChargeInput, Charges};
+use model::instrument::Instruments;
+use model::signal::Product;
+use model::{Amount, Date, Instrument, NumberError, Quantity};
+
+use super::{
+    ChargeError, ChargeTable, Component, Conditions, Deed, Profile, Rates, Segment, Terms, Traded,
+};
+use crate::provenance::Evidence;
+use crate::rules::Rules;
+
+/// The charges of all markets in one profile.
+#[derive(Debug, Clone)]
+pub struct MarketCharges {
+    table: ChargeTable,
+    rules: Rules,
+    profile: Profile,
+    conditions: Conditions,
+}
+
+/// What the table knows of the trades to come.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// Kinds of trades without a rate, each with the first date of it: live refuses them.
+    pub gaps: Vec<ChargeError>,
+    /// Rates that nothing but a memory supports: live money on them deserves a warning.
+    pub unverified: Vec<(String, Component, Evidence)>,
+}
+
+impl MarketCharges {
+    /// From the parts.
+    pub const fn new(
+        table: ChargeTable,
+        rules: Rules,
+        profile: Profile,
+        conditions: Conditions,
+    ) -> Self {
+        Self {
+            table,
+            rules,
+            profile,
+            conditions,
+        }
+    }
+
+    /// The table behind it, for the day's close.
+    pub const fn table(&self) -> &ChargeTable {
+        &self.table
+    }
+
+    /// The terms on which an instrument is traded.
+    pub fn terms<'a>(
+        &self,
+        instrument: &'a Instrument,
+        product: Product,
+        deed: Deed,
+        date: Date,
+    ) -> Option<Terms<'a>> {
+        let segment = Segment::of(instrument)?;
+        let contract = self.rules.contract(&instrument.symbol);
+        Some(Terms {
+            exchange: &instrument.exchange,
+            segment,
+            product,
+            deed,
+            underlying: contract
+                .filter(|_| segment != Segment::Equity)
+                .map(|contract| contract.underlying),
+            date,
+        })
+    }
+
+    /// What an execution adds to its order's charges, or the gap.
+    pub fn of_fill(&self, input: &ChargeInput<'_>) -> Result<Amount, ChargeError> {
+        let terms = self
+            .terms(
+                input.instrument,
+                input.product,
+                input.side.into(),
+                input.date,
+            )
+            .ok_or_else(|| no_schedule(input.instrument, input.date))?;
+        let rates = self.table.rates(&terms, self.conditions)?;
+        let before = Traded {
+            notional: input.notional_before,
+            quantity: Quantity::ZERO,
+        };
+        let so_far = before.plus(Traded {
+            notional: input.notional,
+            quantity: input.quantity,
+        })?;
+        let total = rates.of_order(so_far, self.profile)?.total()?;
+        // A fee by the unit is one of the execution: how much the order traded before is not told.
+        // What fees by the unit it booked before is then not part of the total either.
+        let booked = if rates.has_unit_fees() {
+            rates.of_order(before, self.profile)?.total()?
+        } else {
+            input.charges_before
+        };
+        Ok(total.checked_sub(booked)?.max(Amount::ZERO))
+    }
+
+    /// What is missing or doubtful for these instruments between two dates.
+    pub fn survey(&self, instruments: &Instruments, (from, to): (Date, Date)) -> Survey {
+        let mut dates = BTreeSet::from([from]);
+        let rates = self.table.rates.iter().map(|rule| (rule.from, rule.to));
+        let gst = self.table.gst.iter().map(|rule| (rule.from, rule.to));
+        for (start, end) in rates.chain(gst) {
+            let changes = [Some(start), end.map(Date::next)].into_iter().flatten();
+            dates.extend(changes.filter(|date| (from..=to).contains(date)));
+        }
+        let mut survey = Survey::default();
+        let mut seen = BTreeSet::new();
+        for (_, instrument) in instruments.iter() {
+            let products = match Segment::of(instrument) {
+                None => {
+                    survey.gaps.push(no_schedule(instrument, from));
+                    continue;
+                }
+                Some(Segment::Equity) => [Product::Intraday, Product::Delivery],
+                Some(_) => [Product::Intraday, Product::CarryForward],
+            };
+            for product in products {
+                for deed in [Deed::Buy, Deed::Sell] {
+                    for date in &dates {
+                        if let Some(terms) = self.terms(instrument, product, deed, *date) {
+                            self.look(&terms, &mut seen, &mut survey);
+                        }
+                    }
+                }
+            }
+        }
+        survey
+    }
+
+    fn look(
+        &self,
+        terms: &Terms<'_>,
+        seen: &mut BTreeSet<(String, &'static str, bool)>,
+        survey: &mut Survey,
+    ) {
+        // Underlyings share their rates but for a few: one line for all is enough.
+        let of = format!(
+            "{} {}, {}",
+            terms.exchange,
+            terms.segment,
+            terms.product.name()
+        );
+        match self.table.rates(terms, self.conditions) {
+            Ok(rates) => {
+                for (component, evidence) in rates.unverified() {
+                    if seen.insert((of.clone(), component.name(), false)) {
+                        let entry = (of.clone(), component, evidence.clone());
+                        survey.unverified.push(entry);
+                    }
+                }
+            }
+            Err(error) => {
+                let component = match &error {
+                    ChargeError::Gap { component, .. } => component,
+                    _ => "schedule",
+                };
+                if seen.insert((of, component, true)) {
+                    survey.gaps.push(error);
+                }
+            }
+        }
+    }
+}
+
+fn no_schedule(instrument: &Instrument, date: Date) -> ChargeError {
+    ChargeError::Gap {
+        component: "schedule",
+        of: instrument.id.clone(),
+        date,
+        covered: "charges are known for shares, futures and options".to_owned(),
+    }
+}
+
+impl Rates {
+    fn has_unit_fees(&self) -> bool {
+        self.held.iter().any(|held| !held.rate.per_unit.is_zero())
+    }
+}
+
+impl Charges for MarketCharges {
+    /// A gap is out of range here: [`MarketCharges::survey`] names it before trading starts.
+    fn of(&self, input: &ChargeInput<'_>) -> Result<Amount, NumberError> {
+        self.of_fill(input).map_err(|error| match error {
+            ChargeError::Number(error) => error,
+            _ => NumberError::OutOfRange,
+        })
+    }
+    fn name(&self) -> &str {
+        self.profile.name()
+    }
+}

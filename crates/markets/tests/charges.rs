@@ -1,0 +1,670 @@
+//! Charges against the broker's own examples, by date, and at the day's close.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail as tests do"
+)]
+
+use std::path::Path;
+
+use markets::charges::{
+    ChargeError, Component, Conditions, DayBook, Deed, MarketCharges, Profile, Segment, Terms,
+    Traded,
+};
+use markets::{ChargeTable, Rules};
+use model::charges::{ChargeInput, Charges};
+use model::instrument::Instruments;
+use model::money::Multiplier;
+use model::signal::{Product, Side};
+use model::{Amount, AssetClass, Date, Instrument, NumberError, Price, Quantity};
+use proptest::prelude::*;
+
+fn date(text: &str) -> Date {
+    Date::parse(text).unwrap()
+}
+
+fn amount(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+fn traded(price: &str, quantity: &str) -> Traded {
+    let (price, quantity): (Price, Quantity) = (price.parse().unwrap(), quantity.parse().unwrap());
+    Traded {
+        notional: Amount::notional(price, quantity, Multiplier::ONE).unwrap(),
+        quantity,
+    }
+}
+
+fn terms<'a>(
+    exchange: &'a str,
+    segment: Segment,
+    product: Product,
+    deed: Deed,
+    day: &str,
+) -> Terms<'a> {
+    Terms {
+        exchange,
+        segment,
+        product,
+        deed,
+        underlying: None,
+        date: date(day),
+    }
+}
+
+fn example(name: &str) -> Option<serde_json::Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/data/kite-mocks")
+        .join(name);
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        println!("skipped: {} is not there", file.display());
+        return None;
+    };
+    Some(serde_json::from_str(&text).unwrap())
+}
+
+/// Within 10⁻⁹, as decimals: the example's floats are not exact themselves.
+fn is_close(ours: Amount, theirs: &serde_json::Value) -> bool {
+    let number = |text: String| text.parse::<bigdecimal::BigDecimal>().unwrap();
+    let difference = number(ours.to_string()) - number(theirs.to_string());
+    difference.abs() <= number("0.000000001".to_owned())
+}
+
+#[test]
+fn the_estimate_is_the_brokers_own_on_every_component() {
+    let Some(note) = example("virtual_contract_note.json") else {
+        return;
+    };
+    let table = ChargeTable::embedded().unwrap();
+    let orders = note["data"].as_array().unwrap();
+    for order in orders {
+        let exchange = order["exchange"].as_str().unwrap();
+        let symbol = order["tradingsymbol"].as_str().unwrap();
+        let segment = match exchange {
+            "NSE" => Segment::Equity,
+            "MCX" => Segment::Futures,
+            _ => Segment::Options,
+        };
+        let (product, deed) = match (&order["product"], &order["transaction_type"]) {
+            (p, d) if p == "CNC" && d == "BUY" => (Product::Delivery, Deed::Buy),
+            (_, d) if d == "BUY" => (Product::CarryForward, Deed::Buy),
+            _ => (Product::CarryForward, Deed::Sell),
+        };
+        let terms = terms(exchange, segment, product, deed, "2023-07-13");
+        let traded = traded(&order["price"].to_string(), &order["quantity"].to_string());
+        let rates = table.rates(&terms, Conditions::default()).unwrap();
+        assert_eq!(rates.unverified().count(), 0, "{symbol}");
+        let ours = rates.of_order(traded, Profile::Estimate).unwrap();
+        let charges = &order["charges"];
+        let shown = [
+            (ours.get(Component::Stt), &charges["transaction_tax"]),
+            (
+                ours.exchange_turnover().unwrap(),
+                &charges["exchange_turnover_charge"],
+            ),
+            (ours.get(Component::Sebi), &charges["sebi_turnover_charge"]),
+            (ours.get(Component::Brokerage), &charges["brokerage"]),
+            (ours.get(Component::StampDuty), &charges["stamp_duty"]),
+            (ours.get(Component::Gst), &charges["gst"]["total"]),
+            (ours.total().unwrap(), &charges["total"]),
+        ];
+        for (ours, theirs) in shown {
+            assert!(is_close(ours, theirs), "{symbol}: {ours} and {theirs}");
+        }
+    }
+    assert_eq!(orders.len(), 3);
+}
+
+#[test]
+fn the_old_rule_that_taxed_the_whole_exchange_charge_is_not_ours() {
+    let Some(margins) = example("order_margins.json") else {
+        return;
+    };
+    let old = &margins["data"][0]["charges"];
+    // Its brokerage of 0.01, so that the rule is all that differs.
+    let table = ChargeTable::with_overrides(
+        "[[rate]]\ncomponent = \"brokerage\"\nexchanges = [\"NSE\"]\nsegments = [\"equity\"]\n\
+         from = \"2021-01-01\"\nper_order = \"0.01\"",
+    )
+    .unwrap();
+    for day in ["2023-07-13", "2024-10-01", "2026-11-25"] {
+        let terms = terms("NSE", Segment::Equity, Product::Delivery, Deed::Buy, day);
+        let rates = table.rates(&terms, Conditions::default()).unwrap();
+        let ours = rates
+            .of_order(traded("1498", "1"), Profile::Estimate)
+            .unwrap();
+        let parts = [Component::Brokerage, Component::Exchange, Component::Sebi];
+        let base = parts.iter().fold(Amount::ZERO, |sum, part| {
+            sum.checked_add(ours.get(*part)).unwrap()
+        });
+        assert_eq!(ours.get(Component::Gst), base.fraction(18_000_000).unwrap());
+        assert!(!is_close(ours.get(Component::Gst), &old["gst"]["total"]));
+        // And the old rule on our own figures would differ too.
+        let whole = base
+            .checked_add(ours.get(Component::InvestorProtection))
+            .unwrap();
+        assert_ne!(
+            ours.get(Component::Gst),
+            whole.fraction(18_000_000).unwrap()
+        );
+    }
+}
+
+#[test]
+fn rates_change_on_their_dates() {
+    let table = ChargeTable::embedded().unwrap();
+    let of = |component, terms: Terms<'_>, conditions| {
+        let rates = table.rates(&terms, conditions).unwrap();
+        let amounts = rates.of_order(traded("1000", "1000"), Profile::ContractNote);
+        amounts.unwrap().get(component).to_string()
+    };
+    let plain = Conditions::default();
+    let nfo = |segment, deed, day| terms("NFO", segment, Product::CarryForward, deed, day);
+    for (component, terms, want) in [
+        (
+            Component::Stt,
+            nfo(Segment::Futures, Deed::Sell, "2024-10-01"),
+            "200",
+        ),
+        (
+            Component::Stt,
+            nfo(Segment::Futures, Deed::Sell, "2026-03-31"),
+            "200",
+        ),
+        (
+            Component::Stt,
+            nfo(Segment::Futures, Deed::Sell, "2026-04-01"),
+            "500",
+        ),
+        (
+            Component::Stt,
+            nfo(Segment::Futures, Deed::Buy, "2026-04-01"),
+            "0",
+        ),
+        (
+            Component::Stt,
+            nfo(Segment::Options, Deed::Sell, "2024-09-30"),
+            "625",
+        ),
+        (
+            Component::Stt,
+            nfo(Segment::Options, Deed::Sell, "2024-10-01"),
+            "1000",
+        ),
+        (
+            Component::Stt,
+            nfo(Segment::Options, Deed::Sell, "2026-04-01"),
+            "1500",
+        ),
+        (
+            Component::Stt,
+            nfo(Segment::Options, Deed::Exercise, "2026-03-31"),
+            "1250",
+        ),
+        (
+            Component::Stt,
+            nfo(Segment::Options, Deed::Exercise, "2026-04-01"),
+            "1500",
+        ),
+        (
+            Component::Brokerage,
+            nfo(Segment::Options, Deed::Exercise, "2026-04-01"),
+            "0",
+        ),
+        (
+            Component::StampDuty,
+            nfo(Segment::Futures, Deed::Buy, "2026-04-01"),
+            "20",
+        ),
+        (
+            Component::StampDuty,
+            nfo(Segment::Futures, Deed::Sell, "2026-04-01"),
+            "0",
+        ),
+        (
+            Component::Exchange,
+            nfo(Segment::Options, Deed::Buy, "2024-09-30"),
+            "500",
+        ),
+        (
+            Component::Exchange,
+            nfo(Segment::Options, Deed::Buy, "2024-10-01"),
+            "350.3",
+        ),
+    ] {
+        assert_eq!(of(component, terms, plain), want, "{component} {terms:?}");
+    }
+    let mut bse = terms(
+        "BFO",
+        Segment::Options,
+        Product::Intraday,
+        Deed::Buy,
+        "2026-11-25",
+    );
+    assert_eq!(of(Component::Exchange, bse, plain), "50");
+    bse.underlying = Some("SENSEX");
+    assert_eq!(of(Component::Exchange, bse, plain), "325");
+    let debit = Conditions {
+        in_debit: true,
+        ..plain
+    };
+    let option = nfo(Segment::Options, Deed::Buy, "2026-11-25");
+    assert_eq!(of(Component::Brokerage, option, plain), "20");
+    assert_eq!(of(Component::Brokerage, option, debit), "40");
+    let equity = |day| terms("NSE", Segment::Equity, Product::Intraday, Deed::Buy, day);
+    assert_eq!(of(Component::Brokerage, equity("2026-03-31"), debit), "20");
+    assert_eq!(of(Component::Brokerage, equity("2026-04-01"), debit), "40");
+    let york = terms(
+        "NASDAQ",
+        Segment::Equity,
+        Product::Delivery,
+        Deed::Sell,
+        "2021-03-01",
+    );
+    assert_eq!(of(Component::SecFee, york, plain), "5.1");
+    assert_eq!(of(Component::Taf, york, plain), "0.119");
+    assert_eq!(of(Component::Brokerage, york, plain), "0");
+}
+
+#[test]
+fn a_gap_is_named_and_what_is_assumed_or_unverified_is_flagged() {
+    let table = ChargeTable::embedded().unwrap();
+    let rates = |exchange, segment, product, day, assume_earliest_rates| {
+        let terms = terms(exchange, segment, product, Deed::Buy, day);
+        let conditions = Conditions {
+            assume_earliest_rates,
+            ..Conditions::default()
+        };
+        table.rates(&terms, conditions)
+    };
+    let gap = |result: Result<_, ChargeError>| match result {
+        Err(error @ ChargeError::Gap { .. }) => error.to_string(),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("no gap"),
+    };
+    let futures_2023 = ("NFO", Segment::Futures, Product::Intraday, "2023-07-13");
+    let (exchange, segment, product, day) = futures_2023;
+    let error = gap(rates(exchange, segment, product, day, false));
+    for part in ["`exchange`", "NFO futures", "2023-07-13", "from 2024-10-01"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let assumed = rates(exchange, segment, product, day, true).unwrap();
+    let (component, evidence) = assumed.unverified().next().unwrap();
+    assert_eq!(component, Component::Exchange);
+    assert!(evidence.source.contains("2024-10-01"), "{evidence:?}");
+    // Nothing stands in for what has ended, for another product or another exchange.
+    let us = rates(
+        "NYSE",
+        Segment::Equity,
+        Product::Intraday,
+        "2026-01-02",
+        true,
+    );
+    assert!(gap(us).contains("sec_fee"));
+    let odd = rates(
+        "NSE",
+        Segment::Equity,
+        Product::CarryForward,
+        "2026-01-02",
+        true,
+    );
+    assert!(gap(odd).contains("brokerage"));
+    let other = rates(
+        "XNSE",
+        Segment::Equity,
+        Product::Intraday,
+        "2026-01-02",
+        true,
+    );
+    assert!(gap(other).contains("XNSE"));
+    let recalled = rates(
+        "NSE",
+        Segment::Equity,
+        Product::Delivery,
+        "2021-04-15",
+        false,
+    )
+    .unwrap();
+    let doubtful: Vec<_> = recalled.unverified().map(|(c, _)| c).collect();
+    assert!(doubtful.contains(&Component::Exchange), "{doubtful:?}");
+    let lines = recalled
+        .explain(traded("100", "1"), Profile::ContractNote)
+        .unwrap();
+    let line = lines
+        .iter()
+        .find(|l| l.component == Component::Exchange)
+        .unwrap();
+    assert_eq!(
+        (line.rate.as_str(), line.amount),
+        ("0.00345 %", amount("0.00345"))
+    );
+    for (text, want) in [
+        (
+            "[[rate]]\ncomponent = \"tax\"\nexchanges = []\nsegments = []\nfrom = \"2021-01-01\"\npercent = \"1\"",
+            "tax",
+        ),
+        (
+            "[[rate]]\ncomponent = \"stt\"\nexchanges = []\nsegments = []\nfrom = \"2021-01-01\"",
+            "percent",
+        ),
+        (
+            "[[rate]]\ncomponent = \"stt\"\nexchanges = []\nsegments = []\nfrom = \"2021-01-01\"\npercent = \"-1\"",
+            "-1",
+        ),
+    ] {
+        let error = ChargeTable::with_overrides(text).unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+    }
+}
+
+fn share(exchange: &str, symbol: &str) -> Instrument {
+    let currency = if exchange == "NSE" { "INR" } else { "USD" };
+    Instrument::share(exchange, symbol, currency.parse().unwrap())
+}
+
+fn charges(profile: Profile) -> MarketCharges {
+    let (table, rules) = (ChargeTable::embedded().unwrap(), Rules::embedded().unwrap());
+    MarketCharges::new(table, rules, profile, Conditions::default())
+}
+
+#[test]
+fn delivery_sold_on_the_same_day_becomes_intraday_at_the_close() {
+    let (charges, rules) = (charges(Profile::ContractNote), Rules::embedded().unwrap());
+    let infy = share("NSE", "INFY");
+    let mut book = DayBook::default();
+    let mut fill = |key, deed, traded, booked| {
+        book.fill(
+            key,
+            &rules,
+            &infy,
+            Product::Delivery,
+            deed,
+            traded,
+            amount(booked),
+        )
+        .unwrap();
+    };
+    fill(1, Deed::Buy, traded("1000", "60"), "100");
+    fill(1, Deed::Buy, traded("1000", "40"), "50");
+    fill(2, Deed::Sell, traded("1000", "40"), "45");
+    let day = date("2026-11-25");
+    let notes = book
+        .close(
+            charges.table(),
+            Profile::ContractNote,
+            Conditions::default(),
+            day,
+        )
+        .unwrap();
+    let [note] = notes.as_slice() else {
+        panic!("{notes:?}")
+    };
+    let exact = |component| note.exact.get(component).to_string();
+    // 60,000 delivered; 40,000 bought and 40,000 sold within the day.
+    assert_eq!(exact(Component::Stt), "70");
+    assert_eq!(exact(Component::Brokerage), "24");
+    assert_eq!(exact(Component::StampDuty), "10.2");
+    assert_eq!(exact(Component::Exchange), "4.158");
+    assert_eq!(exact(Component::InvestorProtection), "0.14");
+    assert_eq!(exact(Component::Sebi), "0.14");
+    // 18 % of 24 + 4.158 + 0.14, none of them rounded before.
+    assert_eq!(exact(Component::Gst), "5.09364");
+    assert_eq!(note.charged.get(Component::StampDuty), amount("10"));
+    assert_eq!(note.charged.get(Component::Gst), amount("5.09"));
+    assert_eq!(note.charged.total().unwrap(), amount("113.53"));
+    assert_eq!(note.booked, amount("195"));
+    assert_eq!(note.adjustment, amount("-81.47"));
+    assert!(note.is_reclassified && !note.unverified.is_empty());
+}
+
+#[test]
+fn a_fill_books_its_orders_charges_so_far_less_what_is_booked() {
+    let charges = charges(Profile::Estimate);
+    let fill = |instrument: &Instrument,
+                product,
+                side,
+                price: &str,
+                quantity: &str,
+                before,
+                booked,
+                day| {
+        let now = traded(price, quantity);
+        charges.of(&ChargeInput {
+            instrument,
+            product,
+            side,
+            quantity: now.quantity,
+            price: price.parse().unwrap(),
+            notional: now.notional,
+            notional_before: before,
+            charges_before: booked,
+            date: date(day),
+        })
+    };
+    let infy = share("NSE", "INFY");
+    let buy = |quantity, before, booked| {
+        let product = Product::Intraday;
+        fill(
+            &infy,
+            product,
+            Side::Buy,
+            "1000",
+            quantity,
+            before,
+            booked,
+            "2026-11-25",
+        )
+        .unwrap()
+    };
+    let first = buy("50", Amount::ZERO, Amount::ZERO);
+    let second = buy("50", traded("1000", "50").notional, first);
+    let at_once = buy("100", Amount::ZERO, Amount::ZERO);
+    assert_eq!(first.checked_add(second).unwrap(), at_once);
+    // The cap of 20 is the order's: 15 went to the first fill, 5 to the second.
+    let brokerage_saved = first.checked_sub(second).unwrap();
+    assert_eq!(brokerage_saved, amount("11.8"));
+    let too_much = buy("1", Amount::ZERO, amount("1000"));
+    assert_eq!(too_much, Amount::ZERO);
+    let ford = share("NYSE", "F");
+    let sell = |before, booked| {
+        let product = Product::Delivery;
+        fill(
+            &ford,
+            product,
+            Side::Sell,
+            "10",
+            "1000",
+            before,
+            booked,
+            "2021-03-01",
+        )
+        .unwrap()
+    };
+    let first = sell(Amount::ZERO, Amount::ZERO);
+    assert_eq!(first, amount("0.17"));
+    assert_eq!(sell(amount("10000"), first), amount("0.17"));
+    let gap = fill(
+        &ford,
+        Product::Delivery,
+        Side::Sell,
+        "10",
+        "1",
+        Amount::ZERO,
+        Amount::ZERO,
+        "2026-03-02",
+    );
+    assert_eq!(gap, Err(NumberError::OutOfRange));
+    let nifty = Instrument {
+        asset_class: AssetClass::Futures,
+        expiry: Some(date("2026-12-29")),
+        ..share("NFO", "NIFTY26DECFUT")
+    };
+    let all = Instruments::new(vec![infy, ford, nifty]).unwrap();
+    let survey = charges.survey(&all, (date("2024-09-01"), date("2026-11-25")));
+    let gaps: Vec<String> = survey.gaps.iter().map(ToString::to_string).collect();
+    assert!(
+        gaps.iter()
+            .any(|gap| gap.contains("NFO futures") && gap.contains("2024-09-01"))
+    );
+    assert!(
+        gaps.iter()
+            .any(|gap| gap.contains("sec_fee") && gap.contains("2026-01-01"))
+    );
+    assert!(
+        !gaps.iter().any(|gap| gap.contains("NSE equity")),
+        "{gaps:?}"
+    );
+    assert!(
+        survey
+            .unverified
+            .iter()
+            .any(|(of, ..)| of.starts_with("NYSE"))
+    );
+}
+
+/// One execution: order, and hundredths of a rupee, and shares.
+type Fill = (usize, i64, i64);
+
+/// The orders of the property: each has an instrument, a product and a side.
+const ORDERS: [(&str, Product, Side); 7] = [
+    ("A", Product::Delivery, Side::Buy),
+    ("A", Product::Delivery, Side::Buy),
+    ("A", Product::Delivery, Side::Sell),
+    ("A", Product::Intraday, Side::Sell),
+    ("B", Product::Intraday, Side::Buy),
+    ("B", Product::Delivery, Side::Sell),
+    ("B", Product::Delivery, Side::Buy),
+];
+
+/// The total of a day: what the fills booked, one after another, and the close's adjustment.
+fn day_of(fills: &[Fill], profile: Profile) -> (Amount, markets::charges::NoteClose) {
+    let (charges, rules) = (charges(profile), Rules::embedded().unwrap());
+    let day = date("2026-11-25");
+    let mut book = DayBook::default();
+    let mut so_far = [(Amount::ZERO, Amount::ZERO); ORDERS.len()];
+    let mut booked = Amount::ZERO;
+    for (order, cents, shares) in fills {
+        let (symbol, product, side) = ORDERS[*order];
+        let instrument = share("NSE", symbol);
+        let price = Price::from_raw(cents * 1_000_000);
+        let quantity = Quantity::from_int(*shares).unwrap();
+        let notional = Amount::notional(price, quantity, Multiplier::ONE).unwrap();
+        let (notional_before, charges_before) = so_far[*order];
+        let charge = charges
+            .of(&ChargeInput {
+                instrument: &instrument,
+                product,
+                side,
+                quantity,
+                price,
+                notional,
+                notional_before,
+                charges_before,
+                date: day,
+            })
+            .unwrap();
+        so_far[*order] = (
+            notional_before.checked_add(notional).unwrap(),
+            charges_before.checked_add(charge).unwrap(),
+        );
+        booked = booked.checked_add(charge).unwrap();
+        let traded = Traded { notional, quantity };
+        book.fill(
+            *order,
+            &rules,
+            &instrument,
+            product,
+            side.into(),
+            traded,
+            charge,
+        )
+        .unwrap();
+    }
+    let notes = book.close(charges.table(), profile, Conditions::default(), day);
+    let mut notes = notes.unwrap();
+    let note = notes.pop().unwrap();
+    assert!(notes.is_empty());
+    assert_eq!(note.booked, booked);
+    (booked.checked_add(note.adjustment).unwrap(), note)
+}
+
+/// The day's transaction tax by schoolbook: from sums, exactly, rounded to the rupee once.
+fn tax_of(fills: &[Fill]) -> bigdecimal::BigDecimal {
+    use bigdecimal::{BigDecimal, RoundingMode};
+    let number = |value: i64| BigDecimal::from(value);
+    let mut tax = number(0);
+    for symbol in ["A", "B"] {
+        let sum = |product, side| {
+            let of = fills
+                .iter()
+                .filter(|f| ORDERS[f.0] == (symbol, product, side));
+            of.fold((0, 0), |(value, shares), (_, cents, n)| {
+                (value + cents * n, shares + n)
+            })
+        };
+        let (bought, bought_shares) = sum(Product::Delivery, Side::Buy);
+        let (sold, sold_shares) = sum(Product::Delivery, Side::Sell);
+        let (intraday, _) = sum(Product::Intraday, Side::Sell);
+        let matched = bought_shares.min(sold_shares);
+        // In hundredths of a rupee times the shares of a side, so that nothing is divided early.
+        let delivered = |value: i64, shares: i64| {
+            if shares == 0 {
+                number(0)
+            } else {
+                number(value) * number(shares - matched) / number(shares)
+            }
+        };
+        let of_day = if sold_shares == 0 {
+            number(0)
+        } else {
+            number(sold) * number(matched) / number(sold_shares)
+        };
+        let delivery = delivered(bought, bought_shares) + delivered(sold, sold_shares);
+        tax += delivery / number(100_000)
+            + (of_day + number(intraday)) * number(25) / number(10_000_000);
+    }
+    tax.with_scale_round(0, RoundingMode::HalfUp)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_closed_day_costs_the_same_whatever_the_order_of_its_fills(
+        fills in prop::collection::vec((0..ORDERS.len(), 1_i64..500_000, 1_i64..2_000), 1..24),
+        seed in any::<u64>(),
+    ) {
+        let mut shuffled = fills.clone();
+        // Fisher and Yates, by a linear congruence.
+        let mut state = seed;
+        for at in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            shuffled.swap(at, (state >> 33) as usize % (at + 1));
+        }
+        for profile in Profile::ALL {
+            let (total, note) = day_of(&fills, profile);
+            let (other_total, other) = day_of(&shuffled, profile);
+            prop_assert_eq!(total, other_total);
+            prop_assert_eq!(note.exact, other.exact);
+            prop_assert_eq!(note.charged, other.charged);
+            prop_assert_eq!(total, note.charged.total().unwrap());
+            if profile == Profile::Estimate {
+                prop_assert_eq!(note.exact, note.charged);
+                continue;
+            }
+            for component in Component::ALL {
+                let (exact, charged) = (note.exact.get(component), note.charged.get(component));
+                let unit = match component {
+                    Component::Stt | Component::StampDuty => amount("1"),
+                    _ => amount("0.01"),
+                };
+                prop_assert_eq!(charged.raw() % unit.raw(), 0);
+                let off = charged.checked_sub(exact).unwrap().raw();
+                // One rounding, half up: never further than half a unit from the exact sum.
+                prop_assert!(-unit.raw() / 2 < off && off <= unit.raw() / 2);
+            }
+            let tax = note.charged.get(Component::Stt).to_string();
+            prop_assert_eq!(tax.parse::<bigdecimal::BigDecimal>().unwrap(), tax_of(&fills));
+        }
+    }
+}

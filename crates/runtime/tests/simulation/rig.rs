@@ -1,0 +1,210 @@
+//! The runner and one namespace with the paper trader, moved by hand.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use feeds::live::Batch;
+use journal::{SimDisk, Storage};
+use model::event::Event;
+use model::ids::SourceSession;
+use model::{InstrumentIdx, Price, Tick};
+use runtime::RuntimeError;
+use runtime::clock::{FeedClock, SessionClock};
+use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
+use runtime::namespace::{Namespace, Recovered, Recovery, Tap};
+use runtime::packet::Packet;
+
+use crate::chance::Chance;
+use crate::run::MARKET;
+use crate::storage::Shaky;
+use crate::world::{BEGIN, DESK, Plan, STEP, Tables, log_options, units};
+
+pub const JOURNAL: &str = "journal/desk";
+
+/// Events that were told to be durable.
+#[derive(Clone, Default)]
+pub struct Told(pub Arc<Mutex<Vec<Event>>>);
+
+impl Tap for Told {
+    fn events(&mut self, events: &[Event]) {
+        self.0.lock().unwrap().extend_from_slice(events);
+    }
+}
+
+/// What a start opened.
+pub struct Life {
+    pub market: MarketHost,
+    pub namespace: Namespace,
+    pub recovered: (MarketRecovered, Recovered),
+    pub strategies: Vec<String>,
+    pub tables: Tables,
+    /// What is run again, not taken yet.
+    pub again: Vec<Packet>,
+}
+
+pub struct Rig {
+    pub plan: Plan,
+    pub disk: SimDisk,
+    pub storage: Shaky,
+    pub clock: Arc<dyn SessionClock>,
+    pub told: Told,
+    pub life: Option<Life>,
+    chance: Chance,
+    number: u64,
+    lives: u128,
+}
+
+impl Rig {
+    pub fn new(plan: Plan, live: bool) -> Self {
+        let clock: Arc<dyn SessionClock> = if live {
+            FeedClock::simulated(BEGIN)
+        } else {
+            FeedClock::replay()
+        };
+        let disk = SimDisk::new(plan.seed);
+        let mut rig = Self {
+            chance: Chance::of(plan.seed, "rig"),
+            storage: Shaky::new(disk.clone(), Arc::clone(&clock)),
+            plan,
+            disk,
+            clock,
+            told: Told::default(),
+            life: None,
+            number: 0,
+            lives: 0,
+        };
+        rig.open(Tables::default()).unwrap();
+        rig
+    }
+
+    /// Opens everything again, as after a crash.
+    pub fn open(&mut self, tables: Tables) -> Result<(), RuntimeError> {
+        self.life = None;
+        self.lives += 1;
+        let live = self.clock.is_live();
+        let source = SourceSession(if live { self.lives } else { 1 });
+        let mut composed = self.plan.compose(source, tables);
+        let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
+        let (mut namespace, of_namespace) = Namespace::open(Recovery {
+            index: DESK,
+            storage: Arc::clone(&storage),
+            journal: PathBuf::from(JOURNAL),
+            market: PathBuf::from(MARKET),
+            pipeline: composed.pipelines.remove(DESK),
+            start: composed.start.clone(),
+            clock: Arc::clone(&self.clock),
+            desk: None,
+            options: log_options(),
+        })?;
+        namespace.set_tap(Some(Box::new(self.told.clone())));
+        let mut again = Vec::new();
+        let (market, of_market) = MarketHost::open(
+            MarketRecovery {
+                storage,
+                dir: PathBuf::from(MARKET),
+                runner: composed.runner,
+                start: composed.start,
+                clock: Arc::clone(&self.clock),
+                options: log_options(),
+                namespaces: vec![namespace.next_input()],
+                disabled: Vec::new(),
+            },
+            &mut |packet| {
+                again.push(packet);
+                Ok(())
+            },
+        )?;
+        self.life = Some(Life {
+            market,
+            namespace,
+            recovered: (of_market, of_namespace),
+            strategies: composed.strategies,
+            tables,
+            again,
+        });
+        Ok(())
+    }
+
+    pub fn life(&mut self) -> &mut Life {
+        self.life.as_mut().unwrap()
+    }
+
+    /// A tick some time after the one before, of one of the four instruments that are always there.
+    pub fn next_tick(&mut self) -> (u64, Tick) {
+        let pause = self.chance.within(1, 1_500) * 1_000_000;
+        let ts = self.clock.now().max(BEGIN).plus(pause);
+        let more = u32::from(self.life().tables.more);
+        let tick = Tick {
+            ts,
+            exchange_ts: ts,
+            price: Price::from_raw((4_000 + self.chance.within(-15, 15)) * STEP),
+            quantity: units(self.chance.within(1, 30)),
+            instrument: InstrumentIdx(self.chance.below(4) as u32 + more),
+            ..Tick::default()
+        };
+        self.number += 1;
+        (self.number - 1, tick)
+    }
+
+    /// Takes a tick through runner and namespace.
+    pub fn tick(&mut self, number: u64, tick: Tick) -> Result<(), RuntimeError> {
+        self.clock.reach(tick.ts);
+        let clock = Arc::clone(&self.clock);
+        let life = self.life();
+        let mut packets = std::mem::take(&mut life.again);
+        let mut packet = Packet {
+            steps: Vec::new(),
+            position: life.market.log().durable(),
+            received: 0,
+        };
+        let mut batch = Batch::default();
+        batch.tick(number, tick, None);
+        life.market.take(&batch, &mut packet);
+        if clock.is_live() {
+            life.market.idle(clock.now(), &mut packet);
+        }
+        packets.push(packet);
+        for packet in packets {
+            for step in &packet.steps {
+                life.namespace
+                    .take(step, packet.position, packet.received)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// So many ticks, all durable at the end.
+    pub fn ticks(&mut self, count: u64) {
+        for _ in 0..count {
+            let (number, tick) = self.next_tick();
+            self.tick(number, tick).unwrap();
+        }
+        self.life().market.commit();
+        self.life().namespace.commit().unwrap();
+    }
+
+    pub fn save(&mut self) {
+        let storage = self.storage.clone();
+        let life = self.life();
+        life.namespace
+            .snapshot(&storage, Path::new(JOURNAL))
+            .unwrap();
+        life.market
+            .snapshot(&storage, Path::new(MARKET), true)
+            .unwrap();
+    }
+
+    /// Positions by instrument's name.
+    pub fn positions(&mut self, symbols: &[&str]) -> Vec<(String, i64)> {
+        let more = usize::from(self.life().tables.more);
+        let portfolio = self.life().namespace.pipeline().portfolio();
+        symbols
+            .iter()
+            .enumerate()
+            .map(|(at, s)| {
+                let index = InstrumentIdx((at + more) as u32);
+                ((*s).to_owned(), portfolio.net(index).raw())
+            })
+            .collect()
+    }
+}
