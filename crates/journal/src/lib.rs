@@ -17,7 +17,7 @@ pub mod storage;
 
 pub use error::JournalError;
 pub use lock::DirLock;
-pub use log::{Cut, Log, LogOptions, Opened, Position};
+pub use log::{Cut, Departure, Log, LogOptions, Opened, Position};
 pub use reader::{Reader, Verified, verify};
 pub use retention::Retention;
 pub use scan::segments;

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use model::Date;
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,57 @@ struct Segment {
     allocated: u64,
 }
 
+/// A batch on its way to the device, to be carried there by whatever thread: see [`Log::depart`].
+pub struct Departure {
+    file: Box<dyn StorageFile>,
+    path: PathBuf,
+    batch: Vec<u8>,
+    at: u64,
+    /// The length that the file is to be given first.
+    allocate: Option<u64>,
+    landed: SyncSender<Landing>,
+}
+
+/// What came of a departure.
+struct Landing {
+    result: Result<(), JournalError>,
+    batch: Vec<u8>,
+}
+
+impl Departure {
+    /// Writes the batch and waits until the device has confirmed it. The log is told.
+    pub fn carry(mut self) {
+        let result = write(
+            self.file.as_mut(),
+            &self.path,
+            &self.batch,
+            self.at,
+            self.allocate,
+        );
+        // A log that is gone needs no word.
+        let _ = self.landed.send(Landing {
+            result,
+            batch: self.batch,
+        });
+    }
+}
+
+fn write(
+    file: &mut dyn StorageFile,
+    path: &Path,
+    batch: &[u8],
+    at: u64,
+    allocate: Option<u64>,
+) -> Result<(), JournalError> {
+    if let Some(length) = allocate {
+        file.allocate(length)
+            .map_err(|e| JournalError::write(path, &e))?;
+    }
+    file.write_all_at(batch, at)
+        .map_err(|e| JournalError::write(path, &e))?;
+    file.sync().map_err(|e| JournalError::sync(path, &e))
+}
+
 /// The writer of a log.
 pub struct Log {
     storage: Arc<dyn Storage>,
@@ -97,6 +149,10 @@ pub struct Log {
     count: u32,
     end: u64,
     durable: u64,
+    /// A batch is on its way: it ends where `end` is.
+    flight: Option<Receiver<Landing>>,
+    /// A buffer to be used again.
+    spare: Vec<u8>,
     failed: Option<JournalError>,
 }
 
@@ -135,6 +191,8 @@ impl Log {
             count: 0,
             end: 0,
             durable: 0,
+            flight: None,
+            spare: Vec::new(),
             failed: None,
         };
         let mut cut = None;
@@ -249,6 +307,10 @@ impl Log {
     pub fn pending_bytes(&self) -> usize {
         if self.count == 0 { 0 } else { self.batch.len() }
     }
+    /// True while a batch is on its way to the device.
+    pub const fn is_in_flight(&self) -> bool {
+        self.flight.is_some()
+    }
     /// The log's files, the one that is written to last.
     pub fn segments(&self) -> &[SegmentInfo] {
         &self.segments
@@ -282,6 +344,7 @@ impl Log {
     /// Writes the batch and waits until the device has confirmed it. Returns up to where the log is
     /// durable. An error is final: what the device holds is not known, so nothing is tried again.
     pub fn commit(&mut self) -> Result<Position, JournalError> {
+        self.land(true)?;
         self.check()?;
         if self.count == 0 {
             return Ok(self.durable());
@@ -295,13 +358,96 @@ impl Log {
         }
     }
 
-    fn write(&mut self) -> Result<(), JournalError> {
+    /// The same without waiting: what it gives must be carried, by any thread, and [`land`](Self::land)
+    /// tells what came of it. One batch is on its way at a time, as the next says that the one before
+    /// it is durable: `None` until then, and where nothing waits. What begins or ends a segment is
+    /// written here.
+    pub fn depart(&mut self) -> Result<Option<Departure>, JournalError> {
+        if self.count == 0 || !self.land(false)? {
+            return Ok(None);
+        }
+        self.check()?;
+        // Positions behind a segment's end are known once the next has begun.
+        let used = self.current.as_ref().map(|current| current.used);
+        if used.is_none_or(|used| used + self.batch.len() as u64 >= self.options.segment_max) {
+            self.commit()?;
+            return Ok(None);
+        }
+        let result = self.seal();
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        let (at, allocate) = result?;
+        let Some(current) = &self.current else {
+            return Ok(None);
+        };
+        // A handle of its own: an error of the device is told to each.
+        let file = self
+            .storage
+            .open(&current.path, OpenMode::Write)
+            .map_err(|e| JournalError::write(&current.path, &e));
+        let file = match file {
+            Ok(file) => file,
+            Err(error) => {
+                self.failed = Some(error.clone());
+                return Err(error);
+            }
+        };
+        let (landed, flight) = sync_channel(1);
+        let path = current.path.clone();
+        let mut batch = std::mem::take(&mut self.spare);
+        batch.resize(BATCH, 0);
+        std::mem::swap(&mut batch, &mut self.batch);
+        self.count = 0;
+        self.end += batch.len() as u64;
+        self.flight = Some(flight);
+        Ok(Some(Departure {
+            file,
+            path,
+            batch,
+            at,
+            allocate,
+            landed,
+        }))
+    }
+
+    /// Takes in what has come of the batch that is on its way, waiting for it where `wait` says so.
+    /// True when none is on its way any more.
+    pub fn land(&mut self, wait: bool) -> Result<bool, JournalError> {
+        let Some(flight) = &self.flight else {
+            return Ok(true);
+        };
+        let landing = if wait {
+            flight.recv().map_err(|_| TryRecvError::Disconnected)
+        } else {
+            flight.try_recv()
+        };
+        let result = match landing {
+            Err(TryRecvError::Empty) => return Ok(false),
+            Err(TryRecvError::Disconnected) => {
+                let lost = std::io::Error::other("the thread that was to write it has ended");
+                Err(JournalError::write(&self.dir, &lost))
+            }
+            Ok(landing) => {
+                self.spare = landing.batch;
+                self.spare.clear();
+                landing.result
+            }
+        };
+        self.flight = None;
+        let result = result.and_then(|()| self.landed());
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        result.map(|()| true)
+    }
+
+    /// Completes the batch in memory. Returns where it is to be written, and the length that the file
+    /// is to be given before.
+    fn seal(&mut self) -> Result<(u64, Option<u64>), JournalError> {
         if self.current.is_none() {
             self.begin()?;
         }
-        let Some(current) = &mut self.current else {
-            return Ok(());
-        };
         segment::seal(
             &mut self.batch,
             self.count,
@@ -309,34 +455,46 @@ impl Log {
             self.end,
             self.durable,
         );
-        let length = self.batch.len() as u64;
-        let needed = current.used + length;
-        if needed > current.allocated {
+        let Some(current) = &mut self.current else {
+            return Ok((0, None));
+        };
+        let at = current.used;
+        current.used += self.batch.len() as u64;
+        let mut allocate = None;
+        if current.used > current.allocated {
             let step = self.options.preallocate.max(1);
-            let allocated = needed.div_ceil(step).saturating_mul(step);
-            current
-                .file
-                .allocate(allocated)
-                .map_err(|e| JournalError::write(&current.path, &e))?;
-            current.allocated = allocated;
+            current.allocated = current.used.div_ceil(step).saturating_mul(step);
+            allocate = Some(current.allocated);
         }
-        current
-            .file
-            .write_all_at(&self.batch, current.used)
-            .map_err(|e| JournalError::write(&current.path, &e))?;
-        current
-            .file
-            .sync()
-            .map_err(|e| JournalError::sync(&current.path, &e))?;
-        current.used = needed;
-        self.end += length;
+        Ok((at, allocate))
+    }
+
+    fn write(&mut self) -> Result<(), JournalError> {
+        let (at, allocate) = self.seal()?;
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        write(
+            current.file.as_mut(),
+            &current.path,
+            &self.batch,
+            at,
+            allocate,
+        )?;
+        self.end += self.batch.len() as u64;
+        self.batch.truncate(BATCH);
+        self.count = 0;
+        self.landed()
+    }
+
+    /// Everything up to the end of the latest batch is durable.
+    fn landed(&mut self) -> Result<(), JournalError> {
         self.durable = self.end;
         if let Some(last) = self.segments.last_mut() {
             last.end = Position(self.end);
         }
-        self.batch.truncate(BATCH);
-        self.count = 0;
-        if needed >= self.options.segment_max {
+        let used = self.current.as_ref().map_or(0, |current| current.used);
+        if used >= self.options.segment_max {
             self.close()?;
         }
         Ok(())

@@ -1,5 +1,16 @@
-//! The pipeline workload: ticks in memory through strategy, risk, engine, paper fills and portfolio,
+//! What `panda bench` measures. Here: the pipeline workload, ticks in memory through strategy, risk, engine, paper fills and portfolio,
 //! to events in the output buffer. The same kernel, rules and stages as everything else.
+
+pub mod bare;
+pub mod driver;
+pub mod figures;
+pub mod kinds;
+pub mod latency;
+pub mod memory;
+pub mod recovery;
+pub mod storage;
+pub mod system;
+pub mod throughput;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -318,10 +329,19 @@ pub fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
+/// Resident memory of this process, in bytes.
+pub fn rss_bytes() -> u64 {
+    status_bytes("VmRSS:")
+}
+
 /// Peak resident memory of this process, in bytes.
 pub fn peak_rss_bytes() -> u64 {
+    status_bytes("VmHWM:")
+}
+
+fn status_bytes(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|l| l.strip_prefix(key));
     let kib = line
         .and_then(|l| l.split_whitespace().next())
         .and_then(|n| n.parse::<u64>().ok());

@@ -66,7 +66,7 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Look at what could not be taken (dead letters), have it taken again, or drop it
     Dlq(dlq::DlqArgs),
-    /// Measure how fast the pipeline is on this machine
+    /// Measure how fast the pipeline and the running system are on this machine
     Bench(bench::BenchArgs),
 }
 

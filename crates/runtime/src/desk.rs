@@ -10,7 +10,7 @@
 //! - an `idempotent` broker may be asked again under the same client order id until `send_by`, and its
 //!   books prove absence once no call can be under way any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::event::{Event, EventBody};
 use model::order::{Order, OrderChange, OrderIntent, OrderStatus};
@@ -173,13 +173,16 @@ pub struct Desk {
     settings: DeskSettings,
     lines: BTreeMap<OrderId, Line>,
     clients: FxHashMap<ClientOrderId, OrderId>,
+    /// Orders that have ended and are still recognised, the oldest first.
+    ended: VecDeque<ClientOrderId>,
     schedule: BTreeSet<(Timestamp, u64, OrderId)>,
     sequence: u64,
     in_flight: Option<OrderId>,
 }
 
-/// Client order ids of ended orders that are still recognised; older ones are forgotten first.
-const REMEMBERED: usize = 1 << 20;
+/// Orders that have ended and are still recognised; the oldest is forgotten first. The stages have
+/// forgotten it before.
+const REMEMBERED: usize = 1 << 14;
 
 impl Desk {
     /// Without orders.
@@ -188,6 +191,7 @@ impl Desk {
             settings,
             lines: BTreeMap::new(),
             clients: FxHashMap::default(),
+            ended: VecDeque::new(),
             schedule: BTreeSet::new(),
             sequence: 0,
             in_flight: None,
@@ -217,15 +221,22 @@ impl Desk {
     /// Remembers an order that has ended, so that what arrives late is recognised.
     pub fn remember(&mut self, order: OrderId) {
         let client = order.client_order_id(self.settings.salt);
-        self.clients.insert(client, order);
+        if self.clients.insert(client, order).is_none() {
+            self.end(client);
+        }
+    }
+
+    fn end(&mut self, client: ClientOrderId) {
+        self.ended.push_back(client);
+        if self.ended.len() > REMEMBERED
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.clients.remove(&oldest);
+        }
     }
 
     fn insert(&mut self, intent: OrderIntent, presence: Presence) {
         let client = intent.id.client_order_id(self.settings.salt);
-        if self.clients.len() >= REMEMBERED {
-            let lines = &self.lines;
-            self.clients.retain(|_, order| lines.contains_key(order));
-        }
         self.clients.insert(client, intent.id);
         self.lines.insert(
             intent.id,
@@ -299,7 +310,9 @@ impl Desk {
                 let id = step.order;
                 if ended {
                     self.sleep(id);
-                    self.lines.remove(&id);
+                    if let Some(line) = self.lines.remove(&id) {
+                        self.end(line.client);
+                    }
                     return;
                 }
                 let Some(line) = self.lines.get_mut(&id) else {

@@ -169,3 +169,71 @@ fn one_process_at_a_time() {
     assert_eq!(journal::DirLock::holder(dir.path()), None);
     journal::DirLock::acquire(dir.path()).unwrap();
 }
+
+#[test]
+fn a_batch_on_its_way_is_durable_once_it_has_landed() {
+    let disk = SimDisk::new(11);
+    let (mut log, _) = open(&disk).unwrap();
+    let mut random = Random(2);
+    let mut wanted = Vec::new();
+    let mut departures = 0;
+    for number in 0..600u64 {
+        let record = random.record(number);
+        wanted.push((log.append(&record).unwrap(), record));
+        let Some(departure) = log.depart().unwrap() else {
+            continue;
+        };
+        departures += 1;
+        let (durable, first) = (log.durable(), wanted.last().unwrap().0);
+        assert!(durable <= first && log.is_in_flight() && log.pending_bytes() == 0);
+        // More may be added meanwhile; it waits, and so does the next departure.
+        let record = random.record(number);
+        let second = log.append(&record).unwrap();
+        wanted.push((second, record));
+        assert!(log.depart().unwrap().is_none());
+        assert_eq!(log.durable(), durable);
+        if random.below(4) == 0 {
+            departure.carry();
+            assert!(log.land(false).unwrap());
+            assert!(first < log.durable() && log.durable() <= second);
+        } else {
+            // Whoever needs it durable waits, for both.
+            std::thread::scope(|scope| {
+                scope.spawn(|| departure.carry());
+                assert!(second < log.commit().unwrap());
+            });
+        }
+    }
+    log.commit().unwrap();
+    assert!(departures > 300 && log.segments().len() > 2);
+    disk.power_loss();
+    assert_eq!(read(&disk, Position(0)).unwrap(), wanted);
+}
+
+#[test]
+fn a_batch_that_does_not_arrive_ends_the_log_and_leaves_what_was_durable() {
+    for fails in [false, true] {
+        let disk = SimDisk::new(12);
+        let (mut log, _) = open(&disk).unwrap();
+        log.append(b"one").unwrap();
+        log.commit().unwrap();
+        log.append(b"two").unwrap();
+        let departure = log.depart().unwrap().unwrap();
+        log.append(b"three").unwrap();
+        if fails {
+            disk.fail_sync(1);
+            departure.carry();
+        } else {
+            drop(departure);
+        }
+        let error = log.commit().unwrap_err();
+        assert_eq!(matches!(error, JournalError::Sync { .. }), fails, "{error}");
+        assert!(matches!(log.commit(), Err(JournalError::Failed(_))));
+        assert!(matches!(log.depart(), Err(JournalError::Failed(_))));
+        disk.power_loss();
+        let (_, opened) = open(&disk).unwrap();
+        let there = read(&disk, Position(0)).unwrap();
+        assert_eq!(there[0].1, b"one");
+        assert!(there.len() <= 2 && opened.end >= there[0].0, "{there:?}");
+    }
+}

@@ -1,15 +1,18 @@
-//! `panda bench`: how fast the pipeline is on this machine.
+//! `panda bench`: how fast the pipeline and the running system are on this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use tempfile::TempDir;
 
 use super::print;
-use crate::bench::{Totals, Workload, pass, peak_rss_bytes};
+use crate::bench::figures::{Figure, Findings};
+use crate::bench::{Totals, Workload, latency, memory, pass, peak_rss_bytes, recovery, throughput};
 
-/// Measure how fast the pipeline is on this machine.
+/// Measure how fast the pipeline and the running system are on this machine.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -26,6 +29,102 @@ enum BenchCommand {
         panda bench pipeline\n  panda bench pipeline --no-orders\n  panda bench pipeline --data ticks.csv --json"
     )]
     Pipeline(PipelineArgs),
+    /// From a tick that a feed hands over to the order that an outside trader is handed
+    #[command(
+        after_help = "The system is what `panda run` starts, with a trader that fills at once. Beside it runs a bare chain of as many \
+        hand-offs between threads, with the same primitives and, where the intent is durable, one fdatasync: the budget is its \
+        figure of the same run and a margin.\n\nExamples:\n  panda bench latency\n  panda bench latency --durable --orders 1000 --json"
+    )]
+    Latency(LatencyArgs),
+    /// Ticks through feed, runner and two brokers, everything logged and synced
+    #[command(
+        after_help = "Without --rate as many ticks as are taken without conflating any. Time runs until everything is durable and the \
+        system has stopped.\n\nExamples:\n  panda bench throughput\n  panda bench throughput --for 60s --rate 100000"
+    )]
+    Throughput(ThroughputArgs),
+    /// From a crash after a trading day to a system that is ready
+    #[command(
+        after_help = "Measured twice: with a snapshot each minute, as by default, the last of them 59 seconds old; and without any.\n\n\
+        Examples:\n  panda bench recovery\n  panda bench recovery --ticks 5000000"
+    )]
+    Recovery(RecoveryArgs),
+    /// Resident memory over simulated days of trading
+    #[command(
+        after_help = "The runner, two brokers and their logs under a clock of their own, with a snapshot each minute and two days of \
+        logs kept.\n\nExamples:\n  panda bench memory\n  panda bench memory --days 30"
+    )]
+    Memory(MemoryArgs),
+}
+
+/// Where a benchmark's files are, and how its figures are shown.
+#[derive(Debug, Args)]
+struct Place {
+    /// Where the data directories are made, and removed again: on the disk that is to be measured; default: the system's temporary directory
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct LatencyArgs {
+    /// Only with intents made durable on the disk
+    #[arg(long, conflicts_with = "memory")]
+    durable: bool,
+    /// Only without the disk
+    #[arg(long)]
+    memory: bool,
+    /// Orders that count
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    orders: u32,
+    /// Ticks a second
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    rate: u64,
+    /// Ticks from one order to the next; default: 10, and 40 where intents are durable
+    #[arg(long, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    gap: Option<u64>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct ThroughputArgs {
+    /// For so long, such as 10s
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = super::run::duration)]
+    span: Duration,
+    /// Ticks a second; 0: as many as are taken
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct RecoveryArgs {
+    /// Ticks of the day
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    ticks: u64,
+    /// Ticks from one order to the next
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    gap: u64,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct MemoryArgs {
+    /// Simulated days
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    days: u32,
+    /// Ticks of each day
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    ticks: u64,
+    /// Ticks from one order to the next
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    gap: u64,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Debug, Args)]
@@ -63,7 +162,78 @@ struct Output {
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
-    let BenchCommand::Pipeline(args) = &args.command;
+    match &args.command {
+        BenchCommand::Pipeline(args) => pipeline(args),
+        BenchCommand::Latency(args) => latency(args),
+        BenchCommand::Throughput(args) => {
+            let wish = throughput::Wish {
+                span: args.span,
+                rate: args.rate,
+            };
+            let figures = throughput::measure(fresh(&args.place)?.path(), &wish)?;
+            tell("throughput", figures, &args.place)
+        }
+        BenchCommand::Recovery(args) => {
+            let wish = recovery::Wish {
+                ticks: args.ticks,
+                gap: args.gap,
+            };
+            let mut figures = Vec::new();
+            for snapshots in [true, false] {
+                let dir = fresh(&args.place)?;
+                figures.extend(recovery::measure(dir.path(), &wish, snapshots)?);
+            }
+            tell("recovery", figures, &args.place)
+        }
+        BenchCommand::Memory(args) => {
+            let wish = memory::Wish {
+                days: args.days,
+                ticks: args.ticks,
+                gap: args.gap,
+            };
+            let figures = memory::measure(fresh(&args.place)?.path(), &wish)?;
+            tell("memory", figures, &args.place)
+        }
+    }
+}
+
+fn latency(args: &LatencyArgs) -> anyhow::Result<()> {
+    let mut figures = Vec::new();
+    for durable in [false, true] {
+        if (durable && args.memory) || (!durable && args.durable) {
+            continue;
+        }
+        let wish = latency::Wish {
+            durable,
+            orders: args.orders as usize,
+            ticks_per_second: args.rate,
+            gap: args.gap.unwrap_or(if durable { 40 } else { 10 }),
+        };
+        figures.extend(latency::measure(fresh(&args.place)?.path(), &wish)?);
+    }
+    tell("latency", figures, &args.place)
+}
+
+/// A directory of its own, removed at the end.
+fn fresh(place: &Place) -> anyhow::Result<TempDir> {
+    let within = place.dir.clone().unwrap_or_else(std::env::temp_dir);
+    let made = |within: &Path| {
+        tempfile::Builder::new()
+            .prefix("panda-bench-")
+            .tempdir_in(within)
+    };
+    made(&within).with_context(|| format!("cannot make a directory in {}", within.display()))
+}
+
+fn tell(benchmark: &'static str, figures: Vec<Figure>, place: &Place) -> anyhow::Result<()> {
+    let findings = Findings::new(benchmark, figures);
+    if place.json {
+        return print(&format!("{}\n", serde_json::to_string(&findings)?));
+    }
+    print(&findings.table())
+}
+
+fn pipeline(args: &PipelineArgs) -> anyhow::Result<()> {
     let workload = match &args.data {
         Some(path) => Workload::read(path)?,
         None => Workload::generated(args.ticks, args.instruments)?,

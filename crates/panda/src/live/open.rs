@@ -38,6 +38,8 @@ pub struct Plugins {
     pub kinds: Vec<strategies::KindDescriptor>,
     /// What lies between the logs and the disk: encryption, or a disk that fails on demand.
     pub storage: Option<StorageLayer>,
+    /// In place of the wall clock of a live session; for benchmarks and simulations.
+    pub clock: Option<Arc<dyn SessionClock>>,
 }
 
 /// What is known before the data directory is touched.
@@ -307,8 +309,9 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     let Preparation {
         settings,
         brokers,
-        plugins,
+        mut plugins,
     } = preparation;
+    let given = plugins.clock.take();
     let data_dir = settings.live.data_dir.clone();
     let lock = DirLock::acquire(&data_dir)?;
     let disk = Disk::new(&data_dir)
@@ -338,10 +341,10 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         strategies,
         warnings,
     } = stages;
-    let clock: Arc<dyn SessionClock> = if start.live {
-        WallClock::shared()
-    } else {
-        FeedClock::replay()
+    let clock: Arc<dyn SessionClock> = match given {
+        Some(clock) if start.live => clock,
+        _ if start.live => WallClock::shared(),
+        _ => FeedClock::replay(),
     };
     let mut ready = Vec::with_capacity(namespaces.len());
     for ((index, stage), broker) in namespaces.into_iter().enumerate().zip(active) {

@@ -1,4 +1,5 @@
-//! `panda bench pipeline`: a naive simulation of the same ticks comes to the same totals.
+//! `panda bench`: a naive simulation of the pipeline's ticks comes to the same totals, and the
+//! benchmarks of the running system do what they measure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -267,4 +268,99 @@ fn wrong_tick_files_are_refused_with_file_and_line() {
         &["ticks.csv"],
     );
     world.refuses(&["bench", "pipeline", "--data", "none.csv"], &["none.csv"]);
+}
+
+/// Runs a benchmark of the system with little to do. How fast it is depends on the machine: not asserted.
+fn figures(args: &[&str]) -> BTreeMap<String, f64> {
+    let world = World::new();
+    let before = world.tree();
+    let mut all = vec!["bench"];
+    all.extend(args);
+    all.extend(["--dir", ".", "--json"]);
+    let out = world.ok(&all);
+    assert_eq!(out.trim_end().lines().count(), 1, "one JSON object: {out}");
+    assert_eq!(before, world.tree(), "{args:?} left something behind");
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(text(&found, "benchmark"), args[0]);
+    let figures = found["figures"].as_array().unwrap();
+    let verdicts: Vec<bool> = figures
+        .iter()
+        .filter_map(|f| {
+            let measured = f["measured"].as_f64().unwrap();
+            let budget = &f["budget"];
+            let below = budget["below"].as_f64().map(|most| measured < most);
+            below.or(budget["at_least"].as_f64().map(|least| measured >= least))
+        })
+        .collect();
+    assert!(!verdicts.is_empty(), "{found}");
+    assert_eq!(
+        found["passed"].as_bool(),
+        Some(verdicts.iter().all(|kept| *kept))
+    );
+    figures
+        .iter()
+        .map(|f| (text(f, "what"), f["measured"].as_f64().unwrap()))
+        .collect()
+}
+
+#[test]
+fn every_order_of_the_latency_reaches_the_trader() {
+    let found = figures(&["latency", "--orders", "15", "--gap", "4"]);
+    for disk in ["without the disk", "intent durable"] {
+        let of = |what: &str| found[&format!("{disk}: {what}")];
+        assert_eq!(of("orders"), 15.0);
+        for way in ["bare chain", "tick to order"] {
+            assert!(of(&format!("{way} p50")) > 0.0);
+            assert!(of(&format!("{way} p50")) <= of(&format!("{way} p99")));
+        }
+    }
+    let one = figures(&["latency", "--memory", "--orders", "3", "--gap", "2"]);
+    assert!(one.keys().all(|what| what.starts_with("without the disk")));
+}
+
+#[test]
+fn ticks_at_a_modest_rate_are_all_taken_and_none_is_conflated() {
+    let found = figures(&["throughput", "--for", "300ms", "--rate", "10000"]);
+    assert!(found["ticks"] >= 2_560.0, "{found:?}");
+    assert_eq!(found["ticks conflated"], 0.0);
+    assert!(found["logs, of all brokers"] > 10.0);
+}
+
+#[test]
+fn a_restart_after_a_crash_has_the_whole_day_and_a_snapshot_spares_most_of_it() {
+    let found = figures(&["recovery", "--ticks", "5000", "--gap", "50"]);
+    let of = |start: &str, what: &str| found[&format!("{start}: {what}")];
+    let (with, without) = ("a snapshot each minute", "no snapshot");
+    // Each of two brokers; the newest input may be on its way still, in a run of its own.
+    assert!(of(without, "market inputs observed again") > 9_000.0);
+    assert_eq!(of(without, "market inputs run again"), 5_000.0);
+    assert!(of(with, "market inputs observed again") < 100.0);
+    assert!(of(with, "journal records read") < of(without, "journal records read"));
+    for start in [with, without] {
+        assert!(of(start, "events of the day, of 2 brokers") > 500.0);
+    }
+}
+
+#[test]
+fn memory_is_told_for_each_day() {
+    let args = ["memory", "--days", "4", "--ticks", "500", "--gap", "20"];
+    let found = figures(&args);
+    for day in 1..=4 {
+        assert!(found[&format!("memory after day {day}")] > 1.0);
+    }
+    assert!(found.contains_key("growth per day, after day 2"));
+    assert!(found["events of 2 brokers"] > 100.0);
+}
+
+#[test]
+fn the_table_says_what_was_measured_and_whether_it_is_kept() {
+    let world = World::new();
+    let out = world.ok(&["bench", "throughput", "--for", "100ms", "--rate", "1000"]);
+    assert!(out.starts_with("throughput "), "{out}");
+    assert!(out.contains("ticks/s to 2 brokers") && out.contains(">= 100000"));
+    world.refuses(
+        &["bench", "latency", "--dir", "none", "--json"],
+        &["none", "cannot make a directory"],
+    );
+    world.refuses(&["bench", "latency", "--rate", "0"], &["--rate", "0"]);
 }

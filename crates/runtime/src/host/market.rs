@@ -1,15 +1,17 @@
 //! The thread of the runner: takes what the feeds deliver, makes it durable in the market log, and hands
-//! every namespace the same packets. It waits for no namespace in a live session.
+//! every namespace the same packets. It waits for no namespace in a live session, and for no device: a
+//! thread of its own carries the batches of the market log there.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use feeds::live::{Batch, FeedQueue};
-use journal::Storage;
+use journal::{Departure, Storage};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
@@ -26,6 +28,8 @@ use crate::packet::{Packet, SharedPacket, Step};
 
 /// The longest sleep.
 const IDLE: Duration = Duration::from_millis(50);
+/// The shortest sleep while something waits to be made durable.
+const SOON: Duration = Duration::from_millis(1);
 
 /// How the runner's thread works.
 pub struct MarketThreadSettings {
@@ -65,6 +69,18 @@ pub struct MarketStatus {
     /// Why the market log takes nothing any more.
     pub failed: Mutex<Option<String>>,
 }
+
+impl MarketStatus {
+    fn took(&self, since: Instant) {
+        let took = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.sync_nanos.store(took, Ordering::Relaxed);
+    }
+}
+
+/// The runner waits for a device that is so many bytes behind.
+const PENDING_MAX: usize = 16 << 20;
+/// For so long after a signal the device may be busy with the intent that follows from it.
+const BUSY: Duration = Duration::from_millis(5);
 
 /// What the runner's thread is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,11 +130,24 @@ impl MarketThread {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let status = Arc::new(MarketStatus::default());
         let failed = Arc::clone(&parts.failed);
+        let (carrier, departures) = sync_channel::<(Departure, Instant)>(1);
+        let carried = Arc::clone(&status);
+        // It ends with the worker, which holds the other end.
+        std::thread::Builder::new()
+            .name("market-log".to_owned())
+            .spawn(move || {
+                while let Ok((departure, began)) = departures.recv() {
+                    departure.carry();
+                    carried.took(began);
+                }
+            })?;
         let mut worker = Worker {
+            carrier,
             parts,
             messages: Arc::clone(&messages),
             status: Arc::clone(&status),
             synced: Instant::now(),
+            signalled: (Instant::now(), 0),
             saved: Instant::now(),
             blocked: false,
         };
@@ -179,9 +208,13 @@ impl MarketThread {
 
 struct Worker {
     parts: MarketParts,
+    /// Takes batches of the market log to the device.
+    carrier: SyncSender<(Departure, Instant)>,
     messages: Arc<Mutex<Vec<MarketMessage>>>,
     status: Arc<MarketStatus>,
     synced: Instant,
+    /// When signals were last handed on, and how many there were by then.
+    signalled: (Instant, u64),
     saved: Instant,
     /// Entries are stopped everywhere, as the market log failed.
     blocked: bool,
@@ -232,8 +265,13 @@ impl Worker {
     fn wait(&self) -> Duration {
         let mut wait = IDLE;
         if self.parts.host.is_dirty() {
-            let interval = self.parts.settings.sync_interval;
-            wait = wait.min(interval.saturating_sub(self.synced.elapsed()));
+            let left = self
+                .parts
+                .settings
+                .sync_interval
+                .saturating_sub(self.synced.elapsed());
+            // A batch that is overdue waits for the one before it.
+            wait = wait.min(left.max(SOON));
         }
         if self.parts.clock.is_live() {
             let due = self.parts.host.runner().next_due();
@@ -334,15 +372,31 @@ impl Worker {
         }
     }
 
+    /// Whether the market log is to be synced: shortly before it must be in a quiet moment, so that it
+    /// does not meet an intent at the device, and else when it must.
+    fn is_due(&mut self) -> bool {
+        let signals = self.parts.host.stats().signals;
+        if signals != self.signalled.1 {
+            self.signalled = (Instant::now(), signals);
+        }
+        let interval = self.parts.settings.sync_interval;
+        let since = self.synced.elapsed();
+        since >= interval
+            || (since >= interval - interval / 8 && self.signalled.0.elapsed() >= BUSY)
+    }
+
     fn sync(&mut self, now: bool) {
-        if self.parts.host.is_dirty()
-            && (now || self.synced.elapsed() >= self.parts.settings.sync_interval)
-        {
+        if now || self.parts.host.log().pending_bytes() > PENDING_MAX {
             let start = Instant::now();
             self.parts.host.commit();
+            self.status.took(start);
+        } else if self.parts.host.land() && self.parts.host.is_dirty() && self.is_due() {
             self.synced = Instant::now();
-            let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.status.sync_nanos.store(took, Ordering::Relaxed);
+            if let Some(departure) = self.parts.host.depart() {
+                // There is room for the one that may be on its way; without its thread the log
+                // notices that nobody carries it.
+                let _ = self.carrier.try_send((departure, self.synced));
+            }
         }
         if self.saved.elapsed() >= self.parts.settings.snapshot_interval {
             self.new_day();

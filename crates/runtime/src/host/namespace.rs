@@ -539,6 +539,7 @@ impl Worker {
                 self.block(true)?;
             }
         }
+        self.namespace.tell();
         for report in self.namespace.take_foreign() {
             (self.settings.foreign)(&report);
         }
@@ -587,6 +588,10 @@ impl Worker {
         self.synced = Instant::now();
         let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.status.sync_nanos.store(took, Ordering::Relaxed);
+        if !self.replies.is_empty() {
+            // Whoever asked may look next at what is told.
+            self.namespace.tell();
+        }
         for (reply, events) in self.replies.drain(..) {
             // Whoever asked may have gone.
             let _ = reply.try_send(events);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use feeds::live::{Batch, Item};
 use journal::record::{MarketItem, MarketRecord, Start};
-use journal::{Log, Position};
+use journal::{Departure, Log, Position};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
@@ -241,18 +241,50 @@ impl MarketHost {
 
     /// Makes everything so far durable. A failure is kept: the market goes on without its log.
     pub fn commit(&mut self) {
-        if self.failed.is_some() || self.log.pending_bytes() == 0 {
+        if self.failed.is_some() {
             return;
         }
+        let waits = self.log.pending_bytes() > 0;
         match self.log.commit() {
-            Ok(_) => self.stats.commits += 1,
+            Ok(_) => self.stats.commits += u64::from(waits),
             Err(error) => self.failed = Some(RuntimeError::journal("market", error).to_string()),
+        }
+    }
+
+    /// As [`commit`](Self::commit), but on another thread: what it gives must be carried there. `None`
+    /// where nothing waits, and while a batch is on its way.
+    pub fn depart(&mut self) -> Option<Departure> {
+        if self.failed.is_some() {
+            return None;
+        }
+        match self.log.depart() {
+            Ok(departure) => {
+                self.stats.commits += u64::from(departure.is_some());
+                departure
+            }
+            Err(error) => {
+                self.failed = Some(RuntimeError::journal("market", error).to_string());
+                None
+            }
+        }
+    }
+
+    /// Takes in what has come of a batch that is on its way. True when none is any more.
+    pub fn land(&mut self) -> bool {
+        match self.log.land(false) {
+            Ok(landed) => landed,
+            Err(error) => {
+                if self.failed.is_none() {
+                    self.failed = Some(RuntimeError::journal("market", error).to_string());
+                }
+                true
+            }
         }
     }
 
     /// True while anything waits to be made durable.
     pub fn is_dirty(&self) -> bool {
-        self.failed.is_none() && self.log.pending_bytes() > 0
+        self.failed.is_none() && (self.log.pending_bytes() > 0 || self.log.is_in_flight())
     }
 
     /// Records why it ends, durably.

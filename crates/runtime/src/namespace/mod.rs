@@ -35,7 +35,8 @@ const FOREIGN_MAX: usize = 1024;
 
 /// Takes what has become durable: readers, the monitor, tests.
 pub trait Tap: Send {
-    /// Events of the namespace, in order, durable. Times are those of the record's host section.
+    /// Events of the namespace, in order, durable. Calls to the broker that follow from them do not
+    /// wait for whoever is told.
     fn events(&mut self, events: &[Event]);
 }
 
@@ -80,6 +81,8 @@ pub struct Namespace {
     out: Vec<Event>,
     /// Recorded, not yet durable.
     recorded: Vec<Event>,
+    /// Durable, and the tap is not told yet.
+    untold: Vec<Event>,
     reports: Vec<TraderReport>,
     /// Reports about orders that are not known here, for the host to park.
     foreign: Vec<BrokerReport>,
@@ -439,11 +442,23 @@ impl Namespace {
                 }
             }
         }
-        if let Some(tap) = &mut self.tap {
-            tap.events(&self.recorded);
+        if self.tap.is_some() {
+            self.tell();
+            std::mem::swap(&mut self.untold, &mut self.recorded);
         }
         self.recorded.clear();
         Ok(())
+    }
+
+    /// Tells the tap what has become durable. A host does so once it has handed over the calls that
+    /// follow; what it leaves is told before what comes next.
+    pub fn tell(&mut self) {
+        if let Some(tap) = &mut self.tap
+            && !self.untold.is_empty()
+        {
+            tap.events(&self.untold);
+        }
+        self.untold.clear();
     }
 
     /// The next call to the broker, all of whose causes are durable. What can be said without a call
@@ -640,6 +655,7 @@ impl Namespace {
     /// Records why it ends, durably.
     pub fn stop(&mut self, why: &str) -> Result<(), RuntimeError> {
         self.commit()?;
+        self.tell();
         let record = JournalRecordRef::Stop {
             at: Timestamp(wall()),
             why,

@@ -131,6 +131,7 @@ impl Namespace {
             run: Vec::new(),
             out: Vec::new(),
             recorded: Vec::new(),
+            untold: Vec::new(),
             reports: Vec::new(),
             foreign: Vec::new(),
             bytes: Vec::new(),
@@ -280,6 +281,7 @@ impl Namespace {
     /// Saves the state, once all of it is durable.
     pub fn snapshot(&mut self, storage: &dyn Storage, dir: &Path) -> Result<(), RuntimeError> {
         self.commit()?;
+        self.tell();
         let name = self.name().to_owned();
         let wrong = |e: String| RuntimeError::state(&name, e);
         let saved = Saved {

@@ -157,6 +157,7 @@ impl Simulation {
         for side in &mut self.sides {
             let namespace = side.namespace.as_mut().unwrap();
             namespace.commit().unwrap();
+            namespace.tell();
             let story = Story::read(&self.disk, &side.dir);
             let blocks = namespace.pipeline().risk().blocks();
             assert!(blocks.is_empty(), "entries stay blocked: {blocks:?}");
@@ -191,6 +192,7 @@ impl Simulation {
             related(desk, outside);
             self.as_the_broker_has_it(desk, outside);
         }
+        self.carry();
         let market_clean = {
             let market = self.market.as_mut().unwrap();
             market.commit();

@@ -65,9 +65,21 @@ impl Simulation {
         }
     }
 
+    /// The batch that is on its way arrives.
+    pub(super) fn carry(&mut self) {
+        if let Some(departure) = self.departed.take() {
+            departure.carry();
+        }
+    }
+
     pub(super) fn sync(&mut self) {
+        self.carry();
         if let Some(market) = &mut self.market {
-            market.commit();
+            if market.land() && self.chance.one_in(2) {
+                self.departed = market.depart();
+            } else {
+                market.commit();
+            }
             if market.failed().is_some() {
                 if self.dying {
                     return self.crash();
@@ -90,6 +102,7 @@ impl Simulation {
     }
 
     pub(super) fn save_market(&mut self) {
+        self.carry();
         if let Some(market) = &mut self.market {
             let saved = market.snapshot(&self.storage, Path::new(MARKET), false);
             if saved.is_err() && self.dying {
@@ -209,6 +222,7 @@ impl Simulation {
                     return Ok(());
                 }
                 namespace.commit()?;
+                namespace.tell();
             }
             let Some(call) = namespace.next_call()? else {
                 if namespace.is_waiting() {

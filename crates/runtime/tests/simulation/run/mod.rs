@@ -200,6 +200,8 @@ pub struct Simulation {
     /// Events up to this number are of an earlier life, but for what is on its way to the broker.
     life: u64,
     market: Option<MarketHost>,
+    /// A batch of the market log that is on its way to the device.
+    departed: Option<journal::Departure>,
     instruments: Arc<Instruments>,
     composed: Tables,
     strategies: Vec<String>,
@@ -265,6 +267,7 @@ impl Simulation {
             sequence: 0,
             life: 0,
             market: None,
+            departed: None,
             instruments: config
                 .plan
                 .compose(SourceSession(1), Tables::default())
@@ -536,6 +539,8 @@ impl Simulation {
 
     /// Everything ends, at once.
     fn down(&mut self, power: bool) {
+        // The device never gets what is on its way.
+        self.departed = None;
         let market = self.market.take();
         let market_clean = market
             .as_ref()

@@ -1,0 +1,166 @@
+//! From a tick that the feed hands over to the order that is handed to an outside trader.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use feeds::live::Batch;
+use model::Timestamp;
+use runtime::clock::wall;
+
+use super::bare::Chain;
+use super::figures::{Budget, Figure, rank};
+use super::storage::Memory;
+use super::system::{self, Plan, Ticks};
+use crate::live::{Session, StopRequest, prepare};
+
+/// Orders before those that count.
+const WARM_UP: usize = 20;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// Intents are made durable on the disk.
+    pub durable: bool,
+    /// Orders that count.
+    pub orders: usize,
+    /// Ticks a second.
+    pub ticks_per_second: u64,
+    /// Ticks from one order to the next.
+    pub gap: u64,
+}
+
+/// Runs the system and the bare chain side by side: a tick for the one, half a period later a token for
+/// the other, so that both meet the same moments of the machine.
+pub fn measure(dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
+    let (mut preparation, called) = system::preparation(&Plan {
+        dir,
+        brokers: &[("bench", "bench")],
+        strategies: system::PULSE,
+        keep_days: 0,
+    })?;
+    let file = if wish.durable {
+        let path = dir.join("bare.log");
+        let file = File::create(&path).with_context(|| path.display().to_string())?;
+        let length = 16 << 20;
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length)
+            .or_else(|_| file.set_len(length).map_err(|_| rustix::io::Errno::IO))
+            .with_context(|| path.display().to_string())?;
+        file.sync_all()?;
+        Some(file)
+    } else {
+        preparation.plugins.storage = Some(Box::new(|_| Arc::new(Memory::default())));
+        None
+    };
+    let session = Session::start(prepare(preparation)?, Arc::new(StopRequest::default()))?;
+    connected(&session)?;
+    let chain = Chain::start(file)?;
+    let period = Duration::from_nanos(1_000_000_000 / wish.ticks_per_second.max(1));
+    let gap = wish.gap.max(2);
+    let total = (wish.orders + WARM_UP) as u64 * gap;
+    let (mut ticks, mut batch) = (Ticks::default(), Batch::default());
+    let mut pushed = Vec::with_capacity(wish.orders + WARM_UP);
+    let began = Instant::now();
+    for n in 0..total {
+        until(began + period * n as u32);
+        let is_order = n % gap == 0;
+        batch.tick(n, ticks.next(Timestamp(wall()), is_order), None);
+        let at = Instant::now();
+        ensure!(
+            session.handles.queue.push(&mut batch),
+            "the session takes no ticks any more"
+        );
+        if is_order {
+            pushed.push(at);
+        }
+        until(began + period * n as u32 + period / 2);
+        chain.push(n % gap == gap / 2);
+    }
+    let mut system = Vec::with_capacity(pushed.len());
+    for at in &pushed {
+        let submitted = called
+            .recv_timeout(Duration::from_secs(5))
+            .context("an order did not reach the trader")?;
+        system.push(submitted.saturating_duration_since(*at).as_nanos() as u64);
+    }
+    ensure!(
+        called.try_recv().is_err(),
+        "the trader was called more often than there were orders"
+    );
+    let bare = chain.finish()?;
+    let ended = session.stop();
+    ensure!(
+        ended.failed.is_empty() && ended.detached.is_empty(),
+        "the session did not stop in good order: {:?} {:?}",
+        ended.failed,
+        ended.detached
+    );
+    Ok(figures(wish, bare, system))
+}
+
+fn figures(wish: &Wish, bare: Vec<u64>, system: Vec<u64>) -> Vec<Figure> {
+    let counted = |mut all: Vec<u64>| {
+        all.drain(..WARM_UP.min(all.len()));
+        all.sort_unstable();
+        all
+    };
+    let (bare, system) = (counted(bare), counted(system));
+    let us = |sorted: &[u64], in_thousand| rank(sorted, in_thousand) as f64 / 1e3;
+    let (name, unit) = (
+        if wish.durable {
+            "intent durable"
+        } else {
+            "without the disk"
+        },
+        "µs",
+    );
+    let p50 = |over| Budget::Below(us(&bare, 500) + over);
+    let p99 = |over| Budget::Below(us(&bare, 990) + over);
+    let told = |what: &str, value| Figure::told(format!("{name}: {what}"), value, unit);
+    let held =
+        |what: &str, value, budget| Figure::held(format!("{name}: {what}"), value, budget, unit);
+    let mut all = vec![
+        told("bare chain p50", us(&bare, 500)),
+        told("bare chain p99", us(&bare, 990)),
+    ];
+    if wish.durable {
+        all.push(told("tick to order p50", us(&system, 500)));
+        all.push(held("tick to order p99", us(&system, 990), p99(200.0)));
+    } else {
+        all.push(held("tick to order p50", us(&system, 500), p50(10.0)));
+        all.push(held("tick to order p99", us(&system, 990), p99(50.0)));
+    }
+    let orders = system.len() as f64;
+    all.push(Figure::told(format!("{name}: orders"), orders, ""));
+    all
+}
+
+/// Sleeps until then.
+fn until(at: Instant) {
+    let left = at.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        std::thread::sleep(left);
+    }
+}
+
+/// Waits until every link is there.
+pub fn connected(session: &Session) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let links = || {
+        session
+            .handles
+            .members
+            .iter()
+            .filter_map(|m| m.link.as_ref())
+    };
+    while !links().all(|link| link.connected.load(Ordering::Acquire)) {
+        ensure!(Instant::now() < deadline, "a link does not connect");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // What connecting causes is done.
+    std::thread::sleep(Duration::from_millis(100));
+    Ok(())
+}
