@@ -584,7 +584,7 @@ impl Worker {
 
     fn commit(&mut self) -> Result<(), RuntimeError> {
         let start = Instant::now();
-        self.namespace.commit()?;
+        self.namespace.make_durable()?;
         self.synced = Instant::now();
         let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.status.sync_nanos.store(took, Ordering::Relaxed);

@@ -398,9 +398,17 @@ impl Namespace {
         !self.run.is_empty() || !self.recorded.is_empty() || self.log.pending_bytes() > 0
     }
 
-    /// Makes everything so far durable, then lets it take effect: the desk learns of new intents, and
-    /// readers of events. An error is final: this namespace may not trade on.
+    /// Makes everything so far durable, lets it take effect and tells the tap. An error is final: this
+    /// namespace may not trade on.
     pub fn commit(&mut self) -> Result<(), RuntimeError> {
+        let result = self.make_durable();
+        self.tell();
+        result
+    }
+
+    /// Makes everything so far durable, then lets it take effect: the desk learns of new intents. The
+    /// tap is told later. An error is final: this namespace may not trade on.
+    pub fn make_durable(&mut self) -> Result<(), RuntimeError> {
         self.out.clear();
         self.close_run(Host::default())?;
         if self.log.pending_bytes() == 0 {
@@ -450,8 +458,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// Tells the tap what has become durable. A host does so once it has handed over the calls that
-    /// follow; what it leaves is told before what comes next.
+    /// Tells the tap what has become durable: after [`make_durable`](Self::make_durable), once the calls
+    /// that follow are handed over. What is left is told before what comes next.
     pub fn tell(&mut self) {
         if let Some(tap) = &mut self.tap
             && !self.untold.is_empty()
@@ -655,7 +663,6 @@ impl Namespace {
     /// Records why it ends, durably.
     pub fn stop(&mut self, why: &str) -> Result<(), RuntimeError> {
         self.commit()?;
-        self.tell();
         let record = JournalRecordRef::Stop {
             at: Timestamp(wall()),
             why,

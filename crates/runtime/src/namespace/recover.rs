@@ -281,7 +281,6 @@ impl Namespace {
     /// Saves the state, once all of it is durable.
     pub fn snapshot(&mut self, storage: &dyn Storage, dir: &Path) -> Result<(), RuntimeError> {
         self.commit()?;
-        self.tell();
         let name = self.name().to_owned();
         let wrong = |e: String| RuntimeError::state(&name, e);
         let saved = Saved {

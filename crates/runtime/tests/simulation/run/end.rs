@@ -157,7 +157,6 @@ impl Simulation {
         for side in &mut self.sides {
             let namespace = side.namespace.as_mut().unwrap();
             namespace.commit().unwrap();
-            namespace.tell();
             let story = Story::read(&self.disk, &side.dir);
             let blocks = namespace.pipeline().risk().blocks();
             assert!(blocks.is_empty(), "entries stay blocked: {blocks:?}");

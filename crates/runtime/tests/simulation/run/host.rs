@@ -222,7 +222,6 @@ impl Simulation {
                     return Ok(());
                 }
                 namespace.commit()?;
-                namespace.tell();
             }
             let Some(call) = namespace.next_call()? else {
                 if namespace.is_waiting() {
