@@ -23,6 +23,8 @@ pub enum Reject {
     Jump,
     /// Outside the market's session.
     OutsideSession,
+    /// Of a date that the calendar does not know.
+    UnknownSession,
 }
 
 /// What is odd about a row that was kept.
@@ -116,9 +118,10 @@ macro_rules! counters {
 
 counters!(
     /// Rejected rows by reason.
-    Rejected of Reject, 7:
+    Rejected of Reject, 8:
     Malformed = "malformed", WrongDay = "wrong_day", Backwards = "backwards", Repeated = "repeated",
-    NonPositive = "non_positive", Jump = "jump", OutsideSession = "outside_session"
+    NonPositive = "non_positive", Jump = "jump", OutsideSession = "outside_session",
+    UnknownSession = "unknown_session"
 );
 counters!(
     /// Kept rows by what is odd about them; one row can count more than once.

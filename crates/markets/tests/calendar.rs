@@ -443,7 +443,7 @@ fn the_pipeline_sees_each_instruments_own_hours() {
     let range = (date("2022-12-01"), date("2027-01-31"));
     let build = |assume| {
         let day = TradingDayStart::new("Asia/Kolkata", "06:00").unwrap();
-        MarketSessions::new(&calendar, &rules, &instruments, range, assume, day).unwrap()
+        MarketSessions::new(&calendar, &rules, &instruments, &[], range, assume, day).unwrap()
     };
     let sessions = build(Assume::Nothing);
     let close = |sessions: &MarketSessions, name: &str, text: &str| {

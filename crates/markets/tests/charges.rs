@@ -13,7 +13,6 @@ use markets::charges::{
 };
 use markets::{ChargeTable, Rules};
 use model::charges::{ChargeInput, Charges};
-use model::instrument::Instruments;
 use model::money::Multiplier;
 use model::signal::{Product, Side};
 use model::{Amount, AssetClass, Date, Instrument, NumberError, Price, Quantity};
@@ -499,8 +498,13 @@ fn a_fill_books_its_orders_charges_so_far_less_what_is_booked() {
         expiry: Some(date("2026-12-29")),
         ..share("NFO", "NIFTY26DECFUT")
     };
-    let all = Instruments::new(vec![infy, ford, nifty]).unwrap();
-    let survey = charges.survey(&all, (date("2024-09-01"), date("2026-11-25")));
+    let traded = [
+        (&infy, Product::Intraday),
+        (&infy, Product::Delivery),
+        (&ford, Product::Delivery),
+        (&nifty, Product::CarryForward),
+    ];
+    let survey = charges.survey(traded, (date("2024-09-01"), date("2026-11-25")));
     let gaps: Vec<String> = survey.gaps.iter().map(ToString::to_string).collect();
     assert!(
         gaps.iter()

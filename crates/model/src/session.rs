@@ -54,6 +54,11 @@ pub trait Sessions: Send + Sync {
     fn group(&self, instrument: &Instrument) -> SessionGroup;
     /// The state of a group's market at an instant.
     fn status(&self, group: SessionGroup, at: Timestamp) -> SessionStatus;
+    /// Whether the calendar knows the date of an instant. What it does not know counts as closed.
+    fn is_known(&self, group: SessionGroup, at: Timestamp) -> bool {
+        let _ = (group, at);
+        true
+    }
     /// The trading day that holds an instant.
     fn trading_day(&self, at: Timestamp) -> TradingDay;
 }

@@ -90,11 +90,14 @@ pub fn run() -> anyhow::Result<()> {
         Command::Order(action) => control::order(&action),
         Command::SquareOff(args) => control::square_off(&args),
         Command::Backtest(args) => backtest::run(&args),
-        Command::Data(args) => data::run(&args, &|path| {
+        Command::Data(args) => data::run(&args, &|path, instruments| {
             let settings = crate::settings::Settings::load(path)?;
-            let table = settings.session_table()?;
-            let text = table.text().to_owned();
-            Ok((Box::new(table) as Box<dyn model::session::Sessions>, text))
+            let sessions = settings.sessions(instruments)?;
+            let text = settings.markets.text();
+            Ok((
+                Box::new(sessions) as Box<dyn model::session::Sessions>,
+                text,
+            ))
         }),
         Command::Strategies(args) => strategies::run(&args),
         Command::Exchange(args) => exchange::run(&args),

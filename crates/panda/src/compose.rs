@@ -41,7 +41,7 @@ pub fn kind_registry() -> KindRegistry {
 /// build does not have, values that a trader or a limit does not take.
 pub fn check_settings(settings: &Settings, registry: &Registry) -> anyhow::Result<()> {
     let instruments = Arc::new(Instruments::new(Vec::new())?);
-    let sessions: Arc<dyn Sessions> = Arc::new(settings.session_table()?);
+    let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments)?);
     for (name, table) in &settings.brokers {
         let Some(kind) = registry.get(&table.kind) else {
             bail!(

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod settings;
 
 pub mod exit;
+pub mod facts;
 pub mod lifecycle;
 pub mod logging;
 

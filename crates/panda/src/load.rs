@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::Context;
 use feeds::{Cleaning, DataSet, LoadOptions, Loaded, Progress, Selection, SessionRule};
+use markets::calendar::MarketSessions;
 use model::{Instruments, Timestamp};
 
-use crate::settings::{SessionTable, Settings};
+use crate::settings::Settings;
 
 /// What of a data set is wanted.
 pub struct Wish<'a> {
@@ -24,14 +25,14 @@ pub struct Wish<'a> {
 pub fn load(
     settings: &Settings,
     instruments: &Instruments,
-    sessions: &SessionTable,
+    sessions: &MarketSessions,
     wish: Wish<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> anyhow::Result<Loaded> {
     let data = &settings.data;
     let rule = SessionRule {
         sessions,
-        text: sessions.text().to_owned(),
+        text: settings.markets.text(),
     };
     let cleaning = Cleaning {
         columns: data.column_map()?,

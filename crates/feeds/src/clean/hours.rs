@@ -6,6 +6,8 @@ use model::market::{BarStamp, Timeframe};
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions};
 use model::time::DAY;
 
+use crate::report::Reject;
+
 /// The hours of one instrument. The calendar is asked once per window, not per row.
 pub struct Hours<'a> {
     rule: Option<(&'a dyn Sessions, SessionGroup)>,
@@ -50,6 +52,14 @@ impl<'a> Hours<'a> {
     #[inline]
     pub fn admit(&mut self, ts: Timestamp) -> bool {
         !matches!(self.status(ts), Some(SessionStatus::Closed { .. }))
+    }
+
+    /// Why what lies outside the session is refused: nobody may know whether it does.
+    pub fn refused(&self, ts: Timestamp) -> Reject {
+        match self.rule {
+            Some((sessions, group)) if !sessions.is_known(group, ts) => Reject::UnknownSession,
+            _ => Reject::OutsideSession,
+        }
     }
 
     /// Open and close of the bar with this stamp; `None` when it lies outside the session. A session's

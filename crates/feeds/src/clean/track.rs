@@ -94,7 +94,7 @@ impl<'a> Track<'a> {
             return Err(Reject::Jump);
         }
         if !self.hours.admit(row.ts) {
-            return Err(Reject::OutsideSession);
+            return Err(self.hours.refused(row.ts));
         }
         self.jumps.kept(price);
 
@@ -159,7 +159,7 @@ impl<'a> Track<'a> {
             return Err(Reject::Jump);
         }
         let Some((open_ts, close_ts)) = self.hours.bar(row.ts, cleaning.bar_stamp, length) else {
-            return Err(Reject::OutsideSession);
+            return Err(self.hours.refused(row.ts));
         };
         // A bar is of the day in which its last instant lies: so the days follow each other in the
         // order of delivery.

@@ -44,7 +44,8 @@ impl TradingDayStart {
         })
     }
 
-    fn day(&self, at: Timestamp) -> TradingDay {
+    /// The trading day that holds an instant.
+    pub fn day(&self, at: Timestamp) -> TradingDay {
         let mut date = self.zone.date(at);
         if self.zone.instant(date, self.minute) > at {
             date = Date::from_days(date.days().saturating_sub(1));
@@ -77,6 +78,8 @@ pub struct Gap {
 pub struct MarketSessions {
     /// Group 0 is for exchanges without a calendar: always open, and listed.
     windows: Vec<Vec<SessionWindow>>,
+    /// By group the stretches of which nothing is known and nothing was assumed, half-open.
+    unknown: Vec<Vec<(Timestamp, Timestamp)>>,
     by_instrument: BTreeMap<String, SessionGroup>,
     without_calendar: Vec<String>,
     gaps: Vec<Gap>,
@@ -88,11 +91,13 @@ type Key = (Venue, Option<(Venue, Date)>);
 
 impl MarketSessions {
     /// The hours of these instruments on the dates from `from` to `to`; outside them every market
-    /// with a calendar is closed.
+    /// with a calendar is closed. Exchanges among `always_open` never close, whatever the calendar
+    /// says.
     pub fn new(
         calendar: &Calendar,
         rules: &Rules,
         instruments: &Instruments,
+        always_open: &[String],
         (from, to): (Date, Date),
         assume: Assume,
         day: TradingDayStart,
@@ -101,6 +106,7 @@ impl MarketSessions {
         let mut groups: BTreeMap<Key, SessionGroup> = BTreeMap::new();
         let mut table = Self {
             windows: vec![Vec::new()],
+            unknown: vec![Vec::new()],
             by_instrument: BTreeMap::new(),
             without_calendar: Vec::new(),
             gaps: Vec::new(),
@@ -108,6 +114,7 @@ impl MarketSessions {
         };
         for (_, instrument) in instruments.iter() {
             let group = match calendar.venue_for(rules, instrument, &names) {
+                _ if always_open.contains(&instrument.exchange) => SessionGroup(0),
                 None => {
                     if !table.without_calendar.contains(&instrument.exchange) {
                         table.without_calendar.push(instrument.exchange.clone());
@@ -124,8 +131,9 @@ impl MarketSessions {
                             entry: "session".to_owned(),
                             what: "more than 65,535 groups of instruments".to_owned(),
                         })?;
-                        let windows = table.fill(calendar, key, (from, to), assume);
+                        let (windows, unknown) = table.fill(calendar, key, (from, to), assume);
                         table.windows.push(windows);
+                        table.unknown.push(unknown);
                         groups.insert(key, SessionGroup(next));
                         SessionGroup(next)
                     }
@@ -142,9 +150,10 @@ impl MarketSessions {
         (venue, expiring): Key,
         (from, to): (Date, Date),
         assume: Assume,
-    ) -> Vec<SessionWindow> {
+    ) -> (Vec<SessionWindow>, Vec<(Timestamp, Timestamp)>) {
         let market = &calendar.markets[venue.market];
         let mut windows = Vec::new();
+        let mut unknown: Vec<(Timestamp, Timestamp)> = Vec::new();
         for days in from.days()..=to.days() {
             let date = Date::from_days(days);
             let venue = match expiring {
@@ -159,13 +168,19 @@ impl MarketSessions {
                     date,
                     &hours.why,
                 );
-                if assume == Assume::Weekdays && !market.is_covered(venue.segment, date) {
+                if assume == Assume::Nothing {
+                    let (start, end) = (market.start(date), market.start(date.next()));
+                    match unknown.last_mut() {
+                        Some(last) if last.1 == start => last.1 = end,
+                        _ => unknown.push((start, end)),
+                    }
+                } else if !market.is_covered(venue.segment, date) {
                     hours = market.assumed_hours(venue.segment, date);
                 }
             }
             windows.extend(hours.windows());
         }
-        windows
+        (windows, unknown)
     }
 
     fn gap(&mut self, exchange: &Arc<str>, segment: &str, date: Date, why: &str) {
@@ -186,6 +201,14 @@ impl MarketSessions {
             to: date,
             why: why.to_owned(),
         });
+    }
+
+    /// The first stretch of dates from `from` to `to` of which nothing is known.
+    pub fn gap_within(&self, from: Date, to: Date) -> Option<&Gap> {
+        self.gaps
+            .iter()
+            .filter(|gap| gap.from <= to && from <= gap.to)
+            .min_by_key(|gap| gap.from)
     }
 
     /// The dates of which nothing is known: a live session must refuse them, a backtest that
@@ -252,6 +275,14 @@ impl Sessions for MarketSessions {
                 next_open: Timestamp::MAX,
             },
         }
+    }
+    fn is_known(&self, group: SessionGroup, at: Timestamp) -> bool {
+        let unknown = self
+            .unknown
+            .get(group.index())
+            .map_or(&[][..], Vec::as_slice);
+        let next = unknown.partition_point(|(_, end)| *end <= at);
+        unknown.get(next).is_none_or(|(start, _)| at < *start)
     }
     fn trading_day(&self, at: Timestamp) -> TradingDay {
         self.day.day(at)

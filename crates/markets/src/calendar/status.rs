@@ -95,7 +95,7 @@ impl Market {
             .map(move |day| (day, self.hours(segment, day)))
     }
 
-    fn start(&self, date: Date) -> Timestamp {
+    pub(super) fn start(&self, date: Date) -> Timestamp {
         self.zone.instant(date, 0)
     }
 

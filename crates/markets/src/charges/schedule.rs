@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use model::charges::{ChargeInput, Charges};
-use model::instrument::Instruments;
 use model::signal::Product;
 use model::{Amount, Date, Instrument, NumberError, Quantity};
 
@@ -104,8 +103,12 @@ impl MarketCharges {
         Ok(total.checked_sub(booked)?.max(Amount::ZERO))
     }
 
-    /// What is missing or doubtful for these instruments between two dates.
-    pub fn survey(&self, instruments: &Instruments, (from, to): (Date, Date)) -> Survey {
+    /// What is missing or doubtful for instruments held as products between two dates.
+    pub fn survey<'a>(
+        &self,
+        traded: impl IntoIterator<Item = (&'a Instrument, Product)>,
+        (from, to): (Date, Date),
+    ) -> Survey {
         let mut dates = BTreeSet::from([from]);
         let rates = self.table.rates.iter().map(|rule| (rule.from, rule.to));
         let gst = self.table.gst.iter().map(|rule| (rule.from, rule.to));
@@ -115,21 +118,15 @@ impl MarketCharges {
         }
         let mut survey = Survey::default();
         let mut seen = BTreeSet::new();
-        for (_, instrument) in instruments.iter() {
-            let products = match Segment::of(instrument) {
-                None => {
-                    survey.gaps.push(no_schedule(instrument, from));
-                    continue;
-                }
-                Some(Segment::Equity) => [Product::Intraday, Product::Delivery],
-                Some(_) => [Product::Intraday, Product::CarryForward],
-            };
-            for product in products {
-                for deed in [Deed::Buy, Deed::Sell] {
-                    for date in &dates {
-                        if let Some(terms) = self.terms(instrument, product, deed, *date) {
-                            self.look(&terms, &mut seen, &mut survey);
-                        }
+        for (instrument, product) in traded {
+            if Segment::of(instrument).is_none() {
+                survey.gaps.push(no_schedule(instrument, from));
+                continue;
+            }
+            for deed in [Deed::Buy, Deed::Sell] {
+                for date in &dates {
+                    if let Some(terms) = self.terms(instrument, product, deed, *date) {
+                        self.look(&terms, &mut seen, &mut survey);
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! `panda backtest`: strategies over recorded data, through the stages that trade live.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use feeds::Loaded;
 use indicatif::{ProgressBar, ProgressStyle};
+use markets::calendar::MarketSessions;
 use model::event::Event;
 use model::session::Sessions;
 use model::{Instruments, Timestamp};
@@ -27,8 +28,9 @@ use research::summary::{FileUse, Provenance, RunFacts, Summary};
 use super::Interrupt;
 use super::print;
 use crate::compose::{self, Parts, System, compose};
+use crate::facts::Dependence;
 use crate::load::Wish;
-use crate::settings::{SessionTable, Settings};
+use crate::settings::Settings;
 
 /// Backtest strategies over recorded ticks or bars.
 #[derive(Debug, Args)]
@@ -104,7 +106,7 @@ struct Inputs {
     settings: Settings,
     brokers: Vec<String>,
     instruments: Arc<Instruments>,
-    table: SessionTable,
+    sessions: MarketSessions,
     strategies: Vec<strategies::ResolvedStrategy>,
     files: Vec<FileUse>,
 }
@@ -118,7 +120,15 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     let out = OutputDir::create(&args.out)?;
     let mut loaded = load(args, &inputs)?;
     interrupt.check()?;
-    let sessions: Arc<dyn Sessions> = Arc::new(inputs.table.clone());
+    let dependence = Dependence {
+        settings: &inputs.settings,
+        brokers: &inputs.brokers,
+        sessions: &inputs.sessions,
+        instruments: &inputs.instruments,
+        strategies: &inputs.strategies,
+    };
+    let known = dependence.check_recorded(&loaded.report)?;
+    let sessions: Arc<dyn Sessions> = Arc::new(inputs.sessions.clone());
     let mut system = compose(&Parts {
         settings: &inputs.settings,
         brokers: &inputs.brokers,
@@ -129,7 +139,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         sessions: &sessions,
         source: loaded.session,
     })?;
-    system.warnings.extend(idle_sessions(&inputs));
+    system.warnings.extend(known);
     let said = system.warnings.len();
     warn(&system.warnings);
     let summary = execute(
@@ -195,28 +205,6 @@ fn check_kinds(settings: &Settings, config: Option<&Path>) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Sessions that nothing follows are most likely misspelt, and without them a market never closes.
-fn idle_sessions(inputs: &Inputs) -> Vec<String> {
-    let exchanges: BTreeSet<&str> = inputs
-        .instruments
-        .iter()
-        .map(|(_, i)| i.exchange.as_str())
-        .collect();
-    let known: Vec<&str> = exchanges.iter().copied().collect();
-    let idle = inputs
-        .settings
-        .sessions
-        .keys()
-        .filter(|name| !exchanges.contains(name.as_str()));
-    idle.map(|name| {
-        format!(
-            "[sessions.{name}] does nothing: no instrument is of that exchange; theirs: {}",
-            known.join(", ")
-        )
-    })
-    .collect()
-}
-
 fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     let settings = Settings::load(args.config.as_deref())?;
     check_kinds(&settings, args.config.as_deref())?;
@@ -230,12 +218,13 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     };
     let instruments =
         Arc::new(feeds::load_instruments(&args.instruments).context("--instruments")?);
-    let table = settings.session_table()?;
+    let sessions = settings.sessions(&instruments)?;
     let strategies =
         compose::load_strategies(&args.strategy, &instruments, &compose::kind_registry())?;
     let mut paths: Vec<&Path> = vec![&args.instruments];
     paths.extend(args.strategy.iter().map(PathBuf::as_path));
     paths.extend(args.config.as_deref());
+    paths.extend(settings.markets.files());
     let files = paths
         .into_iter()
         .map(|path| {
@@ -252,7 +241,7 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
         settings,
         brokers,
         instruments,
-        table,
+        sessions,
         strategies,
         files,
     })
@@ -285,7 +274,7 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
     let loaded = crate::load::load(
         &inputs.settings,
         &inputs.instruments,
-        &inputs.table,
+        &inputs.sessions,
         wish,
         &mut |p| {
             bar.set_length(p.files_total as u64);
@@ -523,6 +512,7 @@ fn effective(inputs: &Inputs, system: &System) -> serde_json::Value {
         "time_zone": inputs.settings.data.time_zone,
         "jump_band_percent": inputs.settings.data.jump_band_percent,
         "session_only": inputs.settings.data.session_only,
+        "markets": inputs.settings.markets.text(),
         "snapshot_interval_seconds": inputs.settings.portfolio.snapshot_interval_seconds,
     })
 }

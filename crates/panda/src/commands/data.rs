@@ -7,13 +7,15 @@ mod show;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use model::Instruments;
 use model::session::Sessions;
 
 use super::print;
 
-/// Makes the calendar from the settings file, or from the built-in settings, with a text that
+/// Makes the calendar of instruments from the settings file, or from the built-in settings, with a text that
 /// describes it completely: when it changes, files are imported again.
-pub type SessionsFor<'a> = &'a dyn Fn(Option<&Path>) -> anyhow::Result<(Box<dyn Sessions>, String)>;
+pub type SessionsFor<'a> =
+    &'a dyn Fn(Option<&Path>, &Instruments) -> anyhow::Result<(Box<dyn Sessions>, String)>;
 
 /// Import market data, and look at it.
 #[derive(Debug, Args)]

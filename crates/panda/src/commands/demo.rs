@@ -53,13 +53,27 @@ strategies:
     risk: { trades_per_day: 12 }
 ";
 
-const SETTINGS: &str = "\
-# The market's hours; an exchange without a table never closes.
-[sessions.DEMO]
-time_zone = \"Asia/Kolkata\"
-open = \"09:15\"
-close = \"15:30\"
+/// A calendar of the demo's own exchange, as anyone can write one.
+const CALENDAR: &str = "\
+# When the exchange DEMO trades: docs/reference/markets.md.
+[[market]]
+exchange = \"DEMO\"
+zone = \"Asia/Kolkata\"
+segments = [\"cash\"]
 
+[[coverage]]
+exchanges = [\"DEMO\"]
+from = \"2026-01-01\"
+to = \"2035-12-31\"
+
+[[session]]
+exchanges = [\"DEMO\"]
+segments = [\"cash\"]
+from = \"2026-01-01\"
+phases = [{ name = \"continuous\", from = \"09:15\", to = \"15:30\", open = true, takes = [\"all\"] }]
+";
+
+const SETTINGS: &str = "\
 [trading_engine.paper]
 starting_cash = { INR = 1000000 }
 charges = { flat_rate = 0.0002 }
@@ -79,7 +93,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let path = |name: &str| args.out.join(name);
     write(&path("instruments.csv"), &instruments())?;
     write(&path("strategies.yaml"), STRATEGIES)?;
-    write(&path("panda.toml"), SETTINGS)?;
+    write(&path("calendar.toml"), CALENDAR)?;
+    write(&path("panda.toml"), &settings(&path("calendar.toml"))?)?;
     let rows = generate(&path("data"), args.seed, args.days)?;
     eprintln!(
         "generated {rows} ticks of {} instruments over {} days",
@@ -108,6 +123,16 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         path("panda.toml").display(),
         path("result").display()
     ))
+}
+
+fn settings(calendar: &Path) -> anyhow::Result<String> {
+    let mut markets = toml::Table::new();
+    markets.insert(
+        "calendar_file".to_owned(),
+        calendar.display().to_string().into(),
+    );
+    let markets = toml::to_string(&markets)?;
+    Ok(format!("[markets]\n{markets}\n{SETTINGS}"))
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use feeds::Loaded;
 use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry};
 use journal::{DirLock, Disk, LogOptions, Storage};
+use markets::calendar::MarketSessions;
 use model::ids::SourceSession;
 use model::session::Sessions;
 use model::trader::Delivery;
@@ -22,9 +23,10 @@ use traders::Trader;
 
 use super::{MARKET, build, journal_dir};
 use crate::compose::{self, ActiveBroker, Parts, Stages, stages};
+use crate::facts::Dependence;
 use crate::load::{self, Wish};
+use crate::settings::Settings;
 use crate::settings::live::{FeedSettings, FeedSource};
-use crate::settings::{SessionTable, Settings};
 
 /// Puts something between the logs and the disk.
 pub type StorageLayer = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;
@@ -198,10 +200,10 @@ fn composed(
         ),
     };
     let instruments = Arc::new(union(today, known)?);
-    let table = settings.session_table()?;
+    let calendar = settings.sessions(&instruments)?;
     let replay = match replay_feed {
         Some((name, feed)) if !recorded => {
-            let loaded = replayed(settings, feed, &instruments, &table)
+            let loaded = replayed(settings, feed, &instruments, &calendar)
                 .with_context(|| format!("[feeds.{name}]"))?;
             Some((name.clone(), feed.clone(), loaded))
         }
@@ -221,7 +223,19 @@ fn composed(
         kinds.register(kind)?;
     }
     let resolved = resolve(settings, &instruments, simulated.is_some(), &kinds)?;
-    let sessions: Arc<dyn Sessions> = Arc::new(table);
+    let dependence = Dependence {
+        settings,
+        brokers: names,
+        sessions: &calendar,
+        instruments: &instruments,
+        strategies: &resolved,
+    };
+    let depends = match &replay {
+        _ if recorded => Vec::new(),
+        Some((_, _, loaded)) => dependence.check_recorded(&loaded.report)?,
+        None => dependence.check_live(Timestamp(wall()))?,
+    };
+    let sessions: Arc<dyn Sessions> = Arc::new(calendar);
     let retired: Vec<String> = known
         .strategies
         .iter()
@@ -233,7 +247,7 @@ fn composed(
     for kind in plugins.brokers {
         registry.register(kind);
     }
-    let stages = stages(&Parts {
+    let mut stages = stages(&Parts {
         settings,
         brokers: names,
         registry: &registry,
@@ -243,6 +257,7 @@ fn composed(
         sessions: &sessions,
         source,
     })?;
+    stages.warnings.extend(depends);
     let shared = resolved
         .iter()
         .enumerate()
@@ -258,7 +273,7 @@ fn composed(
         at: Timestamp(wall()),
         build: build::id(),
         // What it decides by: where its logs are is no part of that.
-        settings: crate::settings::deciding(&settings.text),
+        settings: settings.deciding(),
         source,
         live,
         salt,
@@ -464,7 +479,7 @@ fn replayed(
     settings: &Settings,
     feed: &FeedSettings,
     instruments: &Instruments,
-    table: &SessionTable,
+    calendar: &MarketSessions,
 ) -> anyhow::Result<Loaded> {
     let path = feed.path.as_deref().context("`path` is missing")?;
     let wish = Wish {
@@ -473,5 +488,5 @@ fn replayed(
         to: Timestamp::MAX,
         selection: None,
     };
-    load::load(settings, instruments, table, wish, &mut |_| {})
+    load::load(settings, instruments, calendar, wish, &mut |_| {})
 }

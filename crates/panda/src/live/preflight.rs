@@ -128,6 +128,7 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
     space(&mut report, data_dir);
     clock(&mut report);
     feeds(&mut report, settings);
+    calendars(&mut report, settings);
     traders(&mut report, settings, brokers, kinds);
     strategies(&mut report, settings, plugins);
     journals(&mut report, data_dir, brokers);
@@ -269,6 +270,66 @@ fn feeds(report: &mut Report, settings: &Settings) {
     }
 }
 
+/// The days before a calendar's end on which it is worth a warning.
+const CALENDAR_ENDS_SOON: i32 = 60;
+
+fn instruments(settings: &Settings) -> anyhow::Result<model::Instruments> {
+    match &settings.live.instruments {
+        Some(path) => Ok(feeds::load_instruments(path)?),
+        None => Ok(model::Instruments::new(exchange::instruments())?),
+    }
+}
+
+/// Of a live session: a calendar must know today, and should know the weeks to come.
+fn calendars(report: &mut Report, settings: &Settings) {
+    let is_replay = |feed: &crate::settings::live::FeedSettings| feed.source == FeedSource::Replay;
+    if settings.live.feeds.values().any(is_replay) {
+        return;
+    }
+    // What is wrong with the instruments is said where they are looked at.
+    let Ok(instruments) = instruments(settings) else {
+        return;
+    };
+    let facts = &settings.markets;
+    let mut exchanges: Vec<&str> = instruments.iter().map(|(_, i)| &*i.exchange).collect();
+    exchanges.sort_unstable();
+    exchanges.dedup();
+    exchanges.retain(|name| !facts.settings.always_open.iter().any(|open| open == name));
+    for exchange in exchanges {
+        let title = format!("calendar {exchange}");
+        let Ok(venue) = facts.calendar.venue(exchange, None) else {
+            report.add(
+                title,
+                Verdict::Fail,
+                "there is none: give one ([markets] calendar_file), or say that it never closes ([markets] always_open)",
+            );
+            continue;
+        };
+        let today = facts.calendar.date_of(venue, model::Timestamp(wall()));
+        match facts.calendar.coverage_ends(exchange, today) {
+            None => report.add(
+                title,
+                Verdict::Fail,
+                format!(
+                    "it does not know {today}: extend it ([markets] calendar_file); `panda market hours {exchange}` shows what it knows"
+                ),
+            ),
+            Some(end) if end.days().saturating_sub(today.days()) < CALENDAR_ENDS_SOON => report
+                .add(
+                    title,
+                    Verdict::Warn,
+                    format!(
+                        "it ends on {end}: extend it before then ([markets] calendar_file), or trading stops"
+                    ),
+                ),
+            Some(end) if end.days() > today.days() + 366 * 100 => {
+                report.add(title, Verdict::Ok, "it never closes");
+            }
+            Some(end) => report.add(title, Verdict::Ok, format!("known to {end}")),
+        }
+    }
+}
+
 fn traders(report: &mut Report, settings: &Settings, brokers: &[String], kinds: &[&str]) {
     let registry = compose::broker_registry();
     for name in brokers {
@@ -318,12 +379,8 @@ fn strategies(report: &mut Report, settings: &Settings, plugins: &Plugins) {
             return;
         }
     }
-    let resolved = match &settings.live.instruments {
-        Some(path) => feeds::load_instruments(path).map_err(anyhow::Error::from),
-        None => Ok(model::Instruments::new(exchange::instruments())
-            .unwrap_or_else(|_| model::Instruments::default())),
-    }
-    .and_then(|instruments| compose::load_strategies(files, &instruments, &kinds));
+    let resolved = instruments(settings)
+        .and_then(|instruments| compose::load_strategies(files, &instruments, &kinds));
     report.result(
         "strategies",
         resolved.map(|all| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use markets::charges::{MarketCharges, Profile};
 use model::charges::{Charges, FlatRate, NoCharges};
 use model::topic::Namespace;
 use model::{Amount, Currency, Instruments, Price};
@@ -11,6 +12,8 @@ use pipeline::broker::OnResume;
 use pipeline::risk::AutoResume;
 use pipeline::risk::settings::Number;
 use serde::Deserialize;
+
+use super::MarketFacts;
 
 /// What is done as a running system is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -33,6 +36,7 @@ struct Common {
     base_currency: String,
     starting_cash: BTreeMap<String, Number>,
     charges: ChargeSettings,
+    in_debit: bool,
     square_off_minutes_before_close: Option<u32>,
     auto_resume: AutoResume,
     on_resume: OnResume,
@@ -47,6 +51,7 @@ impl Default for Common {
             base_currency: "INR".to_owned(),
             starting_cash: BTreeMap::new(),
             charges: ChargeSettings::None,
+            in_debit: false,
             square_off_minutes_before_close: None,
             auto_resume: AutoResume::Manual,
             on_resume: OnResume::Hold,
@@ -61,14 +66,19 @@ impl Default for Common {
 #[serde(rename_all = "snake_case")]
 enum ChargeSettings {
     None,
+    /// The market's, as the broker's calculator tells them.
+    Estimate,
+    /// The market's, as the contract note has them.
+    ContractNote,
     FlatRate(Number),
 }
 
-const COMMON_KEYS: [&str; 9] = [
+const COMMON_KEYS: [&str; 10] = [
     "kind",
     "base_currency",
     "starting_cash",
     "charges",
+    "in_debit",
     "square_off_minutes_before_close",
     "auto_resume",
     "on_resume",
@@ -88,6 +98,8 @@ pub struct BrokerTable {
     starting_cash: BTreeMap<String, Amount>,
     /// What trading costs.
     pub charges: Arc<dyn Charges>,
+    /// The same where it is the market's table.
+    pub schedule: Option<Arc<MarketCharges>>,
     /// Intraday positions are closed this long before the close, in nanoseconds.
     pub square_off_before_close: Option<i64>,
     /// How an automatic halt ends.
@@ -122,7 +134,7 @@ fn currency(key: &str, code: &str) -> anyhow::Result<Currency> {
 
 impl BrokerTable {
     /// From the table of a namespace.
-    pub fn parse(namespace: &str, table: toml::Table) -> anyhow::Result<Self> {
+    pub fn parse(namespace: &str, table: toml::Table, facts: &MarketFacts) -> anyhow::Result<Self> {
         let name = Namespace::new(namespace)?;
         let (common, trader): (toml::Table, toml::Table) = table
             .clone()
@@ -144,9 +156,15 @@ impl BrokerTable {
         if common.starting_cash.is_empty() {
             starting_cash.insert(common.base_currency.clone(), Amount::from_int(1_000_000));
         }
-        let charges: Arc<dyn Charges> = match &common.charges {
-            ChargeSettings::None => Arc::new(NoCharges),
-            ChargeSettings::FlatRate(Number(text)) => {
+        let schedule = match &common.charges {
+            ChargeSettings::Estimate => Some(Profile::Estimate),
+            ChargeSettings::ContractNote => Some(Profile::ContractNote),
+            ChargeSettings::None | ChargeSettings::FlatRate(_) => None,
+        }
+        .map(|profile| facts.charges(profile, common.in_debit));
+        let charges: Arc<dyn Charges> = match (&common.charges, &schedule) {
+            (_, Some(schedule)) => Arc::clone(schedule) as Arc<dyn Charges>,
+            (ChargeSettings::FlatRate(Number(text)), None) => {
                 let rate: Price = text
                     .parse()
                     .with_context(|| format!("`charges.flat_rate` = `{text}`"))?;
@@ -157,6 +175,7 @@ impl BrokerTable {
                 })?;
                 Arc::new(schedule)
             }
+            (_, None) => Arc::new(NoCharges),
         };
         let send_within = i64::try_from(common.send_within_ms)
             .ok()
@@ -168,6 +187,7 @@ impl BrokerTable {
             base_currency,
             starting_cash,
             charges,
+            schedule,
             square_off_before_close: common
                 .square_off_minutes_before_close
                 .map(|m| i64::from(m) * model::time::MINUTE),
@@ -192,7 +212,7 @@ impl BrokerTable {
 }
 
 /// What every broker's table may hold, for the reference: key, default, meaning.
-pub const COMMON_REFERENCE: [(&str, &str, &str); 9] = [
+pub const COMMON_REFERENCE: [(&str, &str, &str); 10] = [
     (
         "kind",
         "the table's name",
@@ -211,7 +231,12 @@ pub const COMMON_REFERENCE: [(&str, &str, &str); 9] = [
     (
         "charges",
         "\"none\"",
-        "`\"none\"`, or `{ flat_rate = 0.0003 }`: this share of every execution's notional",
+        "`\"none\"`; `\"contract_note\"`: the exchange's and the broker's by date, with stamp duty and rounded at the day's close; `\"estimate\"`: as the broker's calculator, without stamp duty, nothing rounded; or `{ flat_rate = 0.0003 }`: this share of every execution's notional",
+    ),
+    (
+        "in_debit",
+        "false",
+        "the account is in debit or the broker funds it: brokerage is higher",
     ),
     (
         "square_off_minutes_before_close",

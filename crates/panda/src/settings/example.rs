@@ -69,11 +69,6 @@ pub fn settings_toml(registry: &Registry) -> String {
                 heading(&mut out, "", section, "feeds.sim");
                 keys(&mut out, "", &section.keys);
             }
-            // Tables for names that only the user knows.
-            ["sessions", _] => {
-                heading(&mut out, "#", section, "sessions.NSE");
-                keys(&mut out, "#", &section.keys);
-            }
             ["risk", "brokers", _] => {
                 comment(&mut out, &format!("{}.", capital(section.title)));
                 out.push_str("#[risk.brokers.paper]\n#order_quantity = 100\n\n");

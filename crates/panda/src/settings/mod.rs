@@ -7,15 +7,18 @@ pub mod example;
 pub mod layers;
 pub mod live;
 pub mod logging;
+pub mod markets;
 pub mod reference;
 pub mod schema;
 pub mod secret;
-pub mod sessions;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use ::markets::calendar::MarketSessions;
 use anyhow::{Context, bail};
+use model::Instruments;
 use model::secret::Secret;
 use pipeline::risk::LimitSettings;
 use serde::Deserialize;
@@ -24,7 +27,7 @@ pub use brokers::{BrokerTable, OnStop};
 pub use data::DataSettings;
 pub use layers::{Flag, Layer, LayerInputs, Leaf, Origin};
 pub use logging::{Environment, LoggingSettings};
-pub use sessions::{SessionTable, TradingDaySettings};
+pub use markets::{Assumption, MarketFacts, TradingDaySettings};
 
 /// The tree as it is written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -34,7 +37,7 @@ struct Root {
     active_brokers: Vec<String>,
     data: DataSettings,
     trading_day: TradingDaySettings,
-    sessions: BTreeMap<String, sessions::SessionSettings>,
+    markets: markets::MarketSettings,
     portfolio: PortfolioSettings,
     risk: toml::Table,
     trading_engine: BTreeMap<String, toml::Table>,
@@ -84,8 +87,8 @@ pub struct Settings {
     pub data: DataSettings,
     /// When a trading day starts.
     pub trading_day: TradingDaySettings,
-    /// Sessions by exchange.
-    pub sessions: BTreeMap<String, sessions::SessionSettings>,
+    /// The facts about the exchanges.
+    pub markets: Arc<MarketFacts>,
     /// The portfolio manager.
     pub portfolio: PortfolioSettings,
     /// Limits by namespace, the common ones filled in.
@@ -146,12 +149,14 @@ impl Settings {
         for secret in &secrets {
             crate::logging::redact(secret.reveal());
         }
+        let facts =
+            MarketFacts::load(&root.markets).with_context(|| format!("{name}: [markets]"))?;
         let mut trading_engine = root.trading_engine;
         trading_engine.entry("paper".to_owned()).or_default();
         let brokers = trading_engine
             .into_iter()
             .map(|(namespace, table)| {
-                let broker = BrokerTable::parse(&namespace, table)
+                let broker = BrokerTable::parse(&namespace, table, &facts)
                     .with_context(|| format!("{name}: [trading_engine.{namespace}]"))?;
                 Ok((namespace, broker))
             })
@@ -173,13 +178,8 @@ impl Settings {
                 brokers.keys().cloned().collect::<Vec<_>>().join(", ")
             );
         }
-        for (exchange, session) in &root.sessions {
-            session
-                .check()
-                .with_context(|| format!("{name}: [sessions.{exchange}]"))?;
-        }
         root.trading_day
-            .check()
+            .day()
             .with_context(|| format!("{name}: [trading_day]"))?;
         root.data
             .check()
@@ -213,7 +213,7 @@ impl Settings {
             active_brokers,
             data: root.data,
             trading_day: root.trading_day,
-            sessions: root.sessions,
+            markets: Arc::new(facts),
             portfolio: root.portfolio,
             risk,
             risk_by_broker,
@@ -236,9 +236,20 @@ impl Settings {
             .or(&self.risk)
     }
 
-    /// The calendar that the settings describe.
-    pub fn session_table(&self) -> anyhow::Result<SessionTable> {
-        SessionTable::new(&self.sessions, &self.trading_day)
+    /// What a start records of them: with what the files of `[markets]` say.
+    pub fn deciding(&self) -> String {
+        let mut text = deciding(&self.text);
+        if let Some(digest) = self.markets.digest() {
+            text.push_str("# files of [markets]: ");
+            text.push_str(digest);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The hours of these instruments.
+    pub fn sessions(&self, instruments: &Instruments) -> anyhow::Result<MarketSessions> {
+        self.markets.sessions(instruments, &self.trading_day)
     }
 }
 

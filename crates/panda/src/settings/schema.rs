@@ -4,7 +4,7 @@
 use toml::Value;
 use traders::Registry;
 
-use super::{brokers, data, live, logging, sessions};
+use super::{brokers, data, live, logging, markets};
 
 /// What a value can be, for one that arrives as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,8 @@ const PORTFOLIO: Rows = &[(
 )];
 
 /// Keys whose default does not tell what their value can be.
-const KINDS: [(&str, Kind); 3] = [
+const KINDS: [(&str, Kind); 4] = [
+    ("assume", Kind::List),
     ("speed", Kind::Either),
     ("charges", Kind::Either),
     ("square_off_minutes_before_close", Kind::Number),
@@ -267,12 +268,12 @@ impl Schema {
             section(
                 &["trading_day"],
                 "when counters start anew",
-                sessions::TRADING_DAY_REFERENCE,
+                markets::TRADING_DAY_REFERENCE,
             ),
             section(
-                &["sessions", "EXCHANGE"],
-                "an exchange without a table is always open",
-                sessions::SESSION_REFERENCE,
+                &["markets"],
+                "facts about the exchanges",
+                markets::MARKETS_REFERENCE,
             ),
             section(&["portfolio"], "the portfolio manager", PORTFOLIO),
             risk(

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::demo::check_result;
 use crate::ema_ticks::{DATES, write_market};
 use crate::harness::{World, count, text};
-use crate::market::{self, HOURS};
+use crate::market::{self};
 
 const CROSS: &str = "\
 - id: cross
@@ -47,7 +47,7 @@ fn world() -> World {
     let world = World::new();
     write_market(&world, 31, 900, 24);
     world.write("strategies.yaml", [CROSS, REVERSION, VWAP].concat());
-    world.write("panda.toml", [HOURS, PAPER].concat());
+    world.write("panda.toml", PAPER);
     world
 }
 
@@ -118,10 +118,7 @@ fn no_order_of_files_definitions_or_instruments_matters() {
     assert_eq!(hash(&other), hash(&first));
 
     // And a change of anything that matters does show.
-    world.write(
-        "panda.toml",
-        [HOURS, &PAPER.replace("seed = 9", "seed = 10")].concat(),
-    );
+    world.write("panda.toml", PAPER.replace("seed = 9", "seed = 10"));
     let seeded = run(&world, "data", "out", &[]);
     assert_ne!(hash(&seeded), hash(&first));
     assert_ne!(
@@ -140,7 +137,7 @@ fn an_imported_catalogue_gives_what_the_raw_files_give() {
     let repeated = lines[40];
     lines.insert(41, repeated);
     lines.insert(60, "2021-04-15 08:59:59,0,1");
-    lines.insert(70, "2021-04-14 11:00:00,100,1");
+    lines.insert(70, "2021-04-16 11:00:00,100,1");
     lines.insert(80, "not a row");
     fs::write(&path, lines.join("\n")).unwrap();
 
@@ -203,7 +200,7 @@ starting_cash = { INR = 20000 }
 available_cash = true
 drawdown = 300
 ";
-    world.write("panda.toml", [HOURS, PAPER, other].concat());
+    world.write("panda.toml", [PAPER, other].concat());
     let alone = run(&world, "data", "alone", &["--broker", "paper"]);
     let second = run(&world, "data", "second", &["--broker", "paper2"]);
     let beside = run(&world, "data", "beside", &["--broker", "paper2,paper"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::decimal::Decimal;
 use crate::ema_ticks::{Fill, Merged, assert_account, fill, found, write_market};
 use crate::harness::World;
-use crate::market::{CLOSE, HOURS, OPEN};
+use crate::market::{CLOSE, OPEN};
 use crate::naive::{Account, EmaCross};
 
 /// A bar in the making: its day and number since the open, and its last price.
@@ -73,7 +73,7 @@ fn by_hand(ticks: &[Merged], seconds: u64) -> (Account, Vec<Fill>) {
 fn compare(seed: u64, seconds: u64, timeframe: &str, (ticks, gap): (usize, u64)) {
     let world = World::new();
     let ticks = write_market(&world, seed, ticks, gap);
-    world.write("panda.toml", HOURS);
+    world.write("panda.toml", "");
     world.write(
         "strategies.yaml",
         format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::decimal::Decimal;
 use crate::demo::check_result;
 use crate::harness::{World, count, text};
-use crate::market::{self, CLOSE, HOURS, OPEN, Random, Tick};
+use crate::market::{self, CLOSE, OPEN, Random, Tick};
 use crate::naive::{Account, EmaCross};
 
 pub const DATES: [&str; 2] = ["2021-04-15", "2021-04-16"];
@@ -117,7 +117,7 @@ fn fills_at_the_signals_tick_match_the_naive_strategy() {
     let world = World::new();
     let ticks = write_market(&world, 11, 700, 40);
     world.write("strategies.yaml", STRATEGY);
-    let settings = format!("{HOURS}[trading_engine.paper]\nfill = \"signal_tick\"\n");
+    let settings = "[trading_engine.paper]\nfill = \"signal_tick\"\n";
     world.write("panda.toml", settings);
     let summary = world.backtest("data", "out", &["--config", "panda.toml"]);
 
@@ -151,7 +151,7 @@ fn fills_at_the_next_tick_match_the_naive_strategy() {
     let world = World::new();
     let ticks = write_market(&world, 12, 700, 40);
     world.write("strategies.yaml", STRATEGY);
-    world.write("panda.toml", HOURS);
+    world.write("panda.toml", "");
     let summary = world.backtest("data", "out", &["--config", "panda.toml"]);
 
     let (mut account, mut fills) = (Account::default(), Vec::new());
@@ -185,7 +185,7 @@ fn fills_at_the_next_tick_match_the_naive_strategy() {
 fn a_days_last_order_expires_and_the_next_one_makes_up_for_it() {
     let world = World::new();
     world.write("instruments.csv", market::instruments(&["A"]));
-    world.write("panda.toml", HOURS);
+    world.write("panda.toml", "");
     world.write(
         "strategies.yaml",
         "- id: cross\n  kind: ema_cross\n  instruments: [A]\n  parameters: { fast: 1, slow: 2, quantity: 4 }\n",

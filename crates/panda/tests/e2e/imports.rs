@@ -295,7 +295,7 @@ fn bars_of_a_file_trade_at_the_next_open() {
         "strategies.yaml",
         "- { id: c, kind: ema_cross, instruments: [TCS], parameters: { fast: 1, slow: 2, quantity: 1, timeframe: 1m } }\n",
     );
-    let settings = [market::HOURS, "[data]\ntimeframe = \"1m\"\n"].concat();
+    let settings = "[data]\ntimeframe = \"1m\"\n";
     world.write("panda.toml", settings);
     world.write(
         "TCS.csv",

@@ -26,6 +26,8 @@ use serde_json::Value;
 use crate::harness::{World, text};
 
 const SETTINGS: &str = "
+[markets]
+always_open = [\"NSE\"]
 [trading_engine.east]
 kind = \"paper\"
 [trading_engine.west]
@@ -53,7 +55,7 @@ impl Running {
         let settings = Settings::parse(SETTINGS, "test").unwrap();
         let share = Instrument::share("NSE", "MID", "INR".parse().unwrap());
         let instruments = Arc::new(Instruments::new(vec![share]).unwrap());
-        let sessions: Arc<dyn Sessions> = Arc::new(settings.session_table().unwrap());
+        let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments).unwrap());
         let definitions = strategies::parse("test", STRATEGIES).unwrap();
         let kinds = compose::kind_registry();
         let resolved = strategies::resolve(definitions, &instruments, &kinds).unwrap();

@@ -23,4 +23,5 @@ mod naive;
 mod nse;
 mod range;
 mod robustness;
+mod sessions;
 mod settings_errors;

@@ -100,5 +100,12 @@ pub fn instruments(symbols: &[&str]) -> String {
     text
 }
 
-/// The hours of the exchange.
-pub const HOURS: &str = "[sessions.NSE]\nopen = \"09:15\"\nclose = \"15:30\"\n";
+/// The calendar of an exchange of the tests' own: weekdays from 09:15 to 15:30 IST.
+pub fn calendar(exchange: &str) -> String {
+    format!(
+        "[[market]]\nexchange = \"{exchange}\"\nzone = \"Asia/Kolkata\"\nsegments = [\"cash\"]\n\
+         [[coverage]]\nexchanges = [\"{exchange}\"]\nfrom = \"2021-01-01\"\nto = \"2030-12-31\"\n\
+         [[session]]\nexchanges = [\"{exchange}\"]\nsegments = [\"cash\"]\nfrom = \"2021-01-01\"\n\
+         phases = [{{ name = \"continuous\", from = \"09:15\", to = \"15:30\", open = true, takes = [\"all\"] }}]\n"
+    )
+}

@@ -3,13 +3,12 @@
 use crate::demo::check_result;
 use crate::ema_ticks::{DATES, write_market};
 use crate::harness::{World, base, count, sum, text};
-use crate::market::HOURS;
 
 #[test]
 fn a_range_cuts_where_it_says_and_every_row_is_accounted_for() {
     let world = World::new();
     let ticks = write_market(&world, 41, 300, 60);
-    world.write("panda.toml", HOURS);
+    world.write("panda.toml", "");
     world.write(
         "strategies.yaml",
         "- { id: cross, kind: ema_cross, asset_classes: [equity] }\n",
@@ -80,7 +79,7 @@ fn a_range_cuts_where_it_says_and_every_row_is_accounted_for() {
 fn chosen_instruments_leave_the_other_files_unread() {
     let world = World::new();
     let ticks = write_market(&world, 42, 300, 60);
-    world.write("panda.toml", HOURS);
+    world.write("panda.toml", "");
     world.write(
         "strategies.yaml",
         "- { id: cross, kind: ema_cross, instruments: [\"M&M\"] }\n",

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::decimal::Decimal;
 use crate::demo::check_result;
 use crate::harness::{World, count, sum, text};
-use crate::market::{self, HOURS, Random};
+use crate::market::{self, Random};
 
 fn world(symbols: &[&str], ticks: usize) -> World {
     let world = World::new();
@@ -19,7 +19,7 @@ fn world(symbols: &[&str], ticks: usize) -> World {
             market::csv("2021-04-15", &day),
         );
     }
-    world.write("panda.toml", HOURS);
+    world.write("panda.toml", "");
     world
 }
 
@@ -81,7 +81,7 @@ fn a_currency_without_a_limit_is_rejected_with_its_own_code() {
     );
     world.write(
         "panda.toml",
-        format!("{HOURS}[risk]\norder_notional = 1000000\n"),
+        "[markets]\nalways_open = [\"NYSE\"]\n[risk]\norder_notional = 1000000\n",
     );
     let summary = world.backtest("data", "out", &["--config", "panda.toml"]);
     assert_eq!(rejected(&summary), ["currency_limit_missing"]);
@@ -99,7 +99,7 @@ fn a_currency_without_a_limit_is_rejected_with_its_own_code() {
     // With a limit of its own it trades, and its money stays apart.
     world.write(
         "panda.toml",
-        format!("{HOURS}[risk]\norder_notional = {{ INR = 1000000, USD = 1000000 }}\n"),
+        "[markets]\nalways_open = [\"NYSE\"]\n[risk]\norder_notional = { INR = 1000000, USD = 1000000 }\n",
     );
     let summary = world.backtest("data", "out", &["--config", "panda.toml"]);
     assert_eq!(rejected(&summary), Vec::<&str>::new());
@@ -182,9 +182,10 @@ fn an_overflow_is_a_rejection_and_never_a_wrap() {
         data.push_str(&format!("2021-04-15 10:00:{n:02},{price},1\n"));
     }
     world.write("data/BIG.csv", data);
+    world.write("calendar.toml", market::calendar("X"));
     world.write(
         "panda.toml",
-        "[sessions.X]\nopen = \"09:15\"\nclose = \"15:30\"\n[trading_engine.paper]\nbase_currency = \"USD\"\n",
+        "[markets]\ncalendar_file = \"calendar.toml\"\n[trading_engine.paper]\nbase_currency = \"USD\"\n",
     );
     let mut args = crate::harness::base("data", "out");
     args.extend(["--config", "panda.toml"]);

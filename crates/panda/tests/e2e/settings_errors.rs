@@ -57,26 +57,21 @@ const WRONG: &[(&str, &[&str])] = &[
         "[trading_day]\nstrt = \"05:00\"",
         &["line 2", "`strt`", "`start`"],
     ),
-    ("[sessions.NSE]\nopen = \"09:15\"", &["line 1", "`close`"]),
     (
-        "[sessions.NSE]\nopen = \"15:30\"\nclose = \"09:15\"",
-        &["[sessions.NSE]", "open", "before"],
+        "[markets]\ncalendar_file = \"none.toml\"",
+        &["[markets]", "`calendar_file`", "none.toml", "No such file"],
     ),
     (
-        "[sessions.NSE]\nopen = \"9:15\"\nclose = \"15:30\"",
-        &["[sessions.NSE]", "`9:15`", "HH:MM"],
+        "[markets]\nassume = \"weekday\"",
+        &["[markets]", "`assume`", "`weekday`", "weekdays"],
     ),
     (
-        "[sessions.NSE]\nopen = \"09:15\"\nclose = \"15:30\"\ndays = [\"monday\"]",
-        &["[sessions.NSE]", "days", "`monday`", "mon"],
+        "[trading_day]\ntime_zone = \"X\"",
+        &["[trading_day]", "`X`"],
     ),
     (
-        "[sessions.NSE]\nopen = \"09:15\"\nclose = \"15:30\"\nholidays = [\"2021-02-30\"]",
-        &["[sessions.NSE]", "holidays", "`2021-02-30`", "YYYY-MM-DD"],
-    ),
-    (
-        "[sessions.NSE]\nopen = \"09:15\"\nclose = \"15:30\"\ntime_zone = \"X\"",
-        &["[sessions.NSE]", "time_zone", "`X`"],
+        "[trading_day]\nstart = \"6:00 am\"",
+        &["[trading_day]", "`6:00 am`", "HH:MM"],
     ),
     (
         "[portfolio]\nsnapshot_interval_seconds = 0",
@@ -257,24 +252,4 @@ fn every_wrong_setting_is_named() {
     let last = args.len() - 1;
     args[last] = "none.toml";
     world.refuses(&args, &["none.toml"]);
-}
-
-#[test]
-fn sessions_of_an_exchange_that_no_instrument_has_are_said_to_do_nothing() {
-    let world = world();
-    world.write(
-        "panda.toml",
-        "[sessions.NES]\nopen = \"09:15\"\nclose = \"15:30\"\n",
-    );
-    let mut args = base("data", "out");
-    args.extend(["--config", "panda.toml"]);
-    let ran = world.panda(&args);
-    assert!(ran.ok, "{}", ran.stderr);
-    for wanted in ["warning: ", "[sessions.NES]", "NSE"] {
-        assert!(
-            ran.stderr.contains(wanted),
-            "{:?} lacks {wanted}",
-            ran.stderr
-        );
-    }
 }

@@ -109,7 +109,7 @@ pub(super) fn run(args: &ImportArgs, sessions_for: SessionsFor<'_>) -> anyhow::R
     let sessions = if args.no_session || !data.session_only {
         None
     } else {
-        Some(sessions_for(args.config.as_deref())?)
+        Some(sessions_for(args.config.as_deref(), &instruments)?)
     };
     cleaning.sessions = sessions.as_ref().map(|(sessions, text)| SessionRule {
         sessions: &**sessions,

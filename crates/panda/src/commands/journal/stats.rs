@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use feeds::report::write_table;
-use model::session::Sessions;
 use runtime::records::LogPlace;
 use runtime::stats::{self, LogStats};
 use serde_json::{Map, Value, json};
@@ -30,7 +29,7 @@ pub struct StatsArgs {
 
 pub(super) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     let place = args.place.open()?;
-    let table = place.settings.session_table()?;
+    let day = place.settings.trading_day.day()?;
     let mut logs: Vec<LogPlace> = place
         .chosen(args.broker.as_deref())?
         .iter()
@@ -41,7 +40,7 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     }
     let mut all = Vec::new();
     for log in logs {
-        let stats = stats::read(&place.storage, &log, &|at| table.trading_day(at).date)?;
+        let stats = stats::read(&place.storage, &log, &|at| day.day(at).date)?;
         all.push((log.name, stats));
     }
     if args.json {

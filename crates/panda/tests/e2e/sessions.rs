@@ -1,0 +1,103 @@
+//! What no calendar covers is refused, or assumed and said.
+
+use crate::harness::{World, base};
+use crate::market::{self, Random};
+
+/// A day of ticks on a date that the embedded calendar does not cover.
+fn world() -> World {
+    let world = World::new();
+    world.write("instruments.csv", market::instruments(&["TCS"]));
+    let day = market::day(&mut Random::new(8), 500, 20);
+    world.write("data/TCS.csv", market::csv("2023-05-03", &day));
+    world.write(
+        "strategies.yaml",
+        "- { id: c, kind: ema_cross, asset_classes: [equity], parameters: { fast: 2, slow: 5, quantity: 1 } }\n",
+    );
+    world
+}
+
+fn args(config: &str) -> Vec<&str> {
+    let mut args = base("data", "out");
+    args.extend(["--config", config]);
+    args
+}
+
+#[test]
+fn a_backtest_over_unknown_dates_is_refused_or_says_what_it_assumed() {
+    let world = world();
+    world.write("none.toml", "");
+    world.refuses(
+        &args("none.toml"),
+        &["500 rows", "calendar_file", "assume = [\"weekdays\"]"],
+    );
+    world.write("assumed.toml", "[markets]\nassume = \"weekdays\"\n");
+    world.ok(&args("assumed.toml"));
+    let summary = world.json("out/summary.json");
+    assert_eq!(summary["ticks"], 500);
+    let warnings = summary["warnings"].to_string();
+    assert!(
+        warnings.contains("assumed that every weekday") && warnings.contains("NSE:cash"),
+        "{warnings}"
+    );
+    assert!(
+        world
+            .read("out/report.html")
+            .contains("assumed that every weekday"),
+        "the report says so too"
+    );
+    // A Saturday is none, whatever is assumed.
+    let day = market::day(&mut Random::new(8), 500, 20);
+    world.write("data/TCS.csv", market::csv("2023-05-06", &day));
+    world.ok(&args("assumed.toml"));
+    let summary = world.json("out/summary.json");
+    assert_eq!(summary["rows_rejected"]["outside_session"], 500);
+}
+
+#[test]
+fn a_charge_that_nobody_knows_is_refused_by_name() {
+    let world = world();
+    let day = market::day(&mut Random::new(8), 500, 20);
+    world.write("data/TCS.csv", market::csv("2021-04-15", &day));
+    world.write(
+        "known.toml",
+        "[trading_engine.paper]\ncharges = \"contract_note\"\n",
+    );
+    world.ok(&args("known.toml"));
+    let summary = world.json("out/summary.json");
+    assert_ne!(summary["charges"], "0", "{summary}");
+    world.write(
+        "instruments.csv",
+        "id,asset_class,currency,tick_size,expiry\nNFO:TCS,futures,INR,0.05,2021-04-29\n",
+    );
+    world.write(
+        "strategies.yaml",
+        "- { id: c, kind: ema_cross, asset_classes: [futures], parameters: { fast: 2, slow: 5, quantity: 1 } }\n",
+    );
+    world.refuses(
+        &args("known.toml"),
+        &[
+            "[trading_engine.paper]",
+            "contract_note",
+            "NFO futures",
+            "charges_file",
+            "earliest_rates",
+        ],
+    );
+}
+
+#[test]
+fn a_live_session_guesses_nothing() {
+    let world = World::new();
+    let refused = |wanted: &[&str]| {
+        let ran = world.panda(&["run"]);
+        assert!(!ran.ok);
+        for wanted in wanted {
+            assert!(ran.stderr.contains(wanted), "{} lacks {wanted}", ran.stderr);
+        }
+    };
+    world.write("panda.toml", "[markets]\nassume = \"weekdays\"\n");
+    refused(&["[markets] assume", "live session"]);
+    world.write("panda.toml", "instruments = \"instruments.csv\"\n");
+    world.write("instruments.csv", "id,currency\nMOON:TCS,INR\n");
+    refused(&["MOON", "calendar_file", "always_open"]);
+}
