@@ -1,7 +1,7 @@
 //! What is looked at before trading depends on facts about the exchanges: dates that no calendar covers,
 //! rates that nobody knows, figures that nothing supports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use feeds::report::{QualityReport, Reject};
@@ -144,10 +144,17 @@ impl Dependence<'_> {
                     model::charges::Charges::name(schedule.as_ref())
                 );
             }
-            for (of, component, evidence) in survey.unverified {
+            let mut by_kind: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+            for (of, component, _) in &survey.unverified {
+                by_kind
+                    .entry(of.clone())
+                    .or_default()
+                    .push(component.name());
+            }
+            for (of, components) in by_kind {
                 said.push(format!(
-                    "charges of {name}: the rate of `{component}` for {of} is of grade {} ({}): check it before money depends on it",
-                    evidence.grade, evidence.source
+                    "charges of `{name}`: nothing but memory supports the rates of {} for {of}: check them before money depends on them; `panda charges` tells their sources, [markets] charges_file corrects them",
+                    components.join(", ")
                 ));
             }
         }
