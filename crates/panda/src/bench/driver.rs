@@ -10,12 +10,13 @@ use model::Timestamp;
 use model::session::Sessions;
 use runtime::clock::SessionClock;
 use runtime::host::link::carry_out;
+use runtime::layout::{MARKET, journal_dir};
 use runtime::market::{MarketHost, MarketRecovery};
 use runtime::namespace::Namespace;
 use runtime::packet::{Packet, Step};
 use traders::{BrokerReport, Reports, Trader};
 
-use crate::live::{MARKET, Opened, journal_dir};
+use crate::live::Opened;
 
 #[derive(Default)]
 struct Said(Mutex<Vec<BrokerReport>>);

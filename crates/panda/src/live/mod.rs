@@ -10,7 +10,6 @@ mod monitor;
 mod narrate;
 mod open;
 mod parts;
-
 mod session;
 mod view;
 
@@ -18,13 +17,3 @@ pub mod preflight;
 pub use handles::{Excluded, Handles, Member, StopRequest};
 pub use open::{Opened, Plugins, Preparation, StorageLayer, decide_again, prepare};
 pub use session::{Ended, Session};
-
-use std::path::{Path, PathBuf};
-
-/// The market log's folder below the data directory.
-pub const MARKET: &str = "market";
-
-/// A namespace's folder below the data directory.
-pub fn journal_dir(namespace: &str) -> PathBuf {
-    Path::new("journal").join(namespace)
-}

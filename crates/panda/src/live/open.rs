@@ -15,13 +15,14 @@ use model::trader::Delivery;
 use model::{Instrument, Instruments, Timestamp};
 use runtime::clock::{FeedClock, SessionClock, WallClock, wall};
 use runtime::desk::DeskSettings;
+use runtime::layout::{MARKET, journal_dir};
 use runtime::namespace::{Namespace, Recovered, Recovery};
 use runtime::replay::{ReplayParts, ReplayReport};
 use runtime::tables::Known;
 use strategies::ResolvedStrategy;
 use traders::Trader;
 
-use super::{MARKET, build, journal_dir};
+use super::build;
 use crate::compose::{self, ActiveBroker, Parts, Stages, stages};
 use crate::facts::Dependence;
 use crate::load::{self, Wish};

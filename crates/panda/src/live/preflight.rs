@@ -8,9 +8,10 @@ use std::sync::Arc;
 use journal::{Disk, Storage};
 use model::time::DAY;
 use runtime::clock::wall;
+use runtime::layout::{MARKET, journal_dir};
 use serde::Serialize;
 
-use super::{MARKET, Plugins, journal_dir};
+use super::Plugins;
 use crate::compose;
 use crate::settings::Settings;
 use crate::settings::live::FeedSource;
@@ -207,13 +208,9 @@ fn daily_bytes(data_dir: &Path) -> u64 {
 
 fn logs(data_dir: &Path) -> Vec<PathBuf> {
     let mut dirs = vec![PathBuf::from(MARKET)];
-    if let Ok(entries) = std::fs::read_dir(data_dir.join("journal")) {
-        let mut names: Vec<String> = entries
-            .filter_map(|e| e.ok()?.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        dirs.extend(names.iter().map(|n| journal_dir(n)));
-    }
+    // What cannot be listed is told by the check of the journals.
+    let names = runtime::layout::namespaces(data_dir).unwrap_or_default();
+    dirs.extend(names.iter().map(|n| journal_dir(n)));
     dirs
 }
 

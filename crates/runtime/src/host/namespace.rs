@@ -286,7 +286,6 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) -> Result<(), RuntimeError> {
-        self.unblock()?;
         let mut work = Work::default();
         self.namespace.lift_blocks()?;
         loop {
@@ -448,33 +447,6 @@ impl Worker {
 
     fn now(&self) -> Timestamp {
         self.namespace.now().max(self.namespace.pipeline().now())
-    }
-
-    /// What kept entries out before the start is over, or is found anew: nobody else would say so, and
-    /// they would stay out for good.
-    fn unblock(&mut self) -> Result<(), RuntimeError> {
-        for reason in self.namespace.pipeline().risk().blocks().to_vec() {
-            match reason {
-                // Until the link says that it is there.
-                Reason::TraderUnreachable if matches!(self.speaker, Speaker::Link(_)) => {
-                    self.blocked = true;
-                }
-                Reason::TraderUnreachable | Reason::FeedStale | Reason::MarketLogFailed => {
-                    let now = self.now();
-                    let command = Command {
-                        id: model::ids::CommandId::of_host(
-                            self.namespace.name(),
-                            reason.code(),
-                            now.nanos(),
-                        ),
-                        action: CommandAction::AllowEntries(reason),
-                    };
-                    self.namespace.command(now, &command, wall())?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     /// Entries stop while the broker cannot be reached; what closes positions goes on.
