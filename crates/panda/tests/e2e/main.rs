@@ -14,6 +14,7 @@ mod determinism;
 mod ema_bars;
 mod ema_ticks;
 mod errors;
+mod facts;
 mod harness;
 mod imports;
 mod journal;
