@@ -13,6 +13,7 @@ mod parallel;
 pub mod partition;
 pub mod report;
 
+pub mod actions;
 pub mod catalogue;
 pub mod source;
 pub mod stream;
@@ -21,6 +22,7 @@ pub mod live;
 
 pub mod error;
 
+pub use actions::{Actions, AppliedAction, DayJump};
 pub use catalogue::Catalogue;
 pub use catalogue::import::{ImportOptions, ImportReport, Outcome, import};
 pub use clean::names::{Selection, select};

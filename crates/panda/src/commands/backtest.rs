@@ -70,6 +70,9 @@ pub struct BacktestArgs {
     /// Only these instruments of the data, separated by commas
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub symbols: Vec<String>,
+    /// Splits and bonuses that history is adjusted by: CSV with instrument, ex_date, kind, ratio
+    #[arg(long, value_name = "FILE")]
+    pub corporate_actions: Option<PathBuf>,
     /// Print summary.json instead of the table
     #[arg(long)]
     pub json: bool,
@@ -140,6 +143,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         source: loaded.session,
     })?;
     system.warnings.extend(known);
+    system.warnings.extend_from_slice(&loaded.warnings);
     let said = system.warnings.len();
     warn(&system.warnings);
     let summary = execute(
@@ -206,7 +210,10 @@ fn check_kinds(settings: &Settings, config: Option<&Path>) -> anyhow::Result<()>
 }
 
 fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
-    let settings = Settings::load(args.config.as_deref())?;
+    let mut settings = Settings::load(args.config.as_deref())?;
+    if args.corporate_actions.is_some() {
+        settings.data.corporate_actions = args.corporate_actions.clone();
+    }
     check_kinds(&settings, args.config.as_deref())?;
     if args.broker.iter().any(|name| name.trim().is_empty()) {
         bail!("--broker: a name is empty; write names with commas between them, such as paper");
@@ -225,6 +232,7 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     paths.extend(args.strategy.iter().map(PathBuf::as_path));
     paths.extend(args.config.as_deref());
     paths.extend(settings.markets.files());
+    paths.extend(settings.data.corporate_actions.as_deref());
     let files = paths
         .into_iter()
         .map(|path| {
@@ -432,6 +440,7 @@ fn facts(inputs: &Inputs, loaded: &Loaded, driven: &Driven) -> RunFacts {
             .filter(|(_, n)| *n > 0)
             .map(|(r, n)| (r.to_string(), n))
             .collect(),
+        corporate_actions: loaded.stream.history().applied(),
         inputs_digest: blake3::hash(digests.join("\n").as_bytes())
             .to_hex()
             .to_string(),
@@ -445,6 +454,9 @@ fn facts(inputs: &Inputs, loaded: &Loaded, driven: &Driven) -> RunFacts {
     }
 }
 
+/// So many jumps are told one by one.
+const JUMPS_MAX: usize = 10;
+
 fn warnings(loaded: &Loaded, system: &System, driven: &Driven) -> Vec<String> {
     let mut warnings = system.warnings.clone();
     if driven.inputs == 0 {
@@ -457,6 +469,14 @@ fn warnings(loaded: &Loaded, system: &System, driven: &Driven) -> Vec<String> {
         warnings.push(format!(
             "{} files of instruments that were not selected were skipped",
             loaded.report.skipped_files.len()
+        ));
+    }
+    let history = loaded.stream.history();
+    warnings.extend(history.jumps().take(JUMPS_MAX).map(|jump| jump.to_string()));
+    if history.jumps_total() > JUMPS_MAX as u64 {
+        warnings.push(format!(
+            "{} prices in all jumped so between two days of a share",
+            history.jumps_total()
         ));
     }
     for pipeline in system.kernel.pipelines() {
@@ -531,6 +551,13 @@ fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::Error> {
         for (reason, n) in rejected.iter().filter(|(_, n)| n.as_u64() != Some(0)) {
             writeln!(table, "  rejected       {n} {reason}")?;
         }
+    }
+    for action in &summary.corporate_actions {
+        writeln!(
+            table,
+            "  adjusted       {} by {} {} of {}, ex {}",
+            action.rows, action.kind, action.ratio, action.instrument, action.ex_date
+        )?;
     }
     writeln!(table, "ticks            {}", text("ticks"))?;
     writeln!(table, "signals          {}", text("signals"))?;

@@ -233,8 +233,21 @@ fn composed(
     };
     let depends = match &replay {
         _ if recorded => Vec::new(),
-        Some((_, _, loaded)) => dependence.check_recorded(&loaded.report)?,
-        None => dependence.check_live(Timestamp(wall()))?,
+        Some((_, _, loaded)) => {
+            let mut said = dependence.check_recorded(&loaded.report)?;
+            said.extend_from_slice(&loaded.warnings);
+            said
+        }
+        None => {
+            let mut said = dependence.check_live(Timestamp(wall()))?;
+            if settings.data.corporate_actions.is_some() {
+                said.push(
+                    "[data] corporate_actions is not applied: live prices are in the shares of the day"
+                        .to_owned(),
+                );
+            }
+            said
+        }
     };
     let sessions: Arc<dyn Sessions> = Arc::new(calendar);
     let retired: Vec<String> = known
