@@ -28,7 +28,10 @@ pub use catalogue::import::{ImportOptions, ImportReport, Outcome, import};
 pub use clean::names::{Selection, select};
 pub use clean::options::{Band, Cleaning, SessionRule};
 pub use error::DataError;
-pub use instruments::{InstrumentFileError, load as load_instruments};
+pub use instruments::{
+    InstrumentFileError, LoadedInstruments, RuleBook, load as load_instruments,
+    load_with_notes as load_instruments_with_notes,
+};
 pub use partition::{Partition, Series};
 pub use raw::columns::ColumnMap;
 pub use report::{FileReport, QualityReport};

@@ -28,7 +28,7 @@ use research::summary::{FileUse, Provenance, RunFacts, Summary};
 use super::Interrupt;
 use super::print;
 use crate::compose::{self, Parts, System, compose};
-use crate::facts::Dependence;
+use crate::facts::{Dependence, date};
 use crate::load::Wish;
 use crate::settings::Settings;
 
@@ -112,6 +112,7 @@ struct Inputs {
     sessions: MarketSessions,
     strategies: Vec<strategies::ResolvedStrategy>,
     files: Vec<FileUse>,
+    warnings: Vec<String>,
 }
 
 /// Runs the command.
@@ -143,6 +144,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         source: loaded.session,
     })?;
     system.warnings.extend(known);
+    system.warnings.extend_from_slice(&inputs.warnings);
     system.warnings.extend_from_slice(&loaded.warnings);
     let said = system.warnings.len();
     warn(&system.warnings);
@@ -223,8 +225,11 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     } else {
         args.broker.clone()
     };
-    let instruments =
-        Arc::new(feeds::load_instruments(&args.instruments).context("--instruments")?);
+    let from = bound("--from", &args.from, &settings)?;
+    let book = settings.markets.rule_book(from.and_then(date));
+    let loaded = feeds::load_instruments_with_notes(&args.instruments, &book);
+    let loaded = loaded.context("--instruments")?;
+    let instruments = Arc::new(loaded.instruments);
     let sessions = settings.sessions(&instruments)?;
     let strategies =
         compose::load_strategies(&args.strategy, &instruments, &compose::kind_registry())?;
@@ -252,16 +257,21 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
         sessions,
         strategies,
         files,
+        warnings: loaded.warnings,
     })
 }
 
+fn bound(
+    flag: &'static str,
+    text: &Option<String>,
+    settings: &Settings,
+) -> anyhow::Result<Option<Timestamp>> {
+    let zone = settings.data.zone()?;
+    let bound = text.as_ref().map(|t| feeds::clock::parse_bound(t, &zone));
+    bound.transpose().context(flag)
+}
+
 fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
-    let zone = inputs.settings.data.zone()?;
-    let bound = |flag: &'static str, text: &Option<String>, open: Timestamp| {
-        text.as_ref().map_or(Ok(open), |t| {
-            feeds::clock::parse_bound(t, &zone).context(flag)
-        })
-    };
     let mut selection = None;
     if !args.symbols.is_empty() {
         let wanted = args
@@ -274,8 +284,8 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
     }
     let wish = Wish {
         path: &args.data,
-        from: bound("--from", &args.from, Timestamp::MIN)?,
-        to: bound("--to", &args.to, Timestamp::MAX)?,
+        from: bound("--from", &args.from, &inputs.settings)?.unwrap_or(Timestamp::MIN),
+        to: bound("--to", &args.to, &inputs.settings)?.unwrap_or(Timestamp::MAX),
         selection,
     };
     let bar = progress("reading");
