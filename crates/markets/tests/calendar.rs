@@ -495,3 +495,86 @@ fn the_pipeline_sees_each_instruments_own_hours() {
         (date("2026-12-06"), ist("2026-12-07T06:00"))
     );
 }
+
+#[test]
+fn the_pipeline_sees_auctions_and_when_data_is_expected() {
+    let inr = "INR".parse().unwrap();
+    let future = Instrument {
+        asset_class: AssetClass::Futures,
+        expiry: Some(date("2026-12-29")),
+        ..Instrument::share("NFO", "INFY26DECFUT", inr)
+    };
+    let shares = ["INFY", "SMALLCO"].map(|symbol| Instrument::share("NSE", symbol, inr));
+    let all = shares.into_iter().chain([future]).collect();
+    let instruments = Instruments::new(all).unwrap();
+    let sessions = MarketSessions::new(
+        &Calendar::embedded().unwrap(),
+        &Rules::embedded().unwrap(),
+        &instruments,
+        &[],
+        (date("2026-01-01"), date("2026-12-31")),
+        Assume::Nothing,
+        TradingDayStart::new("Asia/Kolkata", "06:00").unwrap(),
+    )
+    .unwrap();
+    let group = |name: &str| sessions.group(instruments.get(instruments.find(name).unwrap()));
+    let infy = group("NSE:INFY");
+    let takes = |text: &str| {
+        let takes = sessions.takes(infy, ist(text));
+        [
+            (takes.limit, 'l'),
+            (takes.market, 'm'),
+            (takes.stop, 's'),
+            (takes.iceberg, 'i'),
+        ]
+        .into_iter()
+        .filter_map(|(is, name)| is.then_some(name))
+        .collect::<String>()
+    };
+    // The day before the auction began, and the day it did.
+    for (at, want) in [
+        ("2026-07-31T09:14:59", ""),
+        ("2026-07-31T09:15", "lmsi"),
+        ("2026-07-31T15:29:59", "lmsi"),
+        ("2026-07-31T15:30", ""),
+        ("2026-08-03T15:14:59", "lmsi"),
+        ("2026-08-03T15:15", ""),
+        ("2026-08-03T15:20", "lm"),
+        ("2026-08-03T15:25", "l"),
+        ("2026-08-03T15:30", ""),
+        ("2026-08-03T15:35", ""),
+    ] {
+        assert_eq!(takes(at), want, "{at}");
+    }
+    let ends = |name: &str, text: &str| match sessions.status(group(name), ist(text)) {
+        SessionStatus::Open(window) => (
+            sessions.continuous_close(group(name), &window),
+            window.close,
+        ),
+        SessionStatus::Closed { .. } => panic!("{name} is closed at {text}"),
+    };
+    for (name, day, continuous, close) in [
+        ("NSE:INFY", "2026-07-31", "15:30", "15:30"),
+        ("NSE:INFY", "2026-08-03", "15:15", "15:35"),
+        ("NSE:SMALLCO", "2026-08-03", "15:30", "15:30"),
+        ("NFO:INFY26DECFUT", "2026-08-03", "15:40", "15:40"),
+        ("NFO:INFY26DECFUT", "2026-12-07", "15:45", "15:45"),
+    ] {
+        let at = |time: &str| ist(&format!("{day}T{time}"));
+        assert_eq!(
+            ends(name, &format!("{day}T10:00")),
+            (at(continuous), at(close)),
+            "{name} on {day}"
+        );
+    }
+    // Data comes from the opening auction to the end of the session after the close.
+    let expected = |text: &str| {
+        matches!(
+            sessions.data_expected(infy, ist(text)),
+            SessionStatus::Open(_)
+        )
+    };
+    assert!(!expected("2026-08-03T08:59:59") && expected("2026-08-03T09:00"));
+    assert!(expected("2026-08-03T15:59:59") && !expected("2026-08-03T16:05"));
+    assert!(!expected("2026-08-02T12:00"), "a Sunday");
+}

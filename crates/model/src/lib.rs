@@ -19,6 +19,7 @@ pub mod control;
 pub mod event;
 pub mod reason;
 pub mod reindex;
+pub mod rules;
 
 pub mod topic;
 

@@ -166,6 +166,14 @@ impl MarketData<'_> {
             Self::Bar(bar) => bar.close_ts,
         }
     }
+    /// An instant at which it surely happened: a bar's last one lies before its close.
+    #[inline]
+    pub const fn happened(&self) -> Timestamp {
+        match self {
+            Self::Tick(tick, _) => tick.ts,
+            Self::Bar(bar) => bar.close_ts.plus(-1),
+        }
+    }
     /// Which instrument it is about.
     #[inline]
     pub const fn instrument(&self) -> InstrumentIdx {

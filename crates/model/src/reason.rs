@@ -80,6 +80,12 @@ reasons! {
     FeedStale = "feed_stale", "The market feed delivers nothing.";
     TraderUnreachable = "trader_unreachable", "The broker cannot be reached.";
     QueueFull = "queue_full", "A queue is full.";
+    OrderTypeInPhase = "order_type_in_phase", "The session's phase does not take orders of this type.";
+    FreezeQuantity = "freeze_quantity", "One order may not be larger than the exchange's freeze quantity.";
+    ContractExpired = "contract_expired", "The contract has expired.";
+    SquareOffSoon = "square_off_soon", "Intraday positions of this strategy are squared off soon.";
+    MarketClosed = "market_closed", "Market data arrives while the calendar says that the market is closed.";
+    OvernightShort = "overnight_short", "A position in delivery is short near the end of trading.";
 }
 
 impl fmt::Display for Reason {

@@ -1,6 +1,7 @@
 //! When markets are open. The kernel only asks; calendars live in other crates.
 
 use crate::instrument::Instrument;
+use crate::signal::OrderType;
 use crate::time::{Date, Timestamp};
 
 /// Instruments that share their hours share a session group.
@@ -35,6 +36,45 @@ pub enum SessionStatus {
     },
 }
 
+/// The kinds of orders that a phase takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Takes {
+    /// Limit orders.
+    pub limit: bool,
+    /// Market orders.
+    pub market: bool,
+    /// Stop orders of either kind.
+    pub stop: bool,
+    /// Orders that show a part of their quantity.
+    pub iceberg: bool,
+}
+
+impl Takes {
+    /// Every kind.
+    pub const ALL: Self = Self {
+        limit: true,
+        market: true,
+        stop: true,
+        iceberg: true,
+    };
+    /// None at all.
+    pub const NONE: Self = Self {
+        limit: false,
+        market: false,
+        stop: false,
+        iceberg: false,
+    };
+
+    /// Whether an order of this type is taken.
+    pub const fn order(self, kind: OrderType) -> bool {
+        match kind {
+            OrderType::Market => self.market,
+            OrderType::Limit => self.limit,
+            OrderType::Stop | OrderType::StopLimit => self.stop,
+        }
+    }
+}
+
 /// One trading day of a namespace, half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TradingDay {
@@ -54,6 +94,24 @@ pub trait Sessions: Send + Sync {
     fn group(&self, instrument: &Instrument) -> SessionGroup;
     /// The state of a group's market at an instant.
     fn status(&self, group: SessionGroup, at: Timestamp) -> SessionStatus;
+    /// The kinds of orders that are taken at an instant: a closing auction takes no stop orders.
+    fn takes(&self, group: SessionGroup, at: Timestamp) -> Takes {
+        match self.status(group, at) {
+            SessionStatus::Open(_) => Takes::ALL,
+            SessionStatus::Closed { .. } => Takes::NONE,
+        }
+    }
+    /// Whether market data is expected at an instant: also before and after trading, while a phase such
+    /// as an opening auction is under way. Without a calendar it always is.
+    fn data_expected(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
+        let _ = group;
+        AlwaysOpen.status(SessionGroup(0), at)
+    }
+    /// When continuous trading ends within a window: an auction may follow in it.
+    fn continuous_close(&self, group: SessionGroup, window: &SessionWindow) -> Timestamp {
+        let _ = group;
+        window.close
+    }
     /// Whether the calendar knows the date of an instant. What it does not know counts as closed.
     fn is_known(&self, group: SessionGroup, at: Timestamp) -> bool {
         let _ = (group, at);

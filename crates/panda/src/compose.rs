@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use markets::rules::FnoNames;
 use model::ids::SourceSession;
+use model::rules::ExchangeRules;
 use model::session::Sessions;
 use model::trader::{Capabilities, InPipelineTrader};
 use model::{CurrencyIdx, Instruments, StrategyIdx};
@@ -367,11 +369,13 @@ fn pipeline_of(
         strategy_limits,
         auto_resume: table.auto_resume,
         on_resume: table.on_resume,
-        square_off_before_close: table.square_off_before_close,
+        square_off: square_off(parts, table),
+        square_off_notice: table.square_off_notice,
         snapshot_interval: i64::from(parts.settings.portfolio.snapshot_interval_seconds)
             * model::time::SECOND,
         send_within: table.send_within,
         charges: Arc::clone(&table.charges),
+        rules: Arc::clone(&parts.settings.markets.rules) as Arc<dyn ExchangeRules>,
     };
     Ok(BrokerPipeline::new(
         Arc::clone(parts.instruments),
@@ -382,6 +386,23 @@ fn pipeline_of(
         own,
         trader,
     ))
+}
+
+/// By session group, when intraday positions are closed.
+fn square_off(parts: &Parts<'_>, table: &BrokerTable) -> Vec<Option<i64>> {
+    let facts = &parts.settings.markets;
+    let names = FnoNames::of(&facts.rules, parts.instruments);
+    let mut groups = vec![None; parts.sessions.groups()];
+    for (_, instrument) in parts.instruments.iter() {
+        let segment = facts.segment(instrument, &names);
+        let group = parts.sessions.group(instrument).index();
+        if let Some(before) = groups.get_mut(group) {
+            *before = table
+                .square_off
+                .before(&instrument.exchange, segment.unwrap_or_default());
+        }
+    }
+    groups
 }
 
 fn own_limits(

@@ -90,6 +90,7 @@ impl Dependence<'_> {
                 "no calendar for the exchange `{exchange}`: it counts as always open; [markets] always_open = [\"{exchange}\"] says that this is meant"
             ));
         }
+        said.extend(self.free_trading());
         if let (Some(from), Some(to)) = (kept.iter().min(), kept.iter().max()) {
             said.extend(self.check_charges((*from, *to))?);
         }
@@ -122,6 +123,23 @@ impl Dependence<'_> {
             );
         }
         self.check_charges((today, today))
+    }
+
+    /// A backtest without costs lies, unless its reader knows.
+    fn free_trading(&self) -> Option<String> {
+        let exchange = self
+            .traded()
+            .iter()
+            .map(|(index, _)| self.instruments.get(*index).exchange.as_str())
+            .find(|exchange| self.settings.markets.charges.knows(exchange))?;
+        let free = |name: &&String| {
+            let table = self.settings.brokers.get(*name);
+            table.is_some_and(|table| table.charges.name() == "none")
+        };
+        let name = self.brokers.iter().find(free)?;
+        Some(format!(
+            "trading costs nothing on `{name}`, and it does on {exchange}: [trading_engine.{name}] charges = \"contract_note\" books what it costs"
+        ))
     }
 
     fn check_charges(&self, span: (Date, Date)) -> anyhow::Result<Vec<String>> {

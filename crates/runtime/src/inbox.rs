@@ -1,11 +1,14 @@
-//! What waits for a namespace's thread: packets of the runner, bounded in steps, and messages, bounded
-//! by who may send them.
+//! What waits for a namespace's thread: packets of the runner, bounded in steps, reports of the broker,
+//! bounded in number, and other messages, bounded by who may send them: each waits for its answer.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::packet::SharedPacket;
+
+/// So many messages may wait before a broker's next report has to wait itself.
+const REPORTS: usize = 16_384;
 
 /// Why a packet was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +117,26 @@ impl<M> Inbox<M> {
         true
     }
 
+    /// Adds a broker's report. While too many messages wait, whoever brings it waits too: a broker that
+    /// reports faster than a namespace writes is slowed down, and nothing is dropped. False when the
+    /// namespace takes nothing any more.
+    pub fn send_report(&self, message: M) -> bool {
+        let mut state = self.lock();
+        while !state.closed && state.messages.len() >= REPORTS {
+            state = self
+                .emptied
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            return false;
+        }
+        state.messages.push_back(message);
+        drop(state);
+        self.filled.notify_one();
+        true
+    }
+
     /// Takes all messages and up to `packets` packets, waiting up to `wait` for the first.
     pub fn take(&self, work: &mut Work<M>, packets: usize, wait: Duration) {
         work.packets.clear();
@@ -131,6 +154,7 @@ impl<M> Inbox<M> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+        let was_full = state.messages.len() >= REPORTS;
         work.messages.extend(state.messages.drain(..));
         let count = packets.min(state.packets.len());
         work.packets.extend(state.packets.drain(..count));
@@ -138,7 +162,9 @@ impl<M> Inbox<M> {
         state.steps -= steps;
         work.closed = state.closed && state.packets.is_empty();
         drop(state);
-        if count > 0 {
+        if was_full {
+            self.emptied.notify_all();
+        } else if count > 0 {
             self.emptied.notify_one();
         }
     }
@@ -208,6 +234,30 @@ mod tests {
         assert!(!inbox.send(8));
         inbox.take(&mut work, 8, Duration::ZERO);
         assert!(work.closed && work.packets.len() == 1);
+    }
+
+    #[test]
+    fn a_broker_that_reports_too_fast_waits_and_nothing_is_lost() {
+        let inbox = Arc::new(Inbox::<usize>::new(1));
+        let total = 3 * REPORTS;
+        let broker = Arc::clone(&inbox);
+        let thread = std::thread::spawn(move || (0..total).all(|n| broker.send_report(n)));
+        let (mut work, mut all) = (Work::default(), Vec::new());
+        while all.len() < total {
+            inbox.take(&mut work, 1, Duration::from_secs(60));
+            assert!(work.messages.len() <= REPORTS);
+            all.append(&mut work.messages);
+        }
+        assert!(thread.join().unwrap());
+        assert!(all.iter().copied().eq(0..total));
+        // One that waits as the namespace ends is let go.
+        for n in 0..REPORTS {
+            assert!(inbox.send_report(n));
+        }
+        let broker = Arc::clone(&inbox);
+        let thread = std::thread::spawn(move || broker.send_report(0));
+        inbox.close();
+        assert!(!thread.join().unwrap());
     }
 
     #[test]

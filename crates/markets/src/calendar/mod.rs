@@ -13,6 +13,8 @@ use model::Date;
 use crate::civil::Zone;
 use crate::provenance::Evidence;
 
+pub use model::session::Takes;
+
 pub use day::{DayState, Hours, PhaseWindow};
 pub use sessions::{Assume, Gap, MarketSessions, TradingDayStart};
 pub use status::{Next, State, Status};
@@ -49,39 +51,6 @@ pub enum CalendarError {
         /// Its segments.
         known: String,
     },
-}
-
-/// The kinds of orders that a phase takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Takes {
-    /// Limit orders.
-    pub limit: bool,
-    /// Market orders.
-    pub market: bool,
-    /// Stop orders of either kind.
-    pub stop: bool,
-    /// Orders that show a part of their quantity.
-    pub iceberg: bool,
-}
-
-impl Takes {
-    /// Every kind.
-    pub const ALL: Self = Self {
-        limit: true,
-        market: true,
-        stop: true,
-        iceberg: true,
-    };
-
-    /// Whether an order of this type is taken.
-    pub const fn order(self, kind: model::signal::OrderType) -> bool {
-        use model::signal::OrderType::{Limit, Market, Stop, StopLimit};
-        match kind {
-            Market => self.market,
-            Limit => self.limit,
-            Stop | StopLimit => self.stop,
-        }
-    }
 }
 
 /// A market's segment: what hours are asked for.
@@ -235,6 +204,11 @@ impl Calendar {
                 known: segments.join(", "),
             }),
         }
+    }
+
+    /// The name of a venue's segment.
+    pub fn segment(&self, venue: Venue) -> &str {
+        &self.markets[venue.market].segments[venue.segment]
     }
 
     /// A venue written as `EXCHANGE` or `EXCHANGE:SEGMENT`.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::instrument::Instruments;
-use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
+use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, Takes, TradingDay};
 use model::{Date, Instrument, Timestamp};
 
-use super::{Calendar, CalendarError, DayState, Venue};
+use super::{Calendar, CalendarError, DayState, Hours, Venue};
 use crate::civil::{Zone, minute};
 use crate::rules::{FnoNames, Rules};
 
@@ -78,12 +78,68 @@ pub struct Gap {
 pub struct MarketSessions {
     /// Group 0 is for exchanges without a calendar: always open, and listed.
     windows: Vec<Vec<SessionWindow>>,
+    /// By group the stretches within windows that take other orders than all, and where continuous
+    /// trading ends before its window does.
+    auctions: Vec<Auctions>,
     /// By group the stretches of which nothing is known and nothing was assumed, half-open.
     unknown: Vec<Vec<(Timestamp, Timestamp)>>,
     by_instrument: BTreeMap<String, SessionGroup>,
     without_calendar: Vec<String>,
     gaps: Vec<Gap>,
     day: TradingDayStart,
+}
+
+/// So long after a day's last phase data may still be on its way.
+const LATE: i64 = 5 * model::time::MINUTE;
+
+/// Of one group, what is special within its windows of trading: few dates have any.
+#[derive(Debug, Clone, Default)]
+struct Auctions {
+    /// Phases that do not take every order, half-open, in order.
+    phases: Vec<(Timestamp, Timestamp, Takes)>,
+    /// Closes of windows whose continuous trading ends before them, with that end.
+    continuous: Vec<(Timestamp, Timestamp)>,
+    /// By date, from the first phase to the last: data comes then.
+    data: Vec<SessionWindow>,
+}
+
+impl Auctions {
+    fn add(&mut self, hours: &Hours) {
+        let open = hours.phases.iter().filter(|phase| phase.is_open);
+        let special = open.filter(|phase| phase.takes != Takes::ALL);
+        self.phases
+            .extend(special.map(|phase| (phase.from, phase.to, phase.takes)));
+        if let (Some(first), Some(last)) = (hours.phases.first(), hours.phases.last()) {
+            self.data.push(SessionWindow {
+                open: first.from,
+                close: last.to.plus(LATE),
+            });
+        }
+        for window in hours.windows() {
+            let within = hours.phases.iter().filter(|phase| {
+                &*phase.name == "continuous"
+                    && window.open <= phase.from
+                    && phase.to <= window.close
+            });
+            match within.map(|phase| phase.to).max() {
+                Some(end) if end < window.close => self.continuous.push((window.close, end)),
+                _ => {}
+            }
+        }
+    }
+
+    fn takes(&self, at: Timestamp) -> Option<Takes> {
+        let next = self.phases.partition_point(|(_, to, _)| *to <= at);
+        let phase = self.phases.get(next)?;
+        (phase.0 <= at).then_some(phase.2)
+    }
+
+    fn continuous_close(&self, close: Timestamp) -> Option<Timestamp> {
+        let at = self
+            .continuous
+            .binary_search_by_key(&close, |(close, _)| *close);
+        at.ok().map(|at| self.continuous[at].1)
+    }
 }
 
 /// A venue, and for index contracts the date on which they follow the hours of expiring ones.
@@ -106,6 +162,7 @@ impl MarketSessions {
         let mut groups: BTreeMap<Key, SessionGroup> = BTreeMap::new();
         let mut table = Self {
             windows: vec![Vec::new()],
+            auctions: vec![Auctions::default()],
             unknown: vec![Vec::new()],
             by_instrument: BTreeMap::new(),
             without_calendar: Vec::new(),
@@ -131,8 +188,10 @@ impl MarketSessions {
                             entry: "session".to_owned(),
                             what: "more than 65,535 groups of instruments".to_owned(),
                         })?;
-                        let (windows, unknown) = table.fill(calendar, key, (from, to), assume);
+                        let (windows, auctions, unknown) =
+                            table.fill(calendar, key, (from, to), assume);
                         table.windows.push(windows);
+                        table.auctions.push(auctions);
                         table.unknown.push(unknown);
                         groups.insert(key, SessionGroup(next));
                         SessionGroup(next)
@@ -150,9 +209,10 @@ impl MarketSessions {
         (venue, expiring): Key,
         (from, to): (Date, Date),
         assume: Assume,
-    ) -> (Vec<SessionWindow>, Vec<(Timestamp, Timestamp)>) {
+    ) -> (Vec<SessionWindow>, Auctions, Vec<(Timestamp, Timestamp)>) {
         let market = &calendar.markets[venue.market];
         let mut windows = Vec::new();
+        let mut auctions = Auctions::default();
         let mut unknown: Vec<(Timestamp, Timestamp)> = Vec::new();
         for days in from.days()..=to.days() {
             let date = Date::from_days(days);
@@ -178,9 +238,10 @@ impl MarketSessions {
                     hours = market.assumed_hours(venue.segment, date);
                 }
             }
+            auctions.add(&hours);
             windows.extend(hours.windows());
         }
-        (windows, unknown)
+        (windows, auctions, unknown)
     }
 
     fn gap(&mut self, exchange: &Arc<str>, segment: &str, date: Date, why: &str) {
@@ -249,6 +310,19 @@ impl Calendar {
     }
 }
 
+fn status_in(windows: &[SessionWindow], at: Timestamp) -> SessionStatus {
+    let next = windows.partition_point(|window| window.close <= at);
+    match windows.get(next) {
+        Some(window) if window.open <= at => SessionStatus::Open(*window),
+        Some(window) => SessionStatus::Closed {
+            next_open: window.open,
+        },
+        None => SessionStatus::Closed {
+            next_open: Timestamp::MAX,
+        },
+    }
+}
+
 impl Sessions for MarketSessions {
     fn groups(&self) -> usize {
         self.windows.len()
@@ -264,17 +338,28 @@ impl Sessions for MarketSessions {
             return model::session::AlwaysOpen.status(group, at);
         }
         let windows = self.windows.get(group.index());
-        let windows = windows.map_or(&[][..], Vec::as_slice);
-        let next = windows.partition_point(|window| window.close <= at);
-        match windows.get(next) {
-            Some(window) if window.open <= at => SessionStatus::Open(*window),
-            Some(window) => SessionStatus::Closed {
-                next_open: window.open,
-            },
-            None => SessionStatus::Closed {
-                next_open: Timestamp::MAX,
-            },
+        status_in(windows.map_or(&[][..], Vec::as_slice), at)
+    }
+    fn takes(&self, group: SessionGroup, at: Timestamp) -> Takes {
+        if matches!(self.status(group, at), SessionStatus::Closed { .. }) {
+            return Takes::NONE;
         }
+        let auctions = self.auctions.get(group.index());
+        auctions
+            .and_then(|auctions| auctions.takes(at))
+            .unwrap_or(Takes::ALL)
+    }
+    fn data_expected(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
+        match self.auctions.get(group.index()) {
+            Some(auctions) if group != SessionGroup(0) => status_in(&auctions.data, at),
+            _ => model::session::AlwaysOpen.status(group, at),
+        }
+    }
+    fn continuous_close(&self, group: SessionGroup, window: &SessionWindow) -> Timestamp {
+        let auctions = self.auctions.get(group.index());
+        auctions
+            .and_then(|auctions| auctions.continuous_close(window.close))
+            .unwrap_or(window.close)
     }
     fn is_known(&self, group: SessionGroup, at: Timestamp) -> bool {
         let unknown = self

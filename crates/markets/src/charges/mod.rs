@@ -304,6 +304,12 @@ impl ChargeTable {
         Ok(table)
     }
 
+    /// Whether trades on an exchange are known to cost anything.
+    pub fn knows(&self, exchange: &str) -> bool {
+        let mut schedules = self.schedules.iter();
+        schedules.any(|schedule| schedule.exchanges.iter().any(|e| e == exchange))
+    }
+
     /// The version of the embedded data.
     pub fn version(&self) -> &str {
         &self.version

@@ -1,5 +1,6 @@
 //! Whether an order keeps the exchange's rules, and the prices that do.
 
+use model::rules::ExchangeRules;
 use model::signal::{OrderType, Side};
 use model::{Date, Instrument, Price, Quantity};
 
@@ -131,15 +132,19 @@ impl Rules {
         if quantity <= Quantity::ZERO || !quantity.is_multiple_of(lot) {
             return Err(Refusal::LotSize { quantity, lot });
         }
-        let symbol = instrument.symbol.as_str();
-        let underlying = self.contract(symbol).map_or(symbol, |c| c.underlying);
-        match self.freeze_quantity(&instrument.exchange, Some(underlying), date) {
-            Some(freeze) if quantity > freeze.value => Err(Refusal::FreezeQuantity {
-                quantity,
-                freeze: freeze.value,
-            }),
+        match ExchangeRules::freeze_quantity(self, instrument, date) {
+            Some(freeze) if quantity > freeze => Err(Refusal::FreezeQuantity { quantity, freeze }),
             _ => Ok(()),
         }
+    }
+}
+
+impl ExchangeRules for Rules {
+    fn freeze_quantity(&self, instrument: &Instrument, date: Date) -> Option<Quantity> {
+        let symbol = instrument.symbol.as_str();
+        let underlying = self.contract(symbol).map_or(symbol, |c| c.underlying);
+        Self::freeze_quantity(self, &instrument.exchange, Some(underlying), date)
+            .map(|freeze| freeze.value)
     }
 }
 

@@ -37,7 +37,8 @@ struct Common {
     starting_cash: BTreeMap<String, Number>,
     charges: ChargeSettings,
     in_debit: bool,
-    square_off_minutes_before_close: Option<u32>,
+    square_off_minutes_before_close: SquareOffSetting,
+    square_off_notice_minutes: u32,
     auto_resume: AutoResume,
     on_resume: OnResume,
     on_stop: OnStop,
@@ -52,7 +53,8 @@ impl Default for Common {
             starting_cash: BTreeMap::new(),
             charges: ChargeSettings::None,
             in_debit: false,
-            square_off_minutes_before_close: None,
+            square_off_minutes_before_close: SquareOffSetting::Minutes(SQUARE_OFF_MINUTES),
+            square_off_notice_minutes: 5,
             auto_resume: AutoResume::Manual,
             on_resume: OnResume::Hold,
             on_stop: OnStop::Leave,
@@ -73,13 +75,107 @@ enum ChargeSettings {
     FlatRate(Number),
 }
 
-const COMMON_KEYS: [&str; 10] = [
+/// Brokers square off themselves before the close, and charge for it: better to be first.
+const SQUARE_OFF_MINUTES: u32 = 10;
+
+/// When intraday positions are closed, as it is written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`square_off_minutes_before_close`: write minutes, \"never\", or a table such as { default = 10, MCX = 30 }"
+)]
+enum SquareOffSetting {
+    Minutes(u32),
+    Word(String),
+    Table(BTreeMap<String, SquareOffEntry>),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum SquareOffEntry {
+    Minutes(u32),
+    Word(String),
+}
+
+/// How long before the end of continuous trading intraday positions are closed.
+#[derive(Debug, Clone, Default)]
+pub struct SquareOff {
+    default: Option<i64>,
+    /// By exchange, and by exchange and segment.
+    special: BTreeMap<(String, Option<String>), Option<i64>>,
+}
+
+impl SquareOff {
+    fn new(setting: SquareOffSetting, facts: &MarketFacts) -> anyhow::Result<Self> {
+        let key = "square_off_minutes_before_close";
+        let minutes = |minutes: u32| i64::from(minutes) * model::time::MINUTE;
+        let word = |word: &str| match word {
+            "never" => Ok(None),
+            other => bail!("`{key}`: `{other}`: write minutes, or \"never\""),
+        };
+        let value = |entry: &SquareOffEntry| match entry {
+            SquareOffEntry::Minutes(m) => Ok(Some(minutes(*m))),
+            SquareOffEntry::Word(text) => word(text),
+        };
+        let table = match setting {
+            SquareOffSetting::Minutes(m) => {
+                return Ok(Self {
+                    default: Some(minutes(m)),
+                    special: BTreeMap::new(),
+                });
+            }
+            SquareOffSetting::Word(text) => {
+                return Ok(Self {
+                    default: word(&text)?,
+                    special: BTreeMap::new(),
+                });
+            }
+            SquareOffSetting::Table(table) => table,
+        };
+        let mut all = Self {
+            default: Some(minutes(SQUARE_OFF_MINUTES)),
+            special: BTreeMap::new(),
+        };
+        for (name, entry) in &table {
+            let value = value(entry)?;
+            if name == "default" {
+                all.default = value;
+                continue;
+            }
+            // Whether there is such a segment is known to the calendar.
+            facts
+                .calendar
+                .venue_of(name)
+                .with_context(|| format!("`{key}.{name}`"))?;
+            let (exchange, segment) = match name.split_once(':') {
+                Some((exchange, segment)) => (exchange, Some(segment.to_owned())),
+                None => (name.as_str(), None),
+            };
+            all.special.insert((exchange.to_owned(), segment), value);
+        }
+        Ok(all)
+    }
+
+    /// Of a segment, in nanoseconds; `None`: intraday positions stay open.
+    pub fn before(&self, exchange: &str, segment: &str) -> Option<i64> {
+        let of = |segment: Option<&str>| {
+            self.special
+                .get(&(exchange.to_owned(), segment.map(str::to_owned)))
+        };
+        *of(Some(segment))
+            .or_else(|| of(None))
+            .unwrap_or(&self.default)
+    }
+}
+
+const COMMON_KEYS: [&str; 11] = [
     "kind",
     "base_currency",
     "starting_cash",
     "charges",
     "in_debit",
     "square_off_minutes_before_close",
+    "square_off_notice_minutes",
     "auto_resume",
     "on_resume",
     "on_stop",
@@ -100,8 +196,10 @@ pub struct BrokerTable {
     pub charges: Arc<dyn Charges>,
     /// The same where it is the market's table.
     pub schedule: Option<Arc<MarketCharges>>,
-    /// Intraday positions are closed this long before the close, in nanoseconds.
-    pub square_off_before_close: Option<i64>,
+    /// When intraday positions are closed.
+    pub square_off: SquareOff,
+    /// How long before that it is announced, in nanoseconds.
+    pub square_off_notice: i64,
     /// How an automatic halt ends.
     pub auto_resume: AutoResume,
     /// What happens to missed targets at a resume.
@@ -188,9 +286,8 @@ impl BrokerTable {
             starting_cash,
             charges,
             schedule,
-            square_off_before_close: common
-                .square_off_minutes_before_close
-                .map(|m| i64::from(m) * model::time::MINUTE),
+            square_off: SquareOff::new(common.square_off_minutes_before_close, facts)?,
+            square_off_notice: i64::from(common.square_off_notice_minutes) * model::time::MINUTE,
             auto_resume: common.auto_resume,
             on_resume: common.on_resume,
             on_stop: common.on_stop,
@@ -212,7 +309,7 @@ impl BrokerTable {
 }
 
 /// What every broker's table may hold, for the reference: key, default, meaning.
-pub const COMMON_REFERENCE: [(&str, &str, &str); 10] = [
+pub const COMMON_REFERENCE: [(&str, &str, &str); 11] = [
     (
         "kind",
         "the table's name",
@@ -240,8 +337,13 @@ pub const COMMON_REFERENCE: [(&str, &str, &str); 10] = [
     ),
     (
         "square_off_minutes_before_close",
-        "absent",
-        "close intraday positions so long before their session's close, and take no intraday entries from then on; absent: they stay open",
+        "10",
+        "close intraday positions so long before the end of continuous trading on that date, and take no intraday entries from then on; `\"never\"`: they stay open; by exchange or segment: `{ default = 10, MCX = 30, \"NSE:cash_fno\" = 15 }`",
+    ),
+    (
+        "square_off_notice_minutes",
+        "5",
+        "an alert names the strategies concerned so long before; 0: none does",
     ),
     (
         "auto_resume",

@@ -7,8 +7,9 @@ use anyhow::{Context, bail};
 use feeds::RuleBook;
 use markets::calendar::{Assume, MarketSessions, TradingDayStart};
 use markets::charges::{Conditions, MarketCharges, Profile};
+use markets::rules::FnoNames;
 use markets::{Calendar, ChargeTable, Rules};
-use model::{Date, Instruments};
+use model::{Date, Instrument, Instruments};
 use serde::Deserialize;
 
 /// What stands for facts that nobody has.
@@ -120,7 +121,7 @@ pub struct MarketFacts {
     /// When they trade.
     pub calendar: Calendar,
     /// What orders must look like.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// What trading costs.
     pub charges: ChargeTable,
     /// How the settings ask for them.
@@ -172,7 +173,7 @@ impl MarketFacts {
             || settings.charges_file.is_some();
         Ok(Self {
             calendar,
-            rules,
+            rules: Arc::new(rules),
             charges,
             settings: settings.clone(),
             assumed: settings.assumed()?,
@@ -254,6 +255,12 @@ impl MarketFacts {
         )?)
     }
 
+    /// The segment of its exchange whose hours an instrument follows; `None` without a calendar.
+    pub fn segment(&self, instrument: &Instrument, names: &FnoNames) -> Option<&str> {
+        let (venue, _) = self.calendar.venue_for(&self.rules, instrument, names)?;
+        Some(self.calendar.segment(venue))
+    }
+
     /// What trading costs, in a profile.
     pub fn charges(&self, profile: Profile, in_debit: bool) -> Arc<MarketCharges> {
         let conditions = Conditions {
@@ -262,7 +269,7 @@ impl MarketFacts {
         };
         Arc::new(MarketCharges::new(
             self.charges.clone(),
-            self.rules.clone(),
+            Rules::clone(&self.rules),
             profile,
             conditions,
         ))

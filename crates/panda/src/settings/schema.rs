@@ -150,7 +150,7 @@ const KINDS: [(&str, Kind); 4] = [
     ("assume", Kind::List),
     ("speed", Kind::Either),
     ("charges", Kind::Either),
-    ("square_off_minutes_before_close", Kind::Number),
+    ("square_off_minutes_before_close", Kind::Either),
 ];
 
 /// A row whose default is no value (empty, `absent`, or words) has none, and is text.

@@ -73,7 +73,10 @@ fn by_hand(ticks: &[Merged], seconds: u64) -> (Account, Vec<Fill>) {
 fn compare(seed: u64, seconds: u64, timeframe: &str, (ticks, gap): (usize, u64)) {
     let world = World::new();
     let ticks = write_market(&world, seed, ticks, gap);
-    world.write("panda.toml", "");
+    world.write(
+        "panda.toml",
+        "[trading_engine.paper]\nsquare_off_minutes_before_close = \"never\"\n",
+    );
     world.write(
         "strategies.yaml",
         format!(

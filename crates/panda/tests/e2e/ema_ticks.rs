@@ -117,7 +117,7 @@ fn fills_at_the_signals_tick_match_the_naive_strategy() {
     let world = World::new();
     let ticks = write_market(&world, 11, 700, 40);
     world.write("strategies.yaml", STRATEGY);
-    let settings = "[trading_engine.paper]\nfill = \"signal_tick\"\n";
+    let settings = "[trading_engine.paper]\nfill = \"signal_tick\"\nsquare_off_minutes_before_close = \"never\"\n";
     world.write("panda.toml", settings);
     let summary = world.backtest("data", "out", &["--config", "panda.toml"]);
 
@@ -151,7 +151,10 @@ fn fills_at_the_next_tick_match_the_naive_strategy() {
     let world = World::new();
     let ticks = write_market(&world, 12, 700, 40);
     world.write("strategies.yaml", STRATEGY);
-    world.write("panda.toml", "");
+    world.write(
+        "panda.toml",
+        "[trading_engine.paper]\nsquare_off_minutes_before_close = \"never\"\n",
+    );
     let summary = world.backtest("data", "out", &["--config", "panda.toml"]);
 
     let (mut account, mut fills) = (Account::default(), Vec::new());
@@ -185,7 +188,10 @@ fn fills_at_the_next_tick_match_the_naive_strategy() {
 fn a_days_last_order_expires_and_the_next_one_makes_up_for_it() {
     let world = World::new();
     world.write("instruments.csv", market::instruments(&["A"]));
-    world.write("panda.toml", "");
+    world.write(
+        "panda.toml",
+        "[trading_engine.paper]\nsquare_off_minutes_before_close = \"never\"\n",
+    );
     world.write(
         "strategies.yaml",
         "- id: cross\n  kind: ema_cross\n  instruments: [A]\n  parameters: { fast: 1, slow: 2, quantity: 4 }\n",

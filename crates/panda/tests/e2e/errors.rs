@@ -278,7 +278,10 @@ fn a_wrong_strategy_file_is_refused_with_its_line() {
 #[test]
 fn a_registered_broker_that_does_not_run_is_reported_and_skipped() {
     let world = world();
-    world.write("panda.toml", "[trading_engine.second]\nkind = \"paper\"\n");
+    world.write(
+        "panda.toml",
+        "[trading_engine.paper]\ncharges = { flat_rate = 0.0001 }\n[trading_engine.second]\nkind = \"paper\"\n",
+    );
     let both = STRATEGY.replace(
         "    instruments",
         "    brokers: [second, paper]\n    instruments",

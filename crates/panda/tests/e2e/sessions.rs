@@ -62,8 +62,14 @@ fn a_charge_that_nobody_knows_is_refused_by_name() {
         "known.toml",
         "[trading_engine.paper]\ncharges = \"contract_note\"\n",
     );
+    world.write("free.toml", "");
+    world.ok(&args("free.toml"));
+    let warnings = world.json("out/summary.json")["warnings"].to_string();
+    assert!(warnings.contains("costs nothing on `paper`"), "{warnings}");
     world.ok(&args("known.toml"));
     let summary = world.json("out/summary.json");
+    let warnings = summary["warnings"].to_string();
+    assert!(!warnings.contains("costs nothing"), "{warnings}");
     assert_ne!(summary["charges"], "0", "{summary}");
     world.write(
         "instruments.csv",

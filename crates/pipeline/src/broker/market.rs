@@ -101,6 +101,7 @@ impl BrokerPipeline {
         }
         self.drain_trader(out);
         self.protect_at_open(due, out);
+        self.announce_square_off(due, out);
         self.square_off_due_positions(due, out);
         if due.nanos().rem_euclid(self.snapshot_interval) == 0 {
             let changed: Vec<_> = self.portfolio.changed().collect();

@@ -3,12 +3,14 @@
 //! positions.
 
 mod control;
+mod hours;
 mod market;
 mod reports;
 mod signals;
 mod square_off;
 mod state;
 
+use hours::DataHours;
 pub use state::{PipelineState, PipelineStateError};
 
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use model::market::MarketData;
 use model::money::Multiplier;
 use model::order::{Execution, OrderChange, OrderError, OrderIntent, OrderRole, OrderStatus};
 use model::reason::Reason;
-use model::session::{SessionGroup, SessionStatus, Sessions, TradingDay};
+use model::rules::ExchangeRules;
+use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
 use model::signal::{Action, Bracket, Decision, OrderType, Product, Signal, Validity};
 use model::topic::Namespace;
 use model::trader::{Capabilities, InPipelineTrader, ReportKind, TraderReport};
@@ -67,14 +70,19 @@ pub struct BrokerSettings {
     pub auto_resume: AutoResume,
     /// What happens to missed targets at a resume.
     pub on_resume: OnResume,
-    /// Intraday positions are closed this long before their session's close, in nanoseconds.
-    pub square_off_before_close: Option<i64>,
+    /// By session group, how long before the end of continuous trading intraday positions are closed, in
+    /// nanoseconds; `None`, and groups beyond the table: they stay open.
+    pub square_off: Vec<Option<i64>>,
+    /// How long before that an alert names the strategies concerned, in nanoseconds; 0: none does.
+    pub square_off_notice: i64,
     /// Snapshots are taken at multiples of this interval, in nanoseconds.
     pub snapshot_interval: i64,
     /// How long after the decision the call to the broker may still be started, in nanoseconds.
     pub send_within: i64,
     /// What trading costs.
     pub charges: Arc<dyn Charges>,
+    /// What the exchanges ask of orders.
+    pub rules: Arc<dyn ExchangeRules>,
 }
 
 /// What reaches a namespace.
@@ -99,6 +107,8 @@ pub struct PipelineStats {
     pub repeated_signals: u64,
     /// Reports that said what was known already, dropped.
     pub repeated_reports: u64,
+    /// Market data that arrived while the calendar says that the market is closed.
+    pub closed_market_data: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -117,7 +127,9 @@ pub struct BrokerPipeline {
     capabilities: Capabilities,
     auto_resume: AutoResume,
     on_resume: OnResume,
-    square_off_before_close: Option<i64>,
+    rules: Arc<dyn ExchangeRules>,
+    square_off: Vec<Option<i64>>,
+    square_off_notice: i64,
     snapshot_interval: i64,
     send_within: i64,
     groups: Vec<SessionGroup>,
@@ -134,8 +146,11 @@ pub struct BrokerPipeline {
     day: Option<TradingDay>,
     next_snapshot: Timestamp,
     square_offs: Vec<GroupClock>,
+    /// When those of each group are announced.
+    notices: Vec<GroupClock>,
     /// When each group's next session opens: legs that ended with the last one are placed again.
     opens: Vec<GroupClock>,
+    hours: DataHours,
     stats: PipelineStats,
     /// The earliest of all timers; brought up to date by whatever can move one.
     due: Timestamp,
@@ -174,9 +189,12 @@ impl BrokerPipeline {
                 due: Timestamp::MIN,
             })
             .collect();
-        let square_offs = match settings.square_off_before_close {
-            None => Vec::new(),
-            Some(_) => opens.clone(),
+        let before = |group: &GroupClock| settings.square_off.get(group.group.index());
+        let squared = |group: &&GroupClock| before(group).is_some_and(Option::is_some);
+        let square_offs: Vec<_> = opens.iter().filter(squared).copied().collect();
+        let notices = match settings.square_off_notice {
+            0 => Vec::new(),
+            _ => square_offs.clone(),
         };
         Self {
             hash: NameHash::of(settings.namespace.as_str()),
@@ -185,7 +203,9 @@ impl BrokerPipeline {
             capabilities,
             auto_resume: settings.auto_resume,
             on_resume: settings.on_resume,
-            square_off_before_close: settings.square_off_before_close,
+            rules: settings.rules,
+            square_off: settings.square_off,
+            square_off_notice: settings.square_off_notice.max(0),
             snapshot_interval: settings.snapshot_interval.max(1),
             send_within: settings.send_within,
             groups,
@@ -210,7 +230,9 @@ impl BrokerPipeline {
             day: None,
             next_snapshot: Timestamp::MAX,
             square_offs,
+            notices,
             opens,
+            hours: DataHours::new(sessions.groups()),
             stats: PipelineStats::default(),
             due: Timestamp::MIN,
             instruments,
@@ -271,7 +293,8 @@ impl BrokerPipeline {
         if let Some(day) = &self.day {
             due = due.min(day.end);
         }
-        for clock in self.square_offs.iter().chain(&self.opens) {
+        let clocks = self.square_offs.iter().chain(&self.notices);
+        for clock in clocks.chain(&self.opens) {
             due = due.min(clock.due);
         }
         if let Some(trader) = &self.trader {
@@ -288,6 +311,10 @@ impl BrokerPipeline {
             Input::Market(id, data) => {
                 self.input = *id;
                 self.observe_time(data.ts());
+                let group = self.groups[data.instrument().index()];
+                if !self.hours.observe(&*self.sessions, group, data.happened()) {
+                    self.stats.closed_market_data += 1;
+                }
                 self.portfolio
                     .observe_price(data.instrument(), data.price(), self.now);
                 if let Some(trader) = &mut self.trader {
@@ -319,9 +346,7 @@ impl BrokerPipeline {
     #[cold]
     pub(super) fn begin(&mut self, ts: Timestamp) {
         self.enter_day(self.sessions.trading_day(ts));
-        for i in 0..self.square_offs.len() {
-            self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, ts);
-        }
+        self.schedule_square_offs(ts, Timestamp::MAX);
         for i in 0..self.opens.len() {
             self.opens[i].due = self.next_open(self.opens[i].group, ts);
         }
@@ -339,16 +364,48 @@ impl BrokerPipeline {
         }
     }
 
-    /// The next square-off of a group after `ts`.
-    pub(super) fn square_off_due(&self, group: SessionGroup, ts: Timestamp) -> Timestamp {
-        let before = self.square_off_before_close.unwrap_or(0);
+    /// How long before the end of continuous trading a group's intraday positions are closed.
+    pub(super) fn square_off_before(&self, group: SessionGroup) -> Option<i64> {
+        self.square_off.get(group.index()).copied().flatten()
+    }
+
+    /// When a group's intraday positions are squared off in a window.
+    pub(super) fn square_off_in(&self, group: SessionGroup, window: &SessionWindow) -> Timestamp {
+        let before = self.square_off_before(group).unwrap_or(0);
+        let close = self.sessions.continuous_close(group, window);
+        close.plus(-before).max(window.open)
+    }
+
+    /// Sets the clocks that stand at or before `passed` to what comes after `ts`.
+    pub(super) fn schedule_square_offs(&mut self, ts: Timestamp, passed: Timestamp) {
+        for i in 0..self.square_offs.len() {
+            if self.square_offs[i].due <= passed {
+                self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, ts, 0);
+            }
+        }
+        for i in 0..self.notices.len() {
+            if self.notices[i].due <= passed {
+                let notice = self.square_off_notice;
+                self.notices[i].due = self.square_off_due(self.notices[i].group, ts, notice);
+            }
+        }
+    }
+
+    /// The next square-off of a group after `ts`, or what is `earlier` than it by so much.
+    pub(super) fn square_off_due(
+        &self,
+        group: SessionGroup,
+        ts: Timestamp,
+        earlier: i64,
+    ) -> Timestamp {
         let mut at = ts;
         // At most: this session, whose time has passed, then the next one.
         for _ in 0..4 {
             match self.sessions.status(group, at) {
                 SessionStatus::Open(window) if window.close == Timestamp::MAX => break,
                 SessionStatus::Open(window) => {
-                    let due = window.close.plus(-before).max(window.open);
+                    let due = self.square_off_in(group, &window).plus(-earlier);
+                    let due = due.max(window.open);
                     if due > ts {
                         return due;
                     }
@@ -376,11 +433,7 @@ impl BrokerPipeline {
         if self.day.is_some_and(|day| day.end <= due) {
             self.enter_day(self.sessions.trading_day(due));
         }
-        for i in 0..self.square_offs.len() {
-            if self.square_offs[i].due <= due {
-                self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, due);
-            }
-        }
+        self.schedule_square_offs(due, due);
         for i in 0..self.opens.len() {
             if self.opens[i].due <= due {
                 let next = self.next_open(self.opens[i].group, due);
@@ -478,7 +531,11 @@ impl BrokerPipeline {
     #[inline]
     pub fn step(&mut self, input: &Input<'_>, out: &mut Vec<Event>) {
         let before = out.len();
+        let stretches = self.hours.stretches();
         self.observe(input);
+        if self.hours.stretches() != stretches {
+            self.alert(Reason::MarketClosed, None, None, out);
+        }
         match input {
             Input::Market(_, data) => self.after_market(data.instrument(), out),
             Input::Clock(_, due) => self.after_clock(*due, out),
@@ -548,9 +605,11 @@ impl BrokerPipeline {
                 self.next_snapshot,
                 self.square_offs
                     .iter()
+                    .chain(&self.notices)
                     .chain(&self.opens)
                     .map(|s| (s.group, s.due))
-                    .collect::<Vec<_>>()
+                    .collect::<Vec<_>>(),
+                self.hours.fingerprint(),
             ),
         )
     }

@@ -184,10 +184,9 @@ impl BrokerPipeline {
             return;
         }
         let group = self.groups[key.instrument.index()];
-        let open = matches!(
-            self.sessions.status(group, self.now),
-            SessionStatus::Open(_)
-        );
+        // A closing auction takes no stop orders: what it lets in is protected from the next open on.
+        let takes = self.sessions.takes(group, self.now);
+        let open = takes.stop && takes.limit;
         while let Some(step) = self
             .engine
             .next_protection(key, self.portfolio.quantity(key), open)

@@ -100,12 +100,20 @@ impl BrokerPipeline {
         let pending = book.map_or(Quantity::ZERO, |b| b.pending());
         let squaring_off = book.is_some_and(|b| b.is_closing()) || self.past_square_off(signal);
         let own = self.risk.own_limits(signal.strategy).is_some();
+        let group = self.groups[index.index()];
+        let day = self.day;
+        let date = day.map_or_else(|| self.sessions.trading_day(self.now).date, |day| day.date);
         let proposal = Proposal {
             signal,
             instrument: self.instruments.get(index),
             currency,
             now: self.now,
-            session: self.sessions.status(self.groups[index.index()], self.now),
+            session: self.sessions.status(group, self.now),
+            takes: self.sessions.takes(group, self.now),
+            date,
+            freeze_quantity: self
+                .rules
+                .freeze_quantity(self.instruments.get(index), date),
             supported: self.supported[index.index()],
             squaring_off,
             unresolved: self.engine.has_unresolved(signal.strategy),
@@ -189,16 +197,13 @@ impl BrokerPipeline {
 
     /// Whether an intraday entry comes after its session's square-off time.
     pub(super) fn past_square_off(&self, signal: &Signal) -> bool {
-        let Some(before) = self.square_off_before_close else {
-            return false;
-        };
-        if signal.decision.product != Product::Intraday {
+        let group = self.groups[signal.decision.instrument.index()];
+        if signal.decision.product != Product::Intraday || self.square_off_before(group).is_none() {
             return false;
         }
-        let group = self.groups[signal.decision.instrument.index()];
         match self.sessions.status(group, self.now) {
             SessionStatus::Open(window) if window.close != Timestamp::MAX => {
-                self.now >= window.close.plus(-before)
+                self.now >= self.square_off_in(group, &window)
             }
             _ => false,
         }

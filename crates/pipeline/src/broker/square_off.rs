@@ -4,9 +4,9 @@ use super::*;
 
 impl BrokerPipeline {
     pub(super) fn square_off_due_positions(&mut self, due: Timestamp, out: &mut Vec<Event>) {
-        let Some(before) = self.square_off_before_close else {
+        if self.square_offs.is_empty() {
             return;
-        };
+        }
         let mut keys: Vec<_> = self
             .engine
             .keys()
@@ -16,10 +16,11 @@ impl BrokerPipeline {
             .filter(|key| {
                 // Its square-off time is exactly now.
                 let group = self.groups[key.instrument.index()];
-                match self.sessions.status(group, due) {
-                    SessionStatus::Open(w) => w.close.plus(-before).max(w.open) == due,
-                    SessionStatus::Closed { .. } => false,
-                }
+                self.square_off_before(group).is_some()
+                    && match self.sessions.status(group, due) {
+                        SessionStatus::Open(w) => self.square_off_in(group, &w) == due,
+                        SessionStatus::Closed { .. } => false,
+                    }
             })
             .collect();
         keys.sort_unstable();
@@ -27,6 +28,45 @@ impl BrokerPipeline {
             self.begin_square_off(&key, None, Reason::SquareOff, Cause::Timer(due), out);
         }
         self.drain_trader(out);
+    }
+
+    /// Says which strategies' intraday positions are squared off soon, and which positions in delivery
+    /// are short though nothing in delivery may be, overnight least of all.
+    pub(super) fn announce_square_off(&mut self, due: Timestamp, out: &mut Vec<Event>) {
+        if self.notices.is_empty() {
+            return;
+        }
+        let notice = self.square_off_notice;
+        let is_now = |group: SessionGroup| {
+            self.square_off_before(group).is_some()
+                && match self.sessions.status(group, due) {
+                    SessionStatus::Open(w) => {
+                        self.square_off_in(group, &w).plus(-notice).max(w.open) == due
+                    }
+                    SessionStatus::Closed { .. } => false,
+                }
+        };
+        let mut concerned: Vec<(Reason, StrategyIdx)> = self
+            .portfolio
+            .positions()
+            .iter()
+            .filter(|p| is_now(self.groups[p.key.instrument.index()]))
+            .filter_map(|p| {
+                match p.key.product {
+                    Product::Intraday if !p.quantity.is_zero() => Some(Reason::SquareOffSoon),
+                    Product::Delivery if p.quantity < Quantity::ZERO => {
+                        Some(Reason::OvernightShort)
+                    }
+                    _ => None,
+                }
+                .map(|reason| (reason, p.key.strategy))
+            })
+            .collect();
+        concerned.sort_unstable();
+        concerned.dedup();
+        for (reason, strategy) in concerned {
+            self.alert(reason, None, Some(strategy), out);
+        }
     }
 
     pub(super) fn begin_square_off(

@@ -18,6 +18,7 @@ pub struct PipelineState {
     now: Timestamp,
     input: InputId,
     next_snapshot: Timestamp,
+    hours: DataHours,
 }
 
 /// Why a state cannot be saved or taken over.
@@ -43,6 +44,7 @@ impl BrokerPipeline {
             now: self.now,
             input: self.input,
             next_snapshot: self.next_snapshot,
+            hours: self.hours.clone(),
         })
     }
 
@@ -73,12 +75,11 @@ impl BrokerPipeline {
         }
         (self.now, self.input) = (saved.now, saved.input);
         self.next_snapshot = saved.next_snapshot;
+        self.hours.adopt(saved.hours);
         if saved.now > Timestamp::MIN {
             // Where days and sessions stand follows from the time; counters were saved as they were.
             self.day = Some(self.sessions.trading_day(self.now));
-            for i in 0..self.square_offs.len() {
-                self.square_offs[i].due = self.square_off_due(self.square_offs[i].group, self.now);
-            }
+            self.schedule_square_offs(self.now, Timestamp::MAX);
             for i in 0..self.opens.len() {
                 let next = self.next_open(self.opens[i].group, self.now);
                 self.opens[i].due = if next > self.now {

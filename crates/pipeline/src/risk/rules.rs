@@ -3,9 +3,9 @@
 use model::control::TradingState;
 use model::money::Multiplier;
 use model::reason::Reason;
-use model::session::SessionStatus;
+use model::session::{SessionStatus, Takes};
 use model::signal::{Product, Side, Signal};
-use model::{Amount, CurrencyIdx, Instrument, Price, Quantity, Timestamp};
+use model::{Amount, CurrencyIdx, Date, Instrument, Price, Quantity, Timestamp};
 
 use super::limits::{Limits, MoneyLimit};
 use super::settings::ShortSelling;
@@ -99,6 +99,20 @@ pub const RULES: &[Rule] = &[
         "the instrument's session is open",
     ),
     rule(
+        Reason::OrderTypeInPhase,
+        Applies::All,
+        "session_open",
+        "true or false (default true)",
+        "the session's phase takes orders of this type: a closing auction takes no stop orders",
+    ),
+    rule(
+        Reason::ContractExpired,
+        Applies::All,
+        "session_open",
+        "true or false (default true)",
+        "the contract's last trading day is not over",
+    ),
+    rule(
         Reason::TickSize,
         Applies::All,
         "tick_and_lot",
@@ -111,6 +125,13 @@ pub const RULES: &[Rule] = &[
         "tick_and_lot",
         "true or false (default true)",
         "the quantity is a multiple of the lot size; closing an odd position is not held to it",
+    ),
+    rule(
+        Reason::FreezeQuantity,
+        Applies::All,
+        "",
+        "",
+        "the order is no larger than the exchange's freeze quantity, where one is configured",
     ),
     rule(
         Reason::PriceBand,
@@ -288,6 +309,12 @@ pub struct Proposal<'a> {
     pub now: Timestamp,
     /// The state of the instrument's market.
     pub session: SessionStatus,
+    /// The kinds of orders that its phase takes.
+    pub takes: Takes,
+    /// The trading day.
+    pub date: Date,
+    /// The exchange's largest order, where one is configured.
+    pub freeze_quantity: Option<Quantity>,
     /// Whether the broker trades the asset class.
     pub supported: bool,
     /// Whether a square-off keeps the position from growing.
@@ -439,6 +466,12 @@ fn all_rules(limits: &Limits, p: &Proposal<'_>, risk: &Risk) -> Verdict {
             matches!(p.session, SessionStatus::Open(_)),
             Reason::SessionClosed,
         )?;
+        require(p.takes.order(d.order_type), Reason::OrderTypeInPhase)?;
+        let expired = p.instrument.expiry.is_some_and(|last| last < p.date);
+        require(!expired, Reason::ContractExpired)?;
+    }
+    if let Some(most) = p.freeze_quantity {
+        require(p.quantity <= most, Reason::FreezeQuantity)?;
     }
     if limits.tick_and_lot {
         let tick = p.instrument.tick_size;

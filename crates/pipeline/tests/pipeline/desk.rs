@@ -386,6 +386,15 @@ pub fn exit(instrument: InstrumentIdx, count: Option<i64>) -> Decision {
     )
 }
 
+/// The decision as a stop order.
+pub fn stop(decision: Decision, text: &str) -> Decision {
+    Decision {
+        order_type: OrderType::Stop,
+        trigger_price: Some(text.parse().unwrap()),
+        ..decision
+    }
+}
+
 /// The decision as a limit order.
 pub fn limit(decision: Decision, text: &str) -> Decision {
     let limit_price: Option<Price> = Some(text.parse().unwrap());

@@ -383,6 +383,7 @@ fn plan(seed: u64) -> Plan {
             OnResume::Hold
         },
         square_off: (seed % 5 < 3).then_some(5 * MINUTE),
+        notice: (seed % 2) as i64 * MINUTE,
         charges: Arc::new(FlatRate::from_raw(33_333).unwrap()),
         ..Plan::default()
     }

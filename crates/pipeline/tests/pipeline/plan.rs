@@ -28,6 +28,7 @@ pub struct Plan {
     pub auto_resume: AutoResume,
     pub on_resume: OnResume,
     pub square_off: Option<i64>,
+    pub notice: i64,
     pub charges: Arc<dyn Charges>,
     pub asset_classes: Vec<AssetClass>,
     /// `None`: orders are executed outside, and the test plays the broker.
@@ -49,6 +50,7 @@ impl Default for Plan {
             auto_resume: AutoResume::Manual,
             on_resume: OnResume::Hold,
             square_off: None,
+            notice: 0,
             charges: Arc::new(NoCharges),
             asset_classes: AssetClass::ALL.to_vec(),
             paper: Some(PaperSettings::default()),
@@ -87,10 +89,12 @@ impl Plan {
             strategy_limits,
             auto_resume: self.auto_resume,
             on_resume: self.on_resume,
-            square_off_before_close: self.square_off,
+            square_off: vec![self.square_off; 3],
+            square_off_notice: self.notice,
             snapshot_interval: 60 * SECOND,
             send_within: 5 * SECOND,
             charges: Arc::clone(&self.charges),
+            rules: Arc::new(crate::world::Freeze),
         };
         let capabilities = Capabilities {
             delivery: Delivery::Idempotent,

@@ -11,8 +11,10 @@ use pipeline::risk::Limits;
 use pipeline::risk::limits::MoneyLimit;
 use pipeline::risk::settings::ShortSelling;
 
-use crate::desk::{Desk, Plan, bracket, enter, limit};
-use crate::world::{AXIS, BEL, COIN, GOLD, NEXT_DAY, SESSION, amount, units};
+use crate::desk::{Desk, Plan, bracket, enter, limit, stop};
+use crate::world::{
+    AUCTION, AXIS, BEL, COIN, FREEZE, GOLD, GOLD_DAYS, NEXT_DAY, SESSION, amount, units,
+};
 
 /// A limit in rupees and none in dollars.
 pub fn rupees(text: &str) -> Option<MoneyLimit> {
@@ -206,6 +208,31 @@ pub fn cases() -> Vec<Case> {
             },
             ..case(R::LotSize, none(), enter(GOLD, Buy, 3), enter(GOLD, Buy, 4))
         },
+        Case {
+            before: |desk| {
+                desk.tick(BEL, "100");
+                desk.clock(SESSION - AUCTION);
+            },
+            ..case(
+                R::OrderTypeInPhase,
+                none(),
+                stop(enter(BEL, Buy, 1), "101"),
+                limit(enter(BEL, Buy, 1), "101"),
+            )
+        },
+        Case {
+            before: |desk| {
+                desk.clock(GOLD_DAYS * NEXT_DAY + NEXT_DAY);
+                desk.tick(GOLD, "100");
+            },
+            ..case(R::ContractExpired, none(), enter(GOLD, Buy, 2), buy(1))
+        },
+        case(
+            R::FreezeQuantity,
+            none(),
+            enter(AXIS, Buy, FREEZE + 1),
+            enter(AXIS, Buy, FREEZE),
+        ),
         case(
             R::PriceBand,
             Limits {

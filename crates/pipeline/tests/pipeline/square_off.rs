@@ -1,5 +1,6 @@
 //! Closing positions at a time or at a command, and what happens when trading resumes.
 
+use model::StrategyIdx;
 use model::control::{CommandAction, TradingState};
 use model::event::EventBody;
 use model::order::OrderRole;
@@ -11,7 +12,7 @@ use model::trader::ReportKind;
 use pipeline::broker::OnResume;
 
 use crate::desk::{Desk, Plan, bracket, cancels, enter, kinds, limit, target};
-use crate::world::{AXIS, BEL, GOLD, NEXT_DAY, SESSION, units};
+use crate::world::{AUCTION, AXIS, BEL, GOLD, NEXT_DAY, SESSION, units};
 
 /// Ten minutes before the close.
 fn plan() -> Plan {
@@ -294,5 +295,97 @@ fn what_is_carried_overnight_is_protected_again_at_the_open() {
     desk.tick(AXIS, "94");
     assert_eq!(desk.pipeline.portfolio().net(AXIS), units(0));
     assert!(desk.working().is_empty());
+    desk.check();
+}
+
+fn alerts(desk: &Desk) -> Vec<(Reason, Option<StrategyIdx>)> {
+    desk.latest()
+        .iter()
+        .filter_map(|e| match e.body {
+            EventBody::Alert {
+                reason, strategy, ..
+            } => Some((reason, strategy)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn continuous_trading_ends_before_a_closing_auction_and_it_is_announced() {
+    let mut desk = Desk::new(&Plan {
+        notice: 5 * MINUTE,
+        ..plan()
+    });
+    desk.tick(AXIS, "100");
+    desk.tick(BEL, "100");
+    desk.signal(1, enter(BEL, Buy, 10));
+    desk.signal(2, enter(AXIS, Buy, 10));
+    desk.tick(AXIS, "100");
+    desk.tick(BEL, "100");
+    let due = DUE - AUCTION;
+    desk.clock(due - 301);
+    assert_eq!(alerts(&desk), []);
+    desk.clock(due - 300);
+    let first = Some(StrategyIdx(1));
+    assert_eq!(alerts(&desk), [(Reason::SquareOffSoon, first)]);
+    desk.clock(due);
+    let order = desk.orders()[0];
+    assert_eq!(
+        (order.role, order.instrument),
+        (OrderRole::SquareOff, BEL),
+        "ten minutes before the auction"
+    );
+    assert_eq!(desk.orders().len(), 1);
+    desk.tick(BEL, "100");
+    desk.clock(DUE - 300);
+    let second = Some(StrategyIdx(2));
+    assert_eq!(alerts(&desk), [(Reason::SquareOffSoon, second)]);
+    desk.clock(DUE);
+    assert_eq!(desk.orders()[0].instrument, AXIS);
+    desk.tick(AXIS, "100");
+    assert_eq!((desk.position(1, BEL), desk.position(2, AXIS)), (0, 0));
+    desk.check();
+}
+
+#[test]
+fn a_bracket_of_the_closing_auction_protects_from_the_next_open_on() {
+    let mut desk = Desk::new(&Plan::default());
+    desk.tick(BEL, "100");
+    desk.clock(SESSION - AUCTION);
+    let delivery = Decision {
+        product: Product::Delivery,
+        ..bracket(enter(BEL, Buy, 10), "95", "110")
+    };
+    desk.signal(1, delivery);
+    desk.tick(BEL, "100");
+    assert_eq!(desk.pipeline.portfolio().net(BEL), units(10));
+    let legs = |desk: &Desk| {
+        let legs = desk.orders();
+        legs.iter().filter(|o| o.parent.is_some()).count()
+    };
+    assert_eq!(legs(&desk), 0, "the auction takes no stop orders");
+    desk.clock(NEXT_DAY);
+    assert_eq!(legs(&desk), 2);
+    desk.check();
+}
+
+#[test]
+fn data_while_the_market_is_closed_is_taken_counted_and_announced_once() {
+    let mut desk = Desk::new(&Plan::default());
+    desk.tick(AXIS, "100");
+    desk.clock(SESSION + 60);
+    assert_eq!(alerts(&desk), []);
+    desk.tick(AXIS, "101");
+    assert_eq!(alerts(&desk), [(Reason::MarketClosed, None)]);
+    assert_eq!(
+        desk.pipeline.portfolio().last(AXIS).price.to_string(),
+        "101"
+    );
+    desk.tick(AXIS, "102");
+    assert_eq!(alerts(&desk), [], "once for a closed stretch");
+    assert_eq!(desk.pipeline.stats().closed_market_data, 2);
+    desk.clock(NEXT_DAY + SESSION + 60);
+    desk.tick(AXIS, "103");
+    assert_eq!(alerts(&desk), [(Reason::MarketClosed, None)]);
     desk.check();
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use model::money::Multiplier;
-use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
+use model::rules::ExchangeRules;
+use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, Takes, TradingDay};
 use model::time::{DAY, HOUR, SECOND};
-use model::{AssetClass, Instrument, InstrumentIdx, Instruments, Price, Quantity, Timestamp};
+use model::{AssetClass, Date, Instrument, InstrumentIdx, Instruments, Price, Quantity, Timestamp};
 
 /// Index of `MCX:GOLD`: a future in rupees with a multiplier of 2.5 and lots of two.
 pub const GOLD: InstrumentIdx = InstrumentIdx(0);
@@ -26,6 +27,7 @@ pub fn instruments() -> Arc<Instruments> {
 pub fn registry() -> Instruments {
     let (inr, usd) = ("INR".parse().unwrap(), "USD".parse().unwrap());
     let gold = Instrument {
+        expiry: Some(Timestamp(EPOCH + GOLD_DAYS * DAY).utc().0),
         asset_class: AssetClass::Futures,
         multiplier: Multiplier::from_hundredths(250).unwrap(),
         lot_size: units(2),
@@ -42,8 +44,30 @@ pub fn registry() -> Instruments {
     Instruments::new(all).unwrap()
 }
 
-/// Ten to four every day of UTC, but around the clock for `US`.
+/// Ten to four every day of UTC, but around the clock for `US`; `BEL` has a closing auction of twenty
+/// minutes that takes no stop orders.
 pub struct Hours;
+
+/// The largest order of `AXIS`.
+pub const FREEZE: i64 = 1_000_000;
+
+/// Days from the first one to `GOLD`'s last.
+pub const GOLD_DAYS: i64 = 30;
+
+/// Seconds of the closing auction.
+pub const AUCTION: i64 = 20 * 60;
+
+const HOURLESS: SessionGroup = SessionGroup(1);
+const AUCTIONED: SessionGroup = SessionGroup(2);
+
+/// A freeze quantity for one share.
+pub struct Freeze;
+
+impl ExchangeRules for Freeze {
+    fn freeze_quantity(&self, instrument: &Instrument, _: Date) -> Option<Quantity> {
+        (instrument.symbol == "AXIS").then(|| units(FREEZE))
+    }
+}
 
 pub const OPEN: i64 = 10 * HOUR;
 pub const CLOSE: i64 = 16 * HOUR;
@@ -51,13 +75,17 @@ const EPOCH: i64 = 20_000 * DAY;
 
 impl Sessions for Hours {
     fn groups(&self) -> usize {
-        2
+        3
     }
     fn group(&self, instrument: &Instrument) -> SessionGroup {
-        SessionGroup(u16::from(instrument.exchange == "US"))
+        match instrument.id.as_str() {
+            "US:COIN" => HOURLESS,
+            "NSE:BEL" => AUCTIONED,
+            _ => SessionGroup(0),
+        }
     }
     fn status(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
-        if group.0 == 1 {
+        if group == HOURLESS {
             return model::session::AlwaysOpen.status(SessionGroup(0), at);
         }
         let day = at.nanos().div_euclid(DAY) * DAY;
@@ -74,6 +102,30 @@ impl Sessions for Hours {
                 next_open: Timestamp(day + DAY + OPEN),
             }
         }
+    }
+    fn takes(&self, group: SessionGroup, at: Timestamp) -> Takes {
+        match self.status(group, at) {
+            SessionStatus::Closed { .. } => Takes::NONE,
+            SessionStatus::Open(w)
+                if group == AUCTIONED && at >= self.continuous_close(group, &w) =>
+            {
+                Takes {
+                    stop: false,
+                    iceberg: false,
+                    ..Takes::ALL
+                }
+            }
+            SessionStatus::Open(_) => Takes::ALL,
+        }
+    }
+    fn continuous_close(&self, group: SessionGroup, window: &SessionWindow) -> Timestamp {
+        match group {
+            AUCTIONED => window.close.plus(-AUCTION * SECOND),
+            _ => window.close,
+        }
+    }
+    fn data_expected(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
+        self.status(group, at)
     }
     fn trading_day(&self, at: Timestamp) -> TradingDay {
         // It begins at six.

@@ -65,7 +65,7 @@ struct Sink {
 
 impl Reports for Sink {
     fn report(&self, report: BrokerReport) -> bool {
-        self.inbox.send(Message::Report(report))
+        self.inbox.send_report(Message::Report(report))
     }
     fn lost(&self, why: &str) {
         self.lost.store(true, Ordering::Release);

@@ -133,10 +133,12 @@ impl World {
             strategy_limits: vec![None; 3],
             auto_resume: AutoResume::Manual,
             on_resume: OnResume::Hold,
-            square_off_before_close: None,
+            square_off: Vec::new(),
+            square_off_notice: 0,
             snapshot_interval: MINUTE,
             send_within: 5 * SECOND,
             charges: Arc::new(NoCharges),
+            rules: Arc::new(model::rules::NoRules),
         };
         BrokerPipeline::new(
             instruments,

@@ -399,10 +399,12 @@ impl Plan {
             strategy_limits: vec![None; strategies],
             auto_resume: AutoResume::Manual,
             on_resume: OnResume::Hold,
-            square_off_before_close: self.short_sessions.then_some(20 * SECOND),
+            square_off: vec![self.short_sessions.then_some(20 * SECOND); 8],
+            square_off_notice: 10 * SECOND,
             snapshot_interval: 30 * SECOND,
             send_within: self.send_within,
             charges: Arc::new(NoCharges),
+            rules: Arc::new(model::rules::NoRules),
         }
     }
 }

@@ -1,0 +1,458 @@
+//! How the parts of a session are started, each with how it is stopped.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use feeds::live::supervise::{FeedState, Supervision};
+use feeds::live::{Feed, FeedQueue};
+use journal::Storage;
+use model::control::{Command, CommandAction};
+use model::ids::CommandId;
+use model::reason::Reason;
+use model::session::Sessions;
+use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
+use runtime::clock::SessionClock;
+use runtime::host::Message;
+use runtime::host::link::{Link, Unreadable};
+use runtime::host::market::{MarketParts, MarketThread, MarketThreadSettings};
+use runtime::host::namespace::{Foreign, NamespaceHost, NamespaceHostSettings, Notice, Speaker};
+use runtime::host::watchdog::{StrategyProbe, Watchdog, Watched};
+use runtime::inbox::{Inbox, Refused};
+use runtime::layout::{MARKET, journal_dir};
+use runtime::lockstep::Lockstep;
+use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
+
+use super::super::control::ControlServer;
+use super::super::feeding::{FeedPlan, FeedThread};
+use super::super::handles::{Handles, Member};
+use super::super::hanging;
+use super::super::letters::{Clerk, Letters, Posts};
+use super::super::narrate;
+use super::super::open::{Ready, log_options};
+use crate::lifecycle::Lifecycle;
+use crate::settings::Settings;
+
+/// Starts the parts of a session in the order of the pipeline.
+pub(super) struct Starter {
+    pub(super) settings: Settings,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) clock: Arc<dyn SessionClock>,
+    pub(super) instruments: Arc<Instruments>,
+    pub(super) sessions: Arc<dyn Sessions>,
+    pub(super) notice: Notice,
+    pub(super) lifecycle: Lifecycle,
+    /// The runner, once its thread has ended.
+    pub(super) left: Arc<Mutex<Option<MarketHost>>>,
+    /// Why the runner's last state could not be saved.
+    pub(super) unsaved: Arc<Mutex<Option<String>>>,
+    pub(super) letters: Arc<Letters>,
+}
+
+/// Stops a part.
+pub(super) type Stopping = Box<dyn FnMut(Duration) -> Result<(), String> + Send>;
+
+impl Starter {
+    /// Starts a part, and keeps how it is stopped.
+    pub(super) fn part<T>(
+        &mut self,
+        name: &str,
+        start: impl FnOnce() -> anyhow::Result<(T, Stopping)>,
+    ) -> anyhow::Result<T> {
+        let mut made = None;
+        self.lifecycle.start(name, || {
+            let (value, stopping) = start()?;
+            made = Some(value);
+            Ok(stopping)
+        })?;
+        made.with_context(|| format!("{name} did not start"))
+    }
+
+    pub(super) fn namespace(
+        &mut self,
+        part: Ready,
+        tap: Option<Box<dyn runtime::namespace::Tap>>,
+    ) -> anyhow::Result<Member> {
+        let Ready {
+            mut namespace,
+            outside,
+            broker,
+            ..
+        } = part;
+        let kind = broker.table.kind.clone();
+        let name = namespace.name().to_owned();
+        namespace.set_tap(tap);
+        let limits = &self.settings.live.runtime;
+        let inbox = Arc::new(Inbox::new(limits.queue_capacity));
+        let unreadable: Unreadable = {
+            let (letters, namespace) = (Arc::clone(&self.letters), broker.table.namespace.clone());
+            Arc::new(move |what, why| {
+                narrate::unreadable(namespace.as_str(), what, why);
+                letters.unreadable(&namespace, what, why);
+            })
+        };
+        let foreign: Foreign = {
+            let (letters, namespace) = (Arc::clone(&self.letters), broker.table.namespace);
+            Arc::new(move |report| {
+                narrate::foreign(namespace.as_str(), report);
+                letters.foreign(&namespace, report);
+            })
+        };
+        let live = self.clock.is_live();
+        let (speaker, link, is_outside) = match outside {
+            None => (Speaker::Inside, None, false),
+            Some(trader) if live => {
+                let link = Link::start(
+                    &name,
+                    trader,
+                    Arc::clone(&inbox),
+                    Arc::clone(&self.clock),
+                    unreadable,
+                )
+                .with_context(|| format!("the link of `{name}`"))?;
+                let status = Arc::clone(link.status());
+                (Speaker::Link(link), Some(status), true)
+            }
+            Some(trader) => {
+                let lockstep = Lockstep::new(trader, unreadable);
+                (Speaker::Lockstep(lockstep), None, true)
+            }
+        };
+        let settings = NamespaceHostSettings {
+            sync_interval: self.settings.live.sync_interval(),
+            snapshot_interval: self.settings.live.snapshot_interval(),
+            conflate_above: limits.conflate_above,
+            call_deadline: Duration::from_secs(limits.call_deadline_seconds),
+            storage: Arc::clone(&self.storage),
+            dir: journal_dir(&name),
+            foreign,
+        };
+        let (clock, notice) = (Arc::clone(&self.clock), Arc::clone(&self.notice));
+        let host = self.part(&format!("namespace {name}"), || {
+            let host = NamespaceHost::start(namespace, inbox, clock, speaker, settings, notice)?;
+            let host = Arc::new(host);
+            let stopping = Arc::clone(&host);
+            anyhow::Ok((
+                host,
+                Box::new(move |patience: Duration| {
+                    if stopping.stop(patience) || stopping.status().is_fenced() {
+                        Ok(())
+                    } else {
+                        Err("its thread did not end; what it had made durable is kept".to_owned())
+                    }
+                }) as Stopping,
+            ))
+        })?;
+        Ok(Member {
+            name,
+            kind,
+            is_outside,
+            host,
+            link,
+        })
+    }
+
+    pub(super) fn recover_market(
+        &mut self,
+        runner: pipeline::Runner,
+        start: &journal::record::Start,
+        namespaces: Vec<u64>,
+        hosts: &[Arc<NamespaceHost>],
+        patience: Duration,
+        disabled: Vec<StrategyIdx>,
+    ) -> anyhow::Result<(MarketHost, MarketRecovered)> {
+        let recovery = MarketRecovery {
+            storage: Arc::clone(&self.storage),
+            dir: PathBuf::from(MARKET),
+            runner,
+            start: start.clone(),
+            clock: Arc::clone(&self.clock),
+            options: log_options(),
+            namespaces,
+            disabled,
+        };
+        let notice = Arc::clone(&self.notice);
+        let opened = MarketHost::open(recovery, &mut |packet| {
+            let packet = Arc::new(packet);
+            for host in hosts {
+                if host.inbox().push(&packet, patience) == Err(Refused::Full) {
+                    let why = "it did not take what is run again after the restart: it is taken out until the next start".to_owned();
+                    host.detach("queue_full", why, &notice);
+                }
+            }
+            Ok(())
+        });
+        match opened {
+            Ok(opened) => Ok(opened),
+            Err(error) => {
+                self.lifecycle.stop();
+                Err(error.into())
+            }
+        }
+    }
+
+    pub(super) fn market(
+        &mut self,
+        mut host: MarketHost,
+        queue: &Arc<FeedQueue>,
+        namespaces: &[Arc<NamespaceHost>],
+        probe: Option<Arc<StrategyProbe>>,
+    ) -> anyhow::Result<Arc<MarketThread>> {
+        let limits = &self.settings.live.runtime;
+        host.keep_days(self.settings.live.log.market_keep_days);
+        let parts = MarketParts {
+            host,
+            queue: Arc::clone(queue),
+            namespaces: namespaces.to_vec(),
+            clock: Arc::clone(&self.clock),
+            probe,
+            instruments: Arc::clone(&self.instruments),
+            sessions: Arc::clone(&self.sessions),
+            settings: MarketThreadSettings {
+                sync_interval: self.settings.live.sync_interval(),
+                snapshot_interval: self.settings.live.snapshot_interval(),
+                patience: Duration::from_secs(limits.namespace_deadline_seconds),
+                storage: Arc::clone(&self.storage),
+                dir: PathBuf::from(MARKET),
+            },
+            notice: Arc::clone(&self.notice),
+            failed: Arc::new(narrate::market_failed),
+        };
+        let left = Arc::clone(&self.left);
+        self.part("runner", || {
+            let thread = Arc::new(MarketThread::start(parts)?);
+            let stopping = Arc::clone(&thread);
+            anyhow::Ok((
+                thread,
+                Box::new(move |patience: Duration| {
+                    let host = stopping
+                        .stop(patience)
+                        .ok_or("it did not end in time, or had failed")?;
+                    *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
+                    Ok(())
+                }) as Stopping,
+            ))
+        })
+    }
+
+    /// Stopped last: the runner's state is of use at the next start only where every namespace has
+    /// made durable what came before it, so it is saved when they have ended.
+    pub(super) fn last_snapshot(
+        &mut self,
+        hosts: &Arc<Mutex<Vec<Arc<NamespaceHost>>>>,
+    ) -> anyhow::Result<()> {
+        let (left, hosts) = (Arc::clone(&self.left), Arc::clone(hosts));
+        let (storage, unsaved) = (Arc::clone(&self.storage), Arc::clone(&self.unsaved));
+        self.part("market log", || {
+            anyhow::Ok((
+                (),
+                Box::new(move |_: Duration| {
+                    let left = left.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let Some(mut market) = left else {
+                        return Ok(());
+                    };
+                    // Its end has been told; there is nothing that a snapshot could stand on.
+                    if market.failed().is_some() {
+                        return Ok(());
+                    }
+                    let hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
+                    let drained = hosts.iter().all(|host| {
+                        let status = host.status();
+                        status.ended.load(Ordering::Acquire) && status.detached().is_none()
+                    });
+                    let saved = market.snapshot(storage.as_ref(), &PathBuf::from(MARKET), drained);
+                    if let Err(error) = saved {
+                        // It has stopped in order; the next start runs more of the log again.
+                        let mut unsaved = unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+                        *unsaved = Some(error.to_string());
+                    }
+                    Ok(())
+                }) as Stopping,
+            ))
+        })
+    }
+
+    /// A shared strategy that never returned has ended the process before: it starts disabled.
+    pub(super) fn what_hung(&self, strategies: &[String]) -> Vec<StrategyIdx> {
+        let mut hung = Vec::new();
+        for name in hanging::remembered(&self.settings.live.data_dir) {
+            if let Some(at) = strategies.iter().position(|s| *s == name) {
+                narrate::starts_disabled(&name);
+                hung.push(StrategyIdx(at as u32));
+            }
+        }
+        hung
+    }
+
+    pub(super) fn watchdog(&mut self, watched: Watched) -> anyhow::Result<()> {
+        self.part("watchdog", || {
+            let mut watchdog = Watchdog::start(watched)?;
+            anyhow::Ok((
+                (),
+                Box::new(move |_: Duration| {
+                    watchdog.stop();
+                    Ok(())
+                }) as Stopping,
+            ))
+        })
+    }
+
+    pub(super) fn feed(
+        &mut self,
+        feed: Box<dyn Feed>,
+        supervision: Supervision,
+        queue: &Arc<FeedQueue>,
+        hosts: &[Arc<NamespaceHost>],
+    ) -> anyhow::Result<(String, Arc<feeds::live::supervise::FeedStatus>)> {
+        let name = feed.name().to_owned();
+        let blocked = Mutex::new(false);
+        let (hosts, clock) = (hosts.to_vec(), Arc::clone(&self.clock));
+        let letters = Arc::clone(&self.letters);
+        let instruments = Arc::clone(&self.instruments);
+        let plan = FeedPlan {
+            feed,
+            supervision,
+            queue: Arc::clone(queue),
+            changed: Arc::new(move |name, state| {
+                narrate::feed(name, state);
+                let stale = matches!(state, FeedState::Stale | FeedState::Failed(_));
+                let mut blocked = blocked.lock().unwrap_or_else(PoisonError::into_inner);
+                if clock.is_live() && *blocked != stale {
+                    *blocked = stale;
+                    block_entries(&hosts, stale, clock.now());
+                }
+            }),
+            rejected: Arc::new(move |name, item, why| {
+                narrate::nonsense(name, item, why.code());
+                letters.nonsense(&instruments, name, item, why);
+            }),
+            sessions: Arc::clone(&self.sessions),
+            instruments: Arc::clone(&self.instruments),
+        };
+        let closing = Arc::clone(queue);
+        self.part(&format!("feed {name}"), || {
+            let thread = FeedThread::start(plan)?;
+            let status = Arc::clone(thread.status());
+            anyhow::Ok((
+                (name.clone(), status),
+                Box::new(move |patience: Duration| {
+                    // A feed that waits for room is let go.
+                    closing.close();
+                    if thread.stop(patience) {
+                        Ok(())
+                    } else {
+                        Err("it did not end in time".to_owned())
+                    }
+                }) as Stopping,
+            ))
+        })
+    }
+
+    /// Stopped after everything that may have something to park.
+    pub(super) fn clerk(&mut self, posts: Posts) -> anyhow::Result<()> {
+        let (letters, storage) = (Arc::clone(&self.letters), Arc::clone(&self.storage));
+        self.part("dead letters", || {
+            let mut clerk = Clerk::start(letters, posts, storage)?;
+            anyhow::Ok((
+                (),
+                Box::new(move |patience: Duration| {
+                    if clerk.stop(patience) {
+                        Ok(())
+                    } else {
+                        Err("not all could be written in time".to_owned())
+                    }
+                }) as Stopping,
+            ))
+        })
+    }
+
+    pub(super) fn monitor(&mut self, handles: &Arc<Handles>) -> anyhow::Result<()> {
+        let handles = Arc::clone(handles);
+        self.part("monitor", || {
+            let over = Arc::new(AtomicBool::new(false));
+            let told = Arc::clone(&over);
+            let thread = std::thread::Builder::new()
+                .name("monitor".to_owned())
+                .spawn(move || {
+                    while !told.load(Ordering::Acquire) {
+                        handles.monitor.sample(&handles);
+                        std::thread::park_timeout(Duration::from_secs(1));
+                    }
+                })?;
+            let mut thread = Some(thread);
+            anyhow::Ok((
+                (),
+                Box::new(move |_: Duration| {
+                    over.store(true, Ordering::Release);
+                    thread.take().map_or(Ok(()), |thread| {
+                        thread.thread().unpark();
+                        thread.join().map_err(|_| "its code failed".to_owned())
+                    })
+                }) as Stopping,
+            ))
+        })
+    }
+
+    pub(super) fn control(&mut self, handles: &Arc<Handles>) -> anyhow::Result<()> {
+        let data_dir = self.settings.live.data_dir.clone();
+        let handles = Arc::clone(handles);
+        self.part("control", || {
+            let mut server = ControlServer::start(&data_dir, handles)?;
+            anyhow::Ok((
+                (),
+                Box::new(move |_: Duration| {
+                    server.stop();
+                    Ok(())
+                }) as Stopping,
+            ))
+        })
+    }
+}
+
+pub(super) fn last_prices(
+    ready: &[Ready],
+    instruments: &Instruments,
+) -> Vec<(InstrumentIdx, model::Price)> {
+    instruments
+        .iter()
+        .filter_map(|(index, _)| {
+            let of = |r: &Ready| r.namespace.pipeline().portfolio().last(index);
+            let newest = ready.iter().map(of).max_by_key(|last| last.ts)?;
+            (newest.price > model::Price::ZERO).then_some((index, newest.price))
+        })
+        .collect()
+}
+
+pub(super) fn block_entries(hosts: &[Arc<NamespaceHost>], block: bool, now: Timestamp) {
+    let reason = Reason::FeedStale;
+    let action = if block {
+        CommandAction::BlockEntries(reason)
+    } else {
+        CommandAction::AllowEntries(reason)
+    };
+    for host in hosts {
+        let command = Command {
+            id: CommandId::of_host(host.name(), reason.code(), now.nanos()),
+            action,
+        };
+        host.inbox().send(Message::Command(command, None));
+    }
+}
+
+/// A shared strategy never returns: nothing can go on. The next start begins with it disabled.
+pub(super) fn hang(
+    settings: &Settings,
+    strategies: &[String],
+) -> Arc<dyn Fn(StrategyIdx) + Send + Sync> {
+    let strategies = strategies.to_vec();
+    let data_dir = settings.live.data_dir.clone();
+    Arc::new(move |strategy| {
+        let name = strategies.get(strategy.index()).map_or("", String::as_str);
+        hanging::remember(&data_dir, name);
+        narrate::strategy_hangs(name);
+        crate::logging::flush();
+        std::process::exit(i32::from(crate::exit::STRATEGY_HANG));
+    })
+}

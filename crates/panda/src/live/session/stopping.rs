@@ -1,0 +1,98 @@
+//! What is done with orders and positions as a session stops.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use model::control::CommandAction;
+
+use super::super::handles::Handles;
+use super::super::narrate;
+use crate::settings::OnStop;
+
+/// Of the time that stopping takes, what `on_stop` may take.
+const ON_STOP: Duration = Duration::from_millis(1500);
+
+/// A position that is left without protection at the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unprotected {
+    /// The namespace.
+    pub broker: String,
+    /// Whose.
+    pub strategy: String,
+    /// In what.
+    pub instrument: String,
+    /// How much, signed.
+    pub quantity: String,
+}
+
+/// Cancels or closes what the settings say, and waits for it, but not for long: the time to stop is
+/// bounded, and what is left is listed.
+pub(super) fn on_stop(handles: &Handles) {
+    let deadline = Instant::now() + ON_STOP;
+    let mut waiting = Vec::new();
+    for (index, member) in handles.members.iter().enumerate() {
+        let Some(table) = handles.settings.brokers.get(&member.name) else {
+            continue;
+        };
+        let action = match table.on_stop {
+            OnStop::Leave => continue,
+            OnStop::CancelEntries => CommandAction::CancelEntries,
+            OnStop::SquareOff => CommandAction::SquareOffAll,
+        };
+        if let Err(why) = handles.command(index, action) {
+            narrate::on_stop_failed(&member.name, &why);
+            continue;
+        }
+        waiting.push((index, table.on_stop));
+    }
+    while !waiting.is_empty() && Instant::now() < deadline {
+        waiting.retain(|(index, on_stop)| {
+            let on_stop = *on_stop;
+            let done = handles.ask(*index, move |namespace| {
+                let engine = namespace.pipeline().engine();
+                let entries = engine
+                    .working_ids()
+                    .into_iter()
+                    .filter_map(|id| engine.working(id))
+                    .any(|w| w.order.intent().role == model::order::OrderRole::Entry);
+                let open = namespace
+                    .pipeline()
+                    .portfolio()
+                    .positions()
+                    .iter()
+                    .any(|p| p.quantity != model::Quantity::ZERO);
+                !entries && (on_stop == OnStop::CancelEntries || !open)
+            });
+            done == Some(false)
+        });
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub(super) fn unprotected(handles: &Handles) -> Vec<Unprotected> {
+    let strategies = handles.start.strategies.iter().map(|s| s.name.clone());
+    let names = super::super::view::Names::of(&handles.instruments, strategies);
+    let mut all = Vec::new();
+    for (index, member) in handles.members.iter().enumerate() {
+        if member.host.status().ended.load(Ordering::Acquire) {
+            continue;
+        }
+        let (names, is_outside, broker) = (names.clone(), member.is_outside, member.name.clone());
+        let found = handles.ask(index, move |namespace| {
+            let pipeline = namespace.pipeline();
+            let positions = pipeline.portfolio().positions().iter();
+            positions
+                .filter(|p| p.quantity != model::Quantity::ZERO)
+                .filter(|p| !super::super::view::is_protected(pipeline, p, is_outside))
+                .map(|p| Unprotected {
+                    broker: broker.clone(),
+                    strategy: names.strategy(p.key.strategy).to_owned(),
+                    instrument: names.instrument(p.key.instrument).to_owned(),
+                    quantity: p.quantity.to_string(),
+                })
+                .collect::<Vec<_>>()
+        });
+        all.extend(found.unwrap_or_default());
+    }
+    all
+}
