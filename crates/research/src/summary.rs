@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
+use feeds::AppliedAction;
 use model::{Amount, NumberError};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ pub struct RunFacts {
     pub rows_rejected: BTreeMap<String, u64>,
     /// Kept but doubtful rows by reason.
     pub rows_doubtful: BTreeMap<String, u64>,
+    /// Corporate actions that changed rows.
+    pub corporate_actions: Vec<AppliedAction>,
     /// Ticks that went through the pipeline.
     pub ticks: u64,
     /// Time in the pipeline, in seconds.
@@ -193,6 +196,10 @@ pub struct Summary {
     pub rows_rejected_total: u64,
     /// Kept but doubtful rows by reason.
     pub rows_doubtful: BTreeMap<String, u64>,
+    /// Corporate actions that changed rows. With one, every price and quantity of its instrument,
+    /// those of orders and fills included, is in the shares of the last ex-date.
+    #[serde(default)]
+    pub corporate_actions: Vec<AppliedAction>,
     /// Ticks that went through the pipeline.
     pub ticks: u64,
     /// Signals, over all namespaces.
@@ -254,6 +261,7 @@ impl Summary {
             rows_rejected_total: facts.rows_rejected.values().sum(),
             rows_rejected: facts.rows_rejected,
             rows_doubtful: facts.rows_doubtful,
+            corporate_actions: facts.corporate_actions,
             ticks: facts.ticks,
             engine_seconds: facts.engine_seconds,
             log_hash: facts.log_hash,
