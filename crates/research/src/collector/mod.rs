@@ -204,6 +204,12 @@ impl<'a> Collector<'a> {
             // The broker's answer arrives as a step of the order.
             EventBody::ModifyRequested { .. } => {}
             EventBody::Snapshot(snapshot) => self.on_snapshot(namespace, ts, snapshot)?,
+            EventBody::ChargesAdjusted(adjustment) => {
+                if let Some(book) = space.books.get_mut(adjustment.currency.index()) {
+                    book.adjusted(adjustment)
+                        .map_err(OutputError::number("a day's charges"))?;
+                }
+            }
             EventBody::StateChanged {
                 from: _,
                 to,
@@ -325,7 +331,9 @@ impl<'a> Collector<'a> {
             .map_err(sum("a strategy's executions"))?;
         let currency = self.names.instruments.currency(intent.instrument);
         if let Some(book) = space.books.get_mut(currency.index()) {
-            book.traded();
+            let date = space.days.date(ts);
+            book.traded(date, execution.charges)
+                .map_err(sum("a day's charges"))?;
         }
         let mark = FillMark {
             ts,
