@@ -85,6 +85,10 @@ pub struct MoneySummary {
     pub unrealised: Exact<Amount>,
     /// Charges.
     pub charges: Exact<Amount>,
+    /// The part of them that days' closes booked: rounding, and delivery bought and sold on one day.
+    /// It belongs to no strategy and no instrument.
+    #[serde(default)]
+    pub charges_adjustment: Exact<Amount>,
     /// Realised + unrealised − charges.
     pub net: Exact<Amount>,
     /// Starting cash + net.
@@ -179,6 +183,25 @@ pub struct TableRow {
     pub profit_factor: Option<f64>,
 }
 
+/// The charges of a trading day.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ChargesRow {
+    /// The trading day.
+    pub date: String,
+    /// The namespace.
+    pub broker: String,
+    /// The currency.
+    pub currency: String,
+    /// Executions.
+    pub fills: u64,
+    /// What they booked.
+    pub booked: Exact<Amount>,
+    /// What the day's close booked beyond that.
+    pub adjustment: Exact<Amount>,
+    /// All of the day's charges.
+    pub total: Exact<Amount>,
+}
+
 /// The file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Summary {
@@ -240,6 +263,9 @@ pub struct Summary {
     pub by_strategy: Vec<TableRow>,
     /// Sums per namespace and instrument.
     pub by_instrument: Vec<TableRow>,
+    /// Charges per trading day, namespace and currency.
+    #[serde(default)]
+    pub charges_by_day: Vec<ChargesRow>,
     /// What the run was made from.
     pub provenance: Provenance,
     /// The effective settings.
@@ -301,6 +327,17 @@ impl Summary {
                     s.by_currency.entry(code.to_owned()).or_default()
                 };
                 total.add(result).map_err(sum())?;
+                for day in &result.charges_by_day {
+                    s.charges_by_day.push(ChargesRow {
+                        date: day.date.to_string(),
+                        broker: broker.name.clone(),
+                        currency: code.to_owned(),
+                        fills: day.fills,
+                        booked: Exact(day.booked),
+                        adjustment: Exact(day.adjustment),
+                        total: Exact(day.total().map_err(sum())?),
+                    });
+                }
             }
             s.by_broker
                 .insert(broker.name.clone(), broker_summary(broker, &names));
@@ -343,6 +380,7 @@ impl MoneySummary {
             (&mut self.realised, result.realised),
             (&mut self.unrealised, result.unrealised),
             (&mut self.charges, result.charges),
+            (&mut self.charges_adjustment, result.adjustments),
             (&mut self.net, result.net),
             (&mut self.equity, result.equity),
             (&mut self.traded_value, result.traded_value),
@@ -362,6 +400,7 @@ impl From<&CurrencyResult> for MoneySummary {
             realised: Exact(result.realised),
             unrealised: Exact(result.unrealised),
             charges: Exact(result.charges),
+            charges_adjustment: Exact(result.adjustments),
             net: Exact(result.net),
             equity: Exact(result.equity),
             max_drawdown: Exact(result.max_drawdown),

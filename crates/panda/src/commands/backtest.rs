@@ -35,8 +35,8 @@ use crate::settings::Settings;
 /// Backtest strategies over recorded ticks or bars.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Writes summary.json, signals.csv, orders.csv, fills.csv, trades.csv, equity.csv and report.html into DIR. The same inputs give the \
-same log_hash on every run and machine.
+Writes summary.json, signals.csv, orders.csv, fills.csv, trades.csv, equity.csv, charges.csv and report.html into DIR. The same \
+inputs give the same log_hash on every run and machine.
 
 Examples:
   panda backtest --data ticks/ --instruments instruments.csv --strategy strategies.yaml --out out
