@@ -23,6 +23,10 @@ pub fn pages() -> anyhow::Result<Vec<(&'static str, String)>> {
             cli_markdown(panda::cli::command())?,
         ),
         (
+            "docs/reference/markets.md",
+            panda::settings::markets_page::markets_markdown(),
+        ),
+        (
             "docs/reference/risk-rules.md",
             panda::settings::reference::risk_markdown(),
         ),

@@ -47,6 +47,29 @@ impl Zone {
             .map_or(end, Timestamp)
     }
 
+    /// An instant as it is written in the zone: `2026-11-25T09:15:00+05:30`.
+    pub fn local(&self, at: Timestamp) -> String {
+        let instant = jiff::Timestamp::from_nanosecond(i128::from(at.nanos()));
+        match instant.map(|instant| instant.to_zoned(self.0.clone())) {
+            Ok(zoned) => zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            Err(_) => at.to_string(),
+        }
+    }
+
+    /// An instant from RFC 3339, or from a date and a time of the zone; a date alone is its start, a
+    /// time alone is one of `today`.
+    pub fn parse(&self, text: &str, today: Date) -> Option<Timestamp> {
+        let instant = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+            let local = match (text.parse::<civil::DateTime>(), text.parse::<civil::Time>()) {
+                (Ok(local), _) => local,
+                (_, Ok(time)) => civil_date(today)?.to_datetime(time),
+                _ => text.parse::<civil::Date>().ok()?.at(0, 0, 0, 0),
+            };
+            Some(local.to_zoned(self.0.clone()).ok()?.timestamp())
+        })?;
+        i64::try_from(instant.as_nanosecond()).ok().map(Timestamp)
+    }
+
     /// Whether daylight saving is in force at noon of a date.
     pub fn is_summer(&self, date: Date) -> bool {
         let noon = self.instant(date, DAY_MINUTES / 2);

@@ -18,4 +18,12 @@ pub use calendar::{Calendar, State, Status};
 pub use charges::ChargeTable;
 
 pub use provenance::{Evidence, Grade};
+
+/// The embedded data files: calendar, rules, charges, as TOML. Files of the user have the same form.
+pub const DATA: [(&str, &str); 3] = [
+    ("calendar", include_str!("../data/calendar.toml")),
+    ("rules", include_str!("../data/rules.toml")),
+    ("charges", include_str!("../data/charges.toml")),
+];
+
 pub use rules::Rules;

@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backtest, bench, config, control, data, demo, dlq, exchange, journal, run as trade, strategies,
-    trace,
+    backtest, bench, charges, config, control, data, demo, dlq, exchange, journal, market,
+    run as trade, strategies, trace,
 };
 use crate::live::control::Action;
 
@@ -56,6 +56,10 @@ enum Command {
     Data(data::DataArgs),
     /// List the kinds of strategies with their parameters, or check definitions
     Strategies(strategies::StrategiesArgs),
+    /// When markets are open, and what is known of it
+    Market(market::MarketArgs),
+    /// What a trade costs, with the source of every rate
+    Charges(charges::ChargesArgs),
     /// Serve the simulated exchange to other processes, and look into its books
     Exchange(exchange::ExchangeArgs),
     /// Write example settings, show what is in effect, or check it
@@ -99,6 +103,8 @@ pub fn run() -> anyhow::Result<()> {
                 text,
             ))
         }),
+        Command::Market(args) => market::run(&args),
+        Command::Charges(args) => charges::run(&args),
         Command::Strategies(args) => strategies::run(&args),
         Command::Exchange(args) => exchange::run(&args),
         Command::Config(args) => config::run(&args),

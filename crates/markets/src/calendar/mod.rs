@@ -8,7 +8,7 @@ mod status;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::Date;
+use model::{Date, Timestamp};
 
 use crate::civil::Zone;
 use crate::provenance::Evidence;
@@ -204,6 +204,33 @@ impl Calendar {
                 known: segments.join(", "),
             }),
         }
+    }
+
+    /// An instant as it is written in a venue's zone: `2026-11-25T09:15:00+05:30`.
+    pub fn local(&self, venue: Venue, at: Timestamp) -> String {
+        self.markets[venue.market].zone.local(at)
+    }
+
+    /// An instant from RFC 3339, or from a date, a time or both of a venue's zone; a date alone is its
+    /// start, a time alone is one of `today`. `None` where it is neither.
+    pub fn parse_time(&self, venue: Venue, text: &str, today: Date) -> Option<Timestamp> {
+        self.markets[venue.market].zone.parse(text, today)
+    }
+
+    /// The market of a venue by its own name, whatever it was asked for.
+    pub fn exchange(&self, venue: Venue) -> &str {
+        &self.markets[venue.market].exchange
+    }
+
+    /// The stretches of dates that are covered, with what supports them.
+    pub fn coverage(&self, exchange: &str) -> Vec<(Date, Date, Evidence)> {
+        let Some(market) = self.market(exchange) else {
+            return Vec::new();
+        };
+        let coverage = self.markets[market].coverage.iter();
+        coverage
+            .map(|c| (c.from, c.to, c.evidence.clone()))
+            .collect()
     }
 
     /// The name of a venue's segment.

@@ -8,6 +8,7 @@ use anyhow::Context;
 
 pub mod backtest;
 pub mod bench;
+pub mod charges;
 pub mod config;
 pub mod control;
 pub mod data;
@@ -15,6 +16,7 @@ pub mod demo;
 pub mod dlq;
 pub mod exchange;
 pub mod journal;
+pub mod market;
 pub mod place;
 pub mod run;
 pub mod strategies;

@@ -8,6 +8,7 @@ pub mod layers;
 pub mod live;
 pub mod logging;
 pub mod markets;
+pub mod markets_page;
 pub mod reference;
 pub mod schema;
 pub mod secret;

@@ -15,6 +15,7 @@ mod determinism;
 mod ema_bars;
 mod ema_ticks;
 mod errors;
+mod facts;
 mod harness;
 mod imports;
 mod journal;

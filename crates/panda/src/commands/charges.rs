@@ -1,0 +1,308 @@
+//! `panda charges`: what a trade costs, component by component, with the source of every rate.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use markets::charges::{
+    Amounts, Component, Conditions, DayBook, Deed, NoteClose, Profile, Segment, Terms, Traded,
+};
+use model::money::Multiplier;
+use model::signal::Product;
+use model::{Amount, AssetClass, Date, Instrument, Price, Quantity, Timestamp};
+use runtime::clock::wall;
+use serde_json::{Map, Value, json};
+
+use super::market::settings;
+use super::print;
+
+/// What a trade costs: every component with its rate, where it was found and how good that is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The profile `estimate` is what the broker's own calculator says: nothing rounded, no stamp duty. The
+profile `contract_note` is what is charged: with stamp duty, and rounded once for each component at the
+day's close; the note shown is that of a day with this one order.
+
+Examples:
+  panda charges --exchange NSE --segment equity --product delivery --side buy --quantity 10 --price 1500
+  panda charges --exchange NFO --segment options --underlying NIFTY --product carry_forward \\
+      --side sell --quantity 65 --price 120.5 --json
+  panda charges --exchange NSE --segment equity --product intraday --side sell --quantity 1 --price 560 \\
+      --date 2023-07-03 --profile estimate")]
+pub struct ChargesArgs {
+    /// The exchange: NSE, BSE, NFO, BFO, CDS, MCX, US
+    #[arg(long, value_name = "EXCHANGE")]
+    exchange: String,
+    /// What is traded; the exchange says whether a future is one on shares, a currency or a commodity
+    #[arg(long, value_enum)]
+    segment: SegmentArg,
+    /// What it is held as
+    #[arg(long, value_enum)]
+    product: ProductArg,
+    /// Bought, sold, or an option exercised at expiry (then the price is its intrinsic value)
+    #[arg(long, value_enum)]
+    side: SideArg,
+    /// How much, in units of the quoted thing times the multiplier
+    #[arg(long)]
+    quantity: Quantity,
+    /// At which price
+    #[arg(long)]
+    price: Price,
+    /// The trading day; default: today in the market's zone
+    #[arg(long, value_name = "DATE")]
+    date: Option<String>,
+    /// How exactly the charges follow the contract note
+    #[arg(long, value_enum, default_value = "contract-note")]
+    profile: ProfileArg,
+    /// What a derivative is written on: some have rates of their own
+    #[arg(long, value_name = "NAME")]
+    underlying: Option<String>,
+    /// Units of the quoted thing in one unit of quantity
+    #[arg(long, default_value = "1")]
+    multiplier: Multiplier,
+    /// The account is in debit, or the broker funds it
+    #[arg(long)]
+    in_debit: bool,
+    /// Settings (TOML), for rates of your own; default: panda.toml, where it exists
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SegmentArg {
+    Equity,
+    Futures,
+    Options,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProductArg {
+    Intraday,
+    Delivery,
+    #[value(alias = "carry_forward")]
+    CarryForward,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SideArg {
+    Buy,
+    Sell,
+    Exercise,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProfileArg {
+    Estimate,
+    #[value(alias = "contract_note")]
+    ContractNote,
+}
+
+/// Runs the command.
+pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
+    let settings = settings(args.config.as_deref())?;
+    let facts = &settings.markets;
+    let date = match &args.date {
+        Some(text) => Date::parse(text)
+            .with_context(|| format!("--date: `{text}` is no date: write YYYY-MM-DD"))?,
+        None => {
+            let now = Timestamp(wall());
+            match facts.calendar.venue(&args.exchange, None) {
+                Ok(venue) => facts.calendar.date_of(venue, now),
+                Err(_) => now.utc().0,
+            }
+        }
+    };
+    if args.quantity <= Quantity::ZERO || args.price <= Price::ZERO {
+        bail!("--quantity and --price must be positive");
+    }
+    let segment = match args.segment {
+        SegmentArg::Equity => Segment::Equity,
+        SegmentArg::Futures => Segment::Futures,
+        SegmentArg::Options => Segment::Options,
+    };
+    let product = match args.product {
+        ProductArg::Intraday => Product::Intraday,
+        ProductArg::Delivery => Product::Delivery,
+        ProductArg::CarryForward => Product::CarryForward,
+    };
+    let deed = match args.side {
+        SideArg::Buy => Deed::Buy,
+        SideArg::Sell => Deed::Sell,
+        SideArg::Exercise => Deed::Exercise,
+    };
+    let profile = match args.profile {
+        ProfileArg::Estimate => Profile::Estimate,
+        ProfileArg::ContractNote => Profile::ContractNote,
+    };
+    let conditions = Conditions {
+        in_debit: args.in_debit,
+        assume_earliest_rates: facts
+            .assumed()
+            .contains(&crate::settings::Assumption::EarliestRates),
+    };
+    let terms = Terms {
+        exchange: &args.exchange,
+        segment,
+        product,
+        deed,
+        underlying: args.underlying.as_deref(),
+        date,
+    };
+    let traded = Traded {
+        notional: Amount::notional(args.price, args.quantity, args.multiplier)
+            .context("price × quantity × multiplier")?,
+        quantity: args.quantity,
+    };
+    let rates = facts.charges.rates(&terms, conditions).with_context(
+        || "add the rate to a file ([markets] charges_file), or ask for a date that is covered",
+    )?;
+    let lines = rates.explain(traded, profile)?;
+    let amounts = rates.of_order(traded, profile)?;
+    let close = match profile {
+        Profile::Estimate => None,
+        Profile::ContractNote => {
+            let mut day = DayBook::default();
+            let instrument = instrument(args, segment)?;
+            let total = amounts.total()?;
+            day.fill(0, &facts.rules, &instrument, product, deed, traded, total)?;
+            let closed = day.close(&facts.charges, profile, conditions, date)?;
+            closed.into_iter().next()
+        }
+    };
+    let sums = Sums {
+        date,
+        profile,
+        notional: traded.notional,
+        amounts,
+        close,
+    };
+    if args.json {
+        print(&format!("{}\n", sums.json(&lines)?))
+    } else {
+        print(&sums.text(&lines)?)
+    }
+}
+
+/// An instrument that is told apart as the arguments say.
+fn instrument(args: &ChargesArgs, segment: Segment) -> anyhow::Result<Instrument> {
+    let name = args.underlying.as_deref().unwrap_or("ANY");
+    // What a contract is written on is read from its symbol; its month does not matter.
+    let (asset_class, symbol) = match segment {
+        Segment::Equity => (AssetClass::Equity, name.to_owned()),
+        Segment::Futures => (AssetClass::Futures, format!("{name}26DECFUT")),
+        Segment::Options => (AssetClass::Options, format!("{name}26DEC100CE")),
+    };
+    // The currency has no say in the amounts.
+    let mut instrument = Instrument::share(&args.exchange, &symbol, "INR".parse()?);
+    instrument.asset_class = asset_class;
+    Ok(instrument)
+}
+
+struct Sums {
+    date: Date,
+    profile: Profile,
+    notional: Amount,
+    amounts: Amounts,
+    close: Option<NoteClose>,
+}
+
+impl Sums {
+    fn json(&self, lines: &[markets::charges::Line]) -> anyhow::Result<Value> {
+        let of = |amounts: &Amounts| -> anyhow::Result<Map<String, Value>> {
+            let mut map = Map::new();
+            for component in Component::ALL {
+                let amount = amounts.get(component);
+                match component {
+                    // As brokers name it: with the part for the investors' protection.
+                    Component::Exchange => map.insert(
+                        "exchange_turnover".to_owned(),
+                        json!(amounts.exchange_turnover()?.to_string()),
+                    ),
+                    Component::InvestorProtection => None,
+                    Component::SecFee | Component::Taf if amount.is_zero() => None,
+                    _ => map.insert(component.name().to_owned(), json!(amount.to_string())),
+                };
+            }
+            map.insert("total".to_owned(), json!(amounts.total()?.to_string()));
+            Ok(map)
+        };
+        let mut all = of(&self.amounts)?;
+        let rates: Vec<Value> = lines
+            .iter()
+            .map(|line| {
+                json!({
+                    "component": line.component.name(),
+                    "amount": line.amount.to_string(),
+                    "rate": line.rate,
+                    "source": &*line.evidence.source,
+                    "grade": line.evidence.grade.name(),
+                    "is_unverified": line.evidence.grade.is_unverified(),
+                })
+            })
+            .collect();
+        all.insert("date".to_owned(), json!(self.date.to_string()));
+        all.insert("profile".to_owned(), json!(self.profile.name()));
+        all.insert("notional".to_owned(), json!(self.notional.to_string()));
+        all.insert("rates".to_owned(), json!(rates));
+        if let Some(close) = &self.close {
+            all.insert("note".to_owned(), Value::Object(of(&close.charged)?));
+        }
+        Ok(Value::Object(all))
+    }
+
+    fn text(&self, lines: &[markets::charges::Line]) -> anyhow::Result<String> {
+        let mut text = String::new();
+        let _infallible = writeln!(
+            text,
+            "turnover {} on {}, {}",
+            self.notional, self.date, self.profile
+        );
+        let of_note = |component| {
+            self.close
+                .as_ref()
+                .map(|close| close.charged.get(component).to_string())
+                .unwrap_or_default()
+        };
+        let head = if self.close.is_some() { "note" } else { "" };
+        let _infallible = writeln!(text, "  {:20} {:>14} {head:>10}  rate", "", "exact");
+        let mut unverified = false;
+        for line in lines {
+            let mark = if line.evidence.grade.is_unverified() {
+                unverified = true;
+                "UNVERIFIED "
+            } else {
+                ""
+            };
+            let _infallible = writeln!(
+                text,
+                "  {:20} {:>14} {:>10}  {}; {mark}{}: {}",
+                line.component.name(),
+                line.amount.to_string(),
+                of_note(line.component),
+                line.rate,
+                line.evidence.grade,
+                line.evidence.source
+            );
+        }
+        let note = match &self.close {
+            Some(close) => close.charged.total()?.to_string(),
+            None => String::new(),
+        };
+        let _infallible = writeln!(
+            text,
+            "  {:20} {:>14} {note:>10}",
+            "total",
+            self.amounts.total()?.to_string()
+        );
+        if unverified {
+            text.push_str(
+                "UNVERIFIED rates come from memory alone: check them before money depends on them; [markets] charges_file corrects them\n",
+            );
+        }
+        Ok(text)
+    }
+}

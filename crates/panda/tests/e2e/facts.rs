@@ -1,0 +1,193 @@
+//! What the commands tell of markets and charges, through the real binary.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::World;
+
+fn json(world: &World, args: &[&str]) -> Value {
+    serde_json::from_str(&world.ok(args)).unwrap()
+}
+
+#[test]
+fn a_markets_status_is_told_with_its_phase_end_and_reason() {
+    let world = World::new();
+    let status =
+        |market: &str, at: &str| json(&world, &["market", "status", market, "--at", at, "--json"]);
+    let auction = status("NSE:cash_fno", "2026-12-07T15:32");
+    assert_eq!(auction["status"], "open");
+    assert_eq!(auction["phase"], "closing_auction");
+    assert_eq!(auction["takes"].to_string(), "[\"limit\",\"market\"]");
+    assert_eq!(auction["ends"], "2026-12-07T15:40:00+05:30");
+    let cash = status("NSE", "2026-12-07T15:32");
+    assert_eq!(
+        (&cash["status"], &cash["phase"]),
+        (&"closed".into(), &Value::Null)
+    );
+    // The Sunday of the budget, by its instant in UTC.
+    assert_eq!(status("NSE", "2026-02-01T05:00:00Z")["status"], "open");
+    assert_eq!(
+        status("NSE", "2026-11-08T18:00")["status"],
+        "unknown",
+        "Muhurat"
+    );
+    let gap = status("NFO", "2023-05-03");
+    assert_eq!(gap["status"], "unknown");
+    assert!(
+        gap["why"]
+            .as_str()
+            .unwrap()
+            .contains("does not cover 2023-05-03")
+    );
+    assert_eq!(status("CRYPTO", "2023-05-03")["status"], "open");
+    let next = json(
+        &world,
+        &["market", "next", "US", "--at", "2026-11-26", "--json"],
+    );
+    assert_eq!(next["open"], "2026-11-27T09:30:00-05:00");
+    assert_eq!(next["close"], "2026-11-27T13:00:00-05:00", "a half-day");
+    // A file of the user's own.
+    world.write(
+        "late.toml",
+        "[[closed]]\nexchanges = [\"NSE\"]\ndates = [\"2026-12-07\"]\nwhat = \"declared late\"\n",
+    );
+    world.write("panda.toml", "[markets]\ncalendar_file = \"late.toml\"\n");
+    let late = status("NSE", "2026-12-07T11:00");
+    assert_eq!(late["status"], "closed");
+    assert_eq!(late["why"], "declared late");
+    let hours = world.ok(&["market", "hours", "NFO", "--at", "2026-12-07"]);
+    assert!(hours.contains("09:15 - 15:45  continuous"), "{hours}");
+    world.refuses(&["market", "status", "NYX"], &["`NYX`", "known: NSE"]);
+    world.refuses(
+        &["market", "status", "NSE:fno"],
+        &["no segment `fno`", "cash_fno"],
+    );
+    world.refuses(
+        &["market", "status", "NSE", "--at", "noon"],
+        &["--at", "`noon`", "2026-12-07T15:32"],
+    );
+}
+
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::String(text) => text.parse().unwrap(),
+        other => other.as_f64().unwrap(),
+    }
+}
+
+/// The broker's own examples, all of July 2023.
+#[test]
+fn the_calculator_agrees_with_the_brokers_examples() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/data/kite-mocks/virtual_contract_note.json");
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        println!("skipped: {} is not there", file.display());
+        return;
+    };
+    let examples: Value = serde_json::from_str(&text).unwrap();
+    let world = World::new();
+    let mut seen = 0;
+    for example in examples["data"].as_array().unwrap() {
+        let text = |key: &str| example[key].as_str().unwrap();
+        let (segment, underlying) = match text("tradingsymbol") {
+            symbol if symbol.ends_with("FUT") => ("futures", Some("GOLDPETAL")),
+            symbol if symbol.ends_with("PE") => ("options", Some("NIFTY")),
+            _ => ("equity", None),
+        };
+        let product = match text("product") {
+            "CNC" => "delivery",
+            _ => "carry_forward",
+        };
+        let (side, quantity, price) = (
+            text("transaction_type").to_lowercase(),
+            example["quantity"].to_string(),
+            example["price"].to_string(),
+        );
+        let mut args = vec![
+            "charges",
+            "--exchange",
+            text("exchange"),
+            "--segment",
+            segment,
+            "--product",
+            product,
+            "--side",
+            &side,
+            "--quantity",
+            &quantity,
+            "--price",
+            &price,
+            "--date",
+            "2023-07-10",
+            "--profile",
+            "estimate",
+            "--json",
+        ];
+        args.extend(underlying.iter().flat_map(|name| ["--underlying", *name]));
+        let ours = json(&world, &args);
+        let theirs = &example["charges"];
+        for (mine, wanted) in [
+            ("stt", &theirs["transaction_tax"]),
+            ("exchange_turnover", &theirs["exchange_turnover_charge"]),
+            ("sebi", &theirs["sebi_turnover_charge"]),
+            ("brokerage", &theirs["brokerage"]),
+            ("stamp_duty", &theirs["stamp_duty"]),
+            ("gst", &theirs["gst"]["total"]),
+            ("total", &theirs["total"]),
+        ] {
+            let (mine_is, wanted) = (number(&ours[mine]), number(wanted));
+            assert!(
+                (mine_is - wanted).abs() < 1e-9,
+                "{mine} of {}: {mine_is} and {wanted}",
+                text("tradingsymbol")
+            );
+            seen += 1;
+        }
+        let rates = ours["rates"].as_array().unwrap();
+        assert!(
+            rates
+                .iter()
+                .all(|rate| rate["source"] != "" && rate["grade"] != "")
+        );
+    }
+    assert_eq!(seen, 21);
+}
+
+#[test]
+fn the_calculator_shows_the_note_marks_what_is_unverified_and_names_gaps() {
+    let world = World::new();
+    let base = |date: &'static str, price: &'static str| {
+        vec![
+            "charges",
+            "--exchange",
+            "NSE",
+            "--segment",
+            "equity",
+            "--product",
+            "intraday",
+            "--side",
+            "sell",
+            "--quantity",
+            "10",
+            "--price",
+            price,
+            "--date",
+            date,
+        ]
+    };
+    let mut args = base("2026-11-25", "1501.3");
+    args.push("--json");
+    let ours = json(&world, &args);
+    assert_eq!(ours["notional"], "15013");
+    // 0.025 % of it, and on the note in whole rupees.
+    assert_eq!(ours["stt"], "3.75325");
+    assert_eq!(ours["note"]["stt"], "4");
+    let old = world.ok(&base("2021-04-15", "1501.3"));
+    assert!(old.contains("UNVERIFIED"), "{old}");
+    world.refuses(
+        &base("2019-04-15", "1501.3"),
+        &["NSE equity", "2019-04-15", "charges_file"],
+    );
+    world.refuses(&base("2026-11-25", "0"), &["--price", "positive"]);
+}
