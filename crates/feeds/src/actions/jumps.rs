@@ -79,11 +79,12 @@ impl fmt::Display for DayJump<'_> {
             from.1, from.0, to.1, to.0
         )?;
         if let Some((new, old)) = self.nearest() {
-            write!(f, ", as if there were {new} shares for {old}")?;
+            write!(f, ", as if shares had changed {new} for {old}")?;
         }
         f.write_str(
             ": if that is a split or bonus, give it in the file of corporate actions, or it is \
-             traded as a gain or loss; if it is given there, check its date and ratio",
+             traded as a gain or loss; if it is given there, check its date and ratio, \
+             and whether the data is adjusted already",
         )
     }
 }

@@ -95,7 +95,7 @@ fn a_position_over_ex_dates_is_worth_what_it_is_without_them() {
         said.contains("bonus 1:1 of NSE:A on 2021-05-03 changes nothing"),
         "{said}"
     );
-    assert!(!said.contains("as if there were"), "{said}");
+    assert!(!said.contains("as if shares had"), "{said}");
     assert_eq!(
         split["corporate_actions"],
         json!([
@@ -112,8 +112,8 @@ fn a_position_over_ex_dates_is_worth_what_it_is_without_them() {
     // Not given, they are a loss, and said to look like what they are.
     let silent = run("split", "silent-out", &[]);
     let said = silent["warnings"].to_string();
-    assert!(said.contains("as if there were 3 shares for 2"), "{said}");
-    assert!(said.contains("as if there were 5 shares for 1"), "{said}");
+    assert!(said.contains("as if shares had changed 3 for 2"), "{said}");
+    assert!(said.contains("as if shares had changed 5 for 1"), "{said}");
     assert!(text(&silent, "net").starts_with('-'), "{silent}");
 
     // A catalogue holds the rows as they were traded, and gives the same; so does a replay.
