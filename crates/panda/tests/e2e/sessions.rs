@@ -1,5 +1,7 @@
 //! What no calendar covers is refused, or assumed and said.
 
+use jiff::ToSpan;
+
 use crate::harness::{World, base};
 use crate::market::{self, Random};
 
@@ -106,4 +108,45 @@ fn a_live_session_guesses_nothing() {
     world.write("panda.toml", "instruments = \"instruments.csv\"\n");
     world.write("instruments.csv", "id,currency\nMOON:TCS,INR\n");
     refused(&["MOON", "calendar_file", "always_open"]);
+}
+
+#[test]
+fn the_doctor_says_when_a_calendar_ends_and_a_start_refuses_a_day_that_it_does_not_know() {
+    let world = World::new();
+    world.write(
+        "panda.toml",
+        "instruments = \"instruments.csv\"\n[markets]\ncalendar_file = \"calendar.toml\"\n",
+    );
+    world.write("instruments.csv", "id,currency\nMOON:TCS,INR\n");
+    let today = jiff::Zoned::now().date();
+    let ends_in = |days: i64| {
+        let end = today.checked_add(days.days()).unwrap();
+        let calendar = market::calendar("MOON").replace("2030-12-31", &end.to_string());
+        world.write("calendar.toml", calendar);
+        let ran = world.panda(&["doctor"]);
+        let line = ran
+            .stdout
+            .lines()
+            .find(|line| line.contains("calendar MOON"));
+        line.unwrap_or_else(|| panic!("{} {}", ran.stdout, ran.stderr))
+            .to_owned()
+    };
+    let soon = ends_in(30);
+    assert!(
+        soon.starts_with("warn") && soon.contains("it ends on"),
+        "{soon}"
+    );
+    let late = ends_in(100);
+    assert!(late.starts_with("ok"), "{late}");
+    let over = ends_in(-10);
+    assert!(
+        over.starts_with("FAIL") && over.contains("calendar_file"),
+        "{over}"
+    );
+    let ran = world.panda(&["run"]);
+    assert!(
+        !ran.ok && ran.stderr.contains("does not know"),
+        "{}",
+        ran.stderr
+    );
 }
