@@ -52,20 +52,28 @@ impl BrokerPipeline {
     pub(super) fn resolve_signal(&mut self, signal: &Signal, out: &mut Vec<Event>) {
         let key = key_of(signal);
         let position = self.portfolio.quantity(&key);
-        let plan = match self.engine.plan(signal, position) {
-            Ok(plan) => plan,
-            Err(_) => return self.refuse(signal, Reason::Overflow, out),
+        let plan = self.engine.plan(signal, position).and_then(|plan| {
+            // The side of a target is known only now. Planned anew: what rests has a rounded limit.
+            Ok(match self.rounded(signal, plan.side)? {
+                Some(rounded) => (self.engine.plan(&rounded, position)?, Some(rounded)),
+                None => (plan, None),
+            })
+        });
+        let Ok((plan, rounded)) = plan else {
+            return self.refuse(signal, Reason::Overflow, out);
         };
+        // What waits or is refused is kept as it was asked for: its side may change.
+        let asked = rounded.as_ref().unwrap_or(signal);
         if plan.quantity.is_zero() {
             // Nothing to send: at most something to cancel.
             return if plan.blocked {
                 self.defer(signal, &plan, out);
             } else {
-                self.validate(signal, &plan, None, out);
+                self.validate(asked, &plan, None, out);
             };
         }
         // Judged before anything is cancelled for it, and again when that is done.
-        let (part, refused) = match self.judge(signal, &plan) {
+        let (part, refused) = match self.judge(asked, &plan) {
             Ok(Judgement::Pass) => (plan, None),
             Ok(Judgement::ReduceOnly(reason)) => {
                 let reduce = Quantity::from_raw(plan.quantity.raw() - plan.increase.raw());
@@ -85,8 +93,28 @@ impl BrokerPipeline {
         if plan.blocked {
             return self.defer(signal, &plan, out);
         }
-        self.validate(signal, &part, refused, out);
-        self.submit_signal(signal, &part, out);
+        self.validate(asked, &part, refused, out);
+        self.submit_signal(asked, &part, out);
+    }
+
+    /// The signal with its limits on the tick, where they are rounded and were not. A take-profit is
+    /// the limit of the other side.
+    fn rounded(&self, signal: &Signal, side: Side) -> Result<Option<Signal>, model::NumberError> {
+        let d = &signal.decision;
+        let tick = self.instruments.get(d.instrument).tick_size;
+        let on_tick = |price: Option<Price>| price.is_none_or(|price| price.is_multiple_of(tick));
+        if (on_tick(d.limit_price) && on_tick(d.bracket.take_profit))
+            || !self.risk.rounds_limits(signal.strategy)
+        {
+            return Ok(None);
+        }
+        let round = |side: Side, price: Option<Price>| {
+            price.map(|price| side.round_limit(price, tick)).transpose()
+        };
+        let mut rounded = *signal;
+        rounded.decision.limit_price = round(side, d.limit_price)?;
+        rounded.decision.bracket.take_profit = round(side.opposite(), d.bracket.take_profit)?;
+        Ok(Some(rounded))
     }
 
     pub(super) fn judge(&self, signal: &Signal, plan: &Plan) -> Result<Judgement, Reason> {

@@ -160,7 +160,7 @@ impl BrokerPipeline {
             strategy: key.strategy,
             instrument: key.instrument,
             role: OrderRole::SquareOff,
-            side: model::signal::Side::of(position).opposite(),
+            side: Side::of(position).opposite(),
             quantity: position.abs(),
             increase: Quantity::ZERO,
             order_type: OrderType::Market,

@@ -50,6 +50,8 @@ pub struct Limits {
     pub session_open: bool,
     /// Whether prices and quantities must be multiples of tick and lot.
     pub tick_and_lot: bool,
+    /// Whether limits are rounded to the tick first, on the side that costs nothing.
+    pub round_limits: bool,
     /// Which short positions are allowed.
     pub short_selling: ShortSelling,
     /// By instrument: whether it may be entered; empty: all may.
@@ -85,6 +87,7 @@ impl Default for Limits {
             stale_signal: None,
             session_open: true,
             tick_and_lot: true,
+            round_limits: false,
             short_selling: ShortSelling::Allowed,
             allow: Vec::new(),
             deny: Vec::new(),

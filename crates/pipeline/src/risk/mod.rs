@@ -140,6 +140,12 @@ impl Risk {
             .get(strategy.index())
             .and_then(Option::as_ref)
     }
+    /// Whether a strategy's limits between two ticks are rounded here. Either owner of limits may ask
+    /// for it: what is rounded keeps the other's rule, and costs no more than what was asked for.
+    pub fn rounds_limits(&self, strategy: StrategyIdx) -> bool {
+        let own = self.own_limits(strategy);
+        self.limits.round_limits || own.is_some_and(|own| own.round_limits)
+    }
     /// What has been counted for the namespace.
     pub const fn counters(&self) -> &Counters {
         &self.counters

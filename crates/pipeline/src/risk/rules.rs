@@ -115,9 +115,9 @@ pub const RULES: &[Rule] = &[
     rule(
         Reason::TickSize,
         Applies::All,
-        "tick_and_lot",
-        "true or false (default true)",
-        "limit, trigger and bracket prices are multiples of the tick size",
+        "tick_and_lot, round_limits",
+        "true or false (default true); true or false (default false)",
+        "limit, trigger and bracket prices are multiples of the tick size; `round_limits` first brings limits and take-profits between two ticks to the side that costs nothing: a buyer's down, a seller's up",
     ),
     rule(
         Reason::LotSize,

@@ -108,6 +108,9 @@ pub struct LimitSettings {
     pub session_open: Option<bool>,
     /// Whether prices and quantities must be multiples of tick and lot; true unless switched off.
     pub tick_and_lot: Option<bool>,
+    /// Whether limits between two ticks are rounded, a buyer's down and a seller's up, before that is
+    /// asked; false unless switched on.
+    pub round_limits: Option<bool>,
     /// Which short positions are allowed.
     pub short_selling: Option<ShortSelling>,
     /// The only instruments that may be entered; empty: all.
@@ -177,6 +180,7 @@ impl LimitSettings {
             stale_signal_ms,
             session_open,
             tick_and_lot,
+            round_limits,
             short_selling,
             duplicate_window_ms,
             available_cash,
@@ -242,6 +246,7 @@ impl LimitSettings {
             stale_signal: millis(self.stale_signal_ms),
             session_open: self.session_open.unwrap_or(true),
             tick_and_lot: self.tick_and_lot.unwrap_or(true),
+            round_limits: self.round_limits.unwrap_or(false),
             short_selling: self.short_selling.unwrap_or_default(),
             allow: list("allow", &self.allow)?,
             deny: list("deny", &self.deny)?,
