@@ -127,7 +127,7 @@ impl BrokerPipeline {
         let overflow = |_| Reason::Overflow;
         let pending = book.map_or(Quantity::ZERO, |b| b.pending());
         let squaring_off = book.is_some_and(|b| b.is_closing()) || self.past_square_off(signal);
-        let own = self.risk.own_limits(signal.strategy).is_some();
+        let own = self.risk.own_limits(signal.strategy);
         let group = self.groups[index.index()];
         let day = self.day;
         let date = day.map_or_else(|| self.sessions.trading_day(self.now).date, |day| day.date);
@@ -159,8 +159,11 @@ impl BrokerPipeline {
                 gross_exposure: account.gross_exposure,
                 working: self.engine.reserved(currency),
                 open_orders: self.engine.open_orders(),
+                margin: self
+                    .margin(self.risk.limits(), currency)
+                    .map_err(overflow)?,
             },
-            strategy: if own {
+            strategy: if let Some(limits) = own {
                 Totals {
                     position: self
                         .portfolio
@@ -172,6 +175,7 @@ impl BrokerPipeline {
                         .map_err(overflow)?,
                     working: self.engine.reserved_by(signal.strategy, currency),
                     open_orders: self.engine.open_orders_of(signal.strategy),
+                    margin: self.margin(limits, currency).map_err(overflow)?,
                 }
             } else {
                 Totals::default()
@@ -203,6 +207,35 @@ impl BrokerPipeline {
             .filter_map(|key| self.engine.book(key))
             .try_fold(Quantity::ZERO, |sum, book| sum.checked_add(book.pending()))
             .unwrap_or(Quantity::MAX)
+    }
+
+    /// What a table of margins asks of everything in a currency: it is the namespace's cash that has
+    /// to cover it, whoever's limits these are.
+    fn margin(&self, limits: &Limits, currency: CurrencyIdx) -> Result<Amount, model::NumberError> {
+        if !limits.available_cash || !matches!(limits.margin, Margin::Table(_)) {
+            return Ok(Amount::ZERO);
+        }
+        let positions = self.portfolio.positions().iter().map(|p| {
+            let last = self.portfolio.last(p.key.instrument).price;
+            let (side, quantity) = (Side::of(p.quantity), p.quantity.abs());
+            (p.key.instrument, p.key.product, side, last, quantity)
+        });
+        let entries = self.engine.working_entries();
+        let entries =
+            entries.map(|(i, adds, price)| (i.instrument, i.product, i.side, price, adds));
+        positions
+            .chain(entries)
+            .filter(|(instrument, ..)| self.instruments.currency(*instrument) == currency)
+            .try_fold(
+                Amount::ZERO,
+                |sum, (instrument, product, side, price, quantity)| {
+                    let instrument = self.instruments.get(instrument);
+                    let margin = limits
+                        .margin
+                        .of(instrument, product, side, price, quantity)?;
+                    sum.checked_add(margin)
+                },
+            )
     }
 
     pub(super) fn exposure_of(

@@ -3,6 +3,7 @@
 use model::reason::Reason;
 use model::{Amount, CurrencyIdx, Quantity};
 
+use super::margin::Margin;
 use super::settings::ShortSelling;
 
 /// A money limit by currency index. A currency without one has its orders refused.
@@ -62,8 +63,8 @@ pub struct Limits {
     pub duplicate_window: Option<i64>,
     /// Whether entries must be covered by the available cash.
     pub available_cash: bool,
-    /// Share of a position's value to be covered, in units of 10⁻⁸.
-    pub margin_fraction: i64,
+    /// What positions ask of it.
+    pub margin: Margin,
     /// Whether a loss limit is set at all.
     pub watches_losses: bool,
 }
@@ -93,7 +94,7 @@ impl Default for Limits {
             deny: Vec::new(),
             duplicate_window: None,
             available_cash: false,
-            margin_fraction: model::fixed::ONE,
+            margin: Margin::default(),
             watches_losses: false,
         }
     }

@@ -5,6 +5,7 @@
 //! kept: a strategy can only be stricter than its broker. Counters come from recorded facts.
 
 pub mod limits;
+pub mod margin;
 pub mod rules;
 pub mod settings;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::portfolio::Portfolio;
 
 pub use limits::Limits;
+pub use margin::Margin;
 pub use rules::{Applies, Judgement, Proposal, RULES, Rule};
 pub use settings::{AutoResume, LimitError, LimitSettings};
 
