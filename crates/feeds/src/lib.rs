@@ -13,6 +13,7 @@ mod parallel;
 pub mod partition;
 pub mod report;
 
+pub mod actions;
 pub mod catalogue;
 pub mod source;
 pub mod stream;
@@ -21,12 +22,16 @@ pub mod live;
 
 pub mod error;
 
+pub use actions::{Actions, AppliedAction, DayJump};
 pub use catalogue::Catalogue;
 pub use catalogue::import::{ImportOptions, ImportReport, Outcome, import};
 pub use clean::names::{Selection, select};
 pub use clean::options::{Band, Cleaning, SessionRule};
 pub use error::DataError;
-pub use instruments::{InstrumentFileError, load as load_instruments};
+pub use instruments::{
+    InstrumentFileError, LoadedInstruments, RuleBook, load as load_instruments,
+    load_with_notes as load_instruments_with_notes,
+};
 pub use partition::{Partition, Series};
 pub use raw::columns::ColumnMap;
 pub use report::{FileReport, QualityReport};

@@ -143,6 +143,16 @@ impl Partition {
         }
     }
 
+    /// Changes a column's values; false as soon as one has no other.
+    pub(crate) fn map_column(
+        &mut self,
+        column: usize,
+        change: impl Fn(i64) -> Option<i64>,
+    ) -> bool {
+        let mut values = self.columns[column].iter_mut();
+        values.all(|value| change(*value).map(|changed| *value = changed).is_some())
+    }
+
     /// Gives back the room that growing left over.
     pub(crate) fn shrink(&mut self) {
         self.times.shrink_to_fit();

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use model::Timestamp;
 use model::ids::SourceSession;
-use model::instrument::{InstrumentIdx, Instruments};
+use model::instrument::{AssetClass, InstrumentIdx, Instruments};
 use model::time::Date;
 use serde::Serialize;
 
+use crate::actions::{Action, Actions, History, Plan};
 use crate::catalogue::Catalogue;
 use crate::clean::names::Selection;
 use crate::clean::options::Cleaning;
@@ -33,6 +34,8 @@ pub struct LoadOptions<'a> {
     pub from: Timestamp,
     /// Last instant, exclusive.
     pub to: Timestamp,
+    /// Splits and bonuses, which bring the rows before them into the shares after them.
+    pub actions: Actions,
 }
 
 impl<'a> LoadOptions<'a> {
@@ -43,6 +46,7 @@ impl<'a> LoadOptions<'a> {
             selection: None,
             from: Timestamp::MIN,
             to: Timestamp::MAX,
+            actions: Actions::default(),
         }
     }
 }
@@ -99,6 +103,8 @@ pub struct Loaded {
     pub session: SourceSession,
     /// Where they come from.
     pub provenance: Provenance,
+    /// What the reader must know, such as a corporate action that changes nothing.
+    pub warnings: Vec<String>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -147,12 +153,13 @@ impl DataSet {
     }
 }
 
-/// The identity of a stream, from its partitions' rows and the range that is delivered of them.
-/// Entries: instrument, day, series, digest of the rows.
-pub(crate) fn source_session(
+/// The identity of a stream, from its partitions' rows, the range that is delivered of them, and the
+/// actions that change them. Entries: instrument, day, series, digest of the rows.
+pub(crate) fn source_session<'a>(
     mut entries: Vec<(&str, Date, Series, blake3::Hash)>,
     from: Timestamp,
     to: Timestamp,
+    actions: impl Iterator<Item = &'a Action>,
 ) -> SourceSession {
     entries.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
     let mut hasher = blake3::Hasher::new();
@@ -164,6 +171,11 @@ pub(crate) fn source_session(
         hasher.update(&(line.len() as u64).to_le_bytes());
         hasher.update(line.as_bytes());
         hasher.update(digest.as_bytes());
+    }
+    for action in actions {
+        let line = format!("{} {} {}\n", action.id, action.ex_date, action.shares);
+        hasher.update(&(line.len() as u64).to_le_bytes());
+        hasher.update(line.as_bytes());
     }
     let mut first = [0; 16];
     first.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
@@ -179,6 +191,22 @@ pub(crate) fn inputs_digest<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u
         hasher.update(digest);
     }
     hasher.finalize().to_hex().to_string()
+}
+
+/// What is to become of the days of a stream.
+pub(crate) fn history(
+    instruments: &Instruments,
+    options: &LoadOptions<'_>,
+    days: impl Iterator<Item = (InstrumentIdx, Date)> + Clone,
+) -> Result<(History, Arc<Plan>), DataError> {
+    let selection = &options.selection;
+    let is_selected = |index| selection.as_ref().is_none_or(|s| s.contains(&index));
+    let plan = Arc::new(Plan::new(&options.actions, is_selected, days.clone())?);
+    let shares = days
+        .filter(|(index, _)| instruments.get(*index).asset_class == AssetClass::Equity)
+        .map(|(index, _)| (index, instruments.get(index).id.clone()))
+        .collect();
+    Ok((History::new(Arc::clone(&plan), shares), plan))
 }
 
 /// True when a local day has an instant in `[from, to)`.
@@ -292,12 +320,12 @@ fn load_raw(
     }
 
     let mut clock = Clock::new(cleaning.zone.clone());
+    found.retain(|(day, _), _| overlaps(&mut clock, *day, options.from, options.to));
+    let delivered = found.keys().map(|(day, index)| (*index, *day));
+    let (history, plan) = history(instruments, options, delivered)?;
     let mut entries = Vec::new();
     let mut days: Days = Vec::new();
     for ((day, index), found) in found {
-        if !overlaps(&mut clock, day, options.from, options.to) {
-            continue;
-        }
         let series = found.partition.series;
         entries.push((
             instruments.get(index).id.as_str(),
@@ -312,7 +340,7 @@ fn load_raw(
             _ => days.push((day, Day::Memory(vec![found.partition]))),
         }
     }
-    let session = source_session(entries, options.from, options.to);
+    let session = source_session(entries, options.from, options.to, plan.applied());
     let report = QualityReport::of(reports, skipped);
     let digests: Vec<_> = report
         .files
@@ -328,15 +356,16 @@ fn load_raw(
     let days = Arc::new(days);
     let bars = first_series.is_some_and(|(series, _)| series != Series::Ticks.to_string());
     let stream = if bars {
-        MarketStream::Bars(Stream::new(days, range, None))
+        MarketStream::Bars(Stream::new(days, range, None, history))
     } else {
-        MarketStream::Ticks(Stream::new(days, range, None))
+        MarketStream::Ticks(Stream::new(days, range, None, history))
     };
     Ok(Loaded {
         stream,
         report,
         session,
         provenance,
+        warnings: plan.warnings().to_vec(),
     })
 }
 

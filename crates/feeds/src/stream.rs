@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::{Bar, Date, Tick, Timestamp};
 
+use crate::actions::History;
 use crate::catalogue::StoredPartition;
 use crate::error::DataError;
 use crate::parallel;
@@ -53,6 +54,16 @@ pub enum MarketStream {
     Bars(BarStream),
 }
 
+impl MarketStream {
+    /// What became of the days that were delivered.
+    pub fn history(&self) -> &History {
+        match self {
+            Self::Ticks(ticks) => ticks.history(),
+            Self::Bars(bars) => bars.history(),
+        }
+    }
+}
+
 /// Where one day's rows come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Day {
@@ -73,6 +84,7 @@ pub struct Stream<R> {
     current: Option<Merge>,
     buffer: Vec<R>,
     delivered: u64,
+    history: History,
     /// Keeps an import from changing the catalogue meanwhile.
     _guard: Option<Arc<std::fs::File>>,
 }
@@ -82,6 +94,7 @@ impl<R: Record> Stream<R> {
         days: Arc<Days>,
         range: (Timestamp, Timestamp),
         guard: Option<Arc<std::fs::File>>,
+        history: History,
     ) -> Self {
         Self {
             days,
@@ -90,6 +103,7 @@ impl<R: Record> Stream<R> {
             current: None,
             buffer: Vec::with_capacity(CHUNK_ROWS),
             delivered: 0,
+            history,
             _guard: guard,
         }
     }
@@ -109,6 +123,7 @@ impl<R: Record> Stream<R> {
                         Day::Memory(partitions) => partitions.clone(),
                         Day::Stored(files) => read(files)?,
                     };
+                    let partitions = self.history.day(partitions, self.range)?;
                     self.current.insert(Merge::new(partitions, self.range))
                 }
             };
@@ -131,6 +146,12 @@ impl<R: Record> Stream<R> {
         self.next_day = 0;
         self.current = None;
         self.delivered = 0;
+        self.history.restart();
+    }
+
+    /// What became of the days that were delivered.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// The first and the last day with data.

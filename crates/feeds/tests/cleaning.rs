@@ -68,7 +68,7 @@ fn every_reason_is_counted_under_the_first_that_applies() {
     let report = &loaded.report;
     let counts: Vec<u64> = report.rejected.iter().map(|(_, n)| n).collect();
     // Backwards: the outlier of 15:00, not what follows it, and the last row.
-    assert_eq!(counts, [5, 1, 2, 1, 2, 1, 1], "{report}");
+    assert_eq!(counts, [5, 1, 2, 1, 2, 1, 1, 0], "{report}");
     assert_eq!((report.rows_read, report.kept), (17, 4));
     assert_eq!(report.doubtful.get(Doubt::FallingVolume), 1);
     assert_eq!(report.doubtful.get(Doubt::OffTick), 1);

@@ -1,5 +1,6 @@
 //! What trading costs. The pipeline asks; the tables live in other crates.
 
+use crate::contract_note::{DayOrder, Note};
 use crate::fixed::{NumberError, Price, Quantity};
 use crate::instrument::Instrument;
 use crate::money::Amount;
@@ -36,6 +37,16 @@ pub trait Charges: Send + Sync {
     fn of(&self, input: &ChargeInput<'_>) -> Result<Amount, NumberError>;
     /// What reports call this schedule.
     fn name(&self) -> &str;
+    /// Whether the close of a day can change what its executions have booked: only then does
+    /// somebody keep the day's orders for [`close`](Self::close).
+    fn closes_days(&self) -> bool {
+        false
+    }
+    /// What each contract note says of a day: a pure function of its orders, and not of their
+    /// sequence. An order that executes on several days is one on each of them.
+    fn close(&self, _: Date, _: &[DayOrder<'_>]) -> Result<Vec<Note>, NumberError> {
+        Ok(Vec::new())
+    }
 }
 
 /// No charges.

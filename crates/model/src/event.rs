@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract_note::ChargesAdjustment;
 use crate::control::TradingState;
 use crate::fixed::Quantity;
 use crate::ids::{CommandId, CorrelationId, EventId, InputId, OrderId, SignalId, StrategyIdx};
@@ -127,6 +128,8 @@ pub enum EventBody {
         /// True when it begins, false when it has ended.
         blocked: bool,
     },
+    /// A day's close: what its contract note says beyond what the executions have booked.
+    ChargesAdjusted(ChargesAdjustment),
 }
 
 /// A signal that passed.
@@ -232,7 +235,7 @@ impl Event {
             | EventBody::TraderDetached { .. }
             | EventBody::EntriesBlocked { .. }
             | EventBody::Alert { .. } => Channel::Control,
-            EventBody::Snapshot(_) => Channel::PortfolioSnapshots,
+            EventBody::Snapshot(_) | EventBody::ChargesAdjusted(_) => Channel::PortfolioSnapshots,
         }
     }
 
@@ -268,6 +271,7 @@ impl Event {
             EventBody::Alert { .. } => "alert",
             EventBody::EntriesBlocked { blocked: true, .. } => "entries_blocked",
             EventBody::EntriesBlocked { blocked: false, .. } => "entries_allowed",
+            EventBody::ChargesAdjusted(_) => "charges_adjusted",
         }
     }
 }

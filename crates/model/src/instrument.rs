@@ -95,6 +95,7 @@ pub enum OptionKind {
 
 /// One tradable thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Instrument {
     /// Canonical id: `EXCHANGE:SYMBOL`, such as `NSE:RELIANCE`.
     pub id: String,
@@ -122,6 +123,79 @@ pub struct Instrument {
     pub aliases: Vec<String>,
     /// What each broker calls it: opaque here, read by that broker's adapters only.
     pub references: BTreeMap<String, String>,
+    /// Whether contracts are written on this share, where the list of instruments says: its market
+    /// closes in another way then.
+    pub fno: Option<bool>,
+}
+
+/// An instrument as it is stored. Records that were written before a field was there hold the fields up
+/// to `references`, and encodings that know no names cannot tell a missing field: later ones are
+/// entries among the references, under keys that no broker can have.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Instrument")]
+struct Stored {
+    id: String,
+    exchange: String,
+    symbol: String,
+    asset_class: AssetClass,
+    currency: Currency,
+    multiplier: Multiplier,
+    tick_size: Price,
+    lot_size: Quantity,
+    expiry: Option<Date>,
+    strike: Option<Price>,
+    option_kind: Option<OptionKind>,
+    aliases: Vec<String>,
+    references: BTreeMap<String, String>,
+}
+
+/// The key of [`Instrument::fno`] in what is stored.
+const STORED_FNO: &str = "#fno";
+
+impl From<Instrument> for Stored {
+    fn from(instrument: Instrument) -> Self {
+        let mut references = instrument.references;
+        if let Some(fno) = instrument.fno {
+            references.insert(STORED_FNO.to_owned(), fno.to_string());
+        }
+        Self {
+            id: instrument.id,
+            exchange: instrument.exchange,
+            symbol: instrument.symbol,
+            asset_class: instrument.asset_class,
+            currency: instrument.currency,
+            multiplier: instrument.multiplier,
+            tick_size: instrument.tick_size,
+            lot_size: instrument.lot_size,
+            expiry: instrument.expiry,
+            strike: instrument.strike,
+            option_kind: instrument.option_kind,
+            aliases: instrument.aliases,
+            references,
+        }
+    }
+}
+
+impl From<Stored> for Instrument {
+    fn from(mut stored: Stored) -> Self {
+        let fno = stored.references.remove(STORED_FNO);
+        Self {
+            id: stored.id,
+            exchange: stored.exchange,
+            symbol: stored.symbol,
+            asset_class: stored.asset_class,
+            currency: stored.currency,
+            multiplier: stored.multiplier,
+            tick_size: stored.tick_size,
+            lot_size: stored.lot_size,
+            expiry: stored.expiry,
+            strike: stored.strike,
+            option_kind: stored.option_kind,
+            aliases: stored.aliases,
+            references: stored.references,
+            fno: fno.and_then(|fno| fno.parse().ok()),
+        }
+    }
 }
 
 impl Instrument {
@@ -141,6 +215,7 @@ impl Instrument {
             option_kind: None,
             aliases: Vec::new(),
             references: BTreeMap::new(),
+            fno: None,
         }
     }
 }
@@ -188,6 +263,14 @@ pub enum LookupError {
         /// Names that look like it.
         suggestions: Vec<String>,
     },
+    /// It exists, but what is known of it is not enough to trade it.
+    #[error("instrument `{name}` cannot be used: {why}")]
+    LeftOut {
+        /// What was asked for.
+        name: String,
+        /// What is missing, and what to do.
+        why: String,
+    },
     /// Several exchanges list this symbol.
     #[error("`{name}` is listed more than once ({}): write the whole id", .candidates.join(", "))]
     Ambiguous {
@@ -214,6 +297,7 @@ pub struct Instruments {
     currencies: Vec<Currency>,
     by_id: HashMap<String, InstrumentIdx>,
     by_name: HashMap<String, Vec<InstrumentIdx>>,
+    left_out: BTreeMap<String, String>,
 }
 
 /// States that hold a registry are compared by their text: it is told by its size alone.
@@ -240,6 +324,7 @@ impl Instruments {
             currency_of: Vec::with_capacity(all.len()),
             by_id: HashMap::with_capacity(all.len()),
             by_name: HashMap::new(),
+            left_out: BTreeMap::new(),
             currencies,
             all: Vec::new(),
         };
@@ -295,6 +380,17 @@ impl Instruments {
         Ok(registry)
     }
 
+    /// Remembers, by their ids, instruments that could not be taken in, with what is missing and what to
+    /// do: who asks for one is told.
+    pub fn with_left_out(mut self, left_out: BTreeMap<String, String>) -> Self {
+        self.left_out = left_out;
+        self
+    }
+    /// Those that could not be taken in.
+    pub const fn left_out(&self) -> &BTreeMap<String, String> {
+        &self.left_out
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
@@ -336,10 +432,22 @@ impl Instruments {
                 name: name.to_owned(),
                 candidates: several.iter().map(|i| self.get(*i).id.clone()).collect(),
             }),
-            None => Err(LookupError::Unknown {
+            None => Err(self.missing(name)),
+        }
+    }
+
+    #[cold]
+    fn missing(&self, name: &str) -> LookupError {
+        let is_it = |id: &str| id == name || id.split_once(':').is_some_and(|(_, s)| s == name);
+        match self.left_out.iter().find(|(id, _)| is_it(id)) {
+            Some((_, why)) => LookupError::LeftOut {
+                name: name.to_owned(),
+                why: why.clone(),
+            },
+            None => LookupError::Unknown {
                 name: name.to_owned(),
                 suggestions: self.suggestions(name),
-            }),
+            },
         }
     }
 

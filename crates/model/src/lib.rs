@@ -24,6 +24,7 @@ pub mod rules;
 pub mod topic;
 
 pub mod charges;
+pub mod contract_note;
 pub mod secret;
 pub mod session;
 pub mod trader;

@@ -86,6 +86,7 @@ reasons! {
     SquareOffSoon = "square_off_soon", "Intraday positions of this strategy are squared off soon.";
     MarketClosed = "market_closed", "Market data arrives while the calendar says that the market is closed.";
     OvernightShort = "overnight_short", "A position in delivery is short near the end of trading.";
+    ChargesUnknown = "charges_unknown", "What the day's contract note says cannot be told: the close's adjustment is missing.";
 }
 
 impl fmt::Display for Reason {

@@ -26,7 +26,8 @@ pub struct Dependence<'a> {
     pub strategies: &'a [ResolvedStrategy],
 }
 
-fn date(at: Timestamp) -> Option<Date> {
+/// The date of an instant.
+pub fn date(at: Timestamp) -> Option<Date> {
     // A date of UTC is near enough: days without a calendar come in years.
     let days = at.nanos().div_euclid(model::time::DAY);
     i32::try_from(days).ok().map(Date::from_days)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use feeds::{Cleaning, DataSet, LoadOptions, Loaded, Progress, Selection, SessionRule};
+use feeds::{Actions, Cleaning, DataSet, LoadOptions, Loaded, Progress, Selection, SessionRule};
 use markets::calendar::MarketSessions;
 use model::{Instruments, Timestamp};
 
@@ -46,6 +46,9 @@ pub fn load(
     options.from = wish.from;
     options.to = wish.to;
     options.selection = wish.selection;
+    if let Some(path) = &data.corporate_actions {
+        options.actions = Actions::load(path, instruments).context("corporate actions")?;
+    }
     let set = DataSet::open(wish.path).context("--data")?;
     Ok(set.load(instruments, &options, progress)?)
 }

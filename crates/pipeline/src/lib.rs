@@ -17,6 +17,7 @@ pub mod engine;
 pub mod portfolio;
 
 pub mod broker;
+pub mod day_book;
 pub mod kernel;
 
 pub use broker::{BrokerPipeline, BrokerSettings, Input, PipelineStats};

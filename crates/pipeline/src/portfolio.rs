@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use model::contract_note::ChargesAdjustment;
 use model::control::TradingState;
 use model::event::{Event, EventBody, Snapshot};
 use model::fixed::NumberError;
@@ -156,7 +157,7 @@ pub struct Account {
     pub cash_flow: Amount,
     /// Profit of what has been closed, before charges.
     pub realised: Amount,
-    /// Charges so far.
+    /// Charges so far, the closes' adjustments included.
     pub charges: Amount,
     /// Σ cost of what is open.
     pub cost: Amount,
@@ -503,6 +504,11 @@ impl Portfolio {
                 account.loss_peak = account.loss_base;
             }
         }
+        if let EventBody::ChargesAdjusted(adjustment) = &event.body
+            && self.try_adjust(adjustment).is_err()
+        {
+            self.overflow = true;
+        }
         if let EventBody::Snapshot(snapshot) = &event.body {
             let account = &mut self.accounts[snapshot.currency.index()];
             account.snapshot = (snapshot.equity, snapshot.sequence);
@@ -510,6 +516,14 @@ impl Portfolio {
             account.peak = account.peak.max(snapshot.peak);
             account.max_drawdown = account.max_drawdown.max(snapshot.max_drawdown);
         }
+    }
+
+    /// The account's charges and no position's: a note is of all that was traded.
+    fn try_adjust(&mut self, adjustment: &ChargesAdjustment) -> Result<(), NumberError> {
+        let account = &mut self.accounts[adjustment.currency.index()];
+        account.charges = account.charges.checked_add(adjustment.amount)?;
+        account.equity = account.equity.checked_sub(adjustment.amount)?;
+        account.mark()
     }
 
     /// The snapshot of a currency, were it taken now.
@@ -536,6 +550,10 @@ impl Portfolio {
         })
     }
 
+    /// An amount did not fit elsewhere.
+    pub(crate) const fn overflow(&mut self) {
+        self.overflow = true;
+    }
     /// Whether an amount did not fit.
     #[inline]
     pub const fn overflowed(&self) -> bool {

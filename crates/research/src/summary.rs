@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
+use feeds::AppliedAction;
 use model::{Amount, NumberError};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ pub struct RunFacts {
     pub rows_rejected: BTreeMap<String, u64>,
     /// Kept but doubtful rows by reason.
     pub rows_doubtful: BTreeMap<String, u64>,
+    /// Corporate actions that changed rows.
+    pub corporate_actions: Vec<AppliedAction>,
     /// Ticks that went through the pipeline.
     pub ticks: u64,
     /// Time in the pipeline, in seconds.
@@ -82,6 +85,10 @@ pub struct MoneySummary {
     pub unrealised: Exact<Amount>,
     /// Charges.
     pub charges: Exact<Amount>,
+    /// The part of them that days' closes booked: rounding, and delivery bought and sold on one day.
+    /// It belongs to no strategy and no instrument.
+    #[serde(default)]
+    pub charges_adjustment: Exact<Amount>,
     /// Realised + unrealised − charges.
     pub net: Exact<Amount>,
     /// Starting cash + net.
@@ -176,6 +183,25 @@ pub struct TableRow {
     pub profit_factor: Option<f64>,
 }
 
+/// The charges of a trading day.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ChargesRow {
+    /// The trading day.
+    pub date: String,
+    /// The namespace.
+    pub broker: String,
+    /// The currency.
+    pub currency: String,
+    /// Executions.
+    pub fills: u64,
+    /// What they booked.
+    pub booked: Exact<Amount>,
+    /// What the day's close booked beyond that.
+    pub adjustment: Exact<Amount>,
+    /// All of the day's charges.
+    pub total: Exact<Amount>,
+}
+
 /// The file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Summary {
@@ -193,6 +219,10 @@ pub struct Summary {
     pub rows_rejected_total: u64,
     /// Kept but doubtful rows by reason.
     pub rows_doubtful: BTreeMap<String, u64>,
+    /// Corporate actions that changed rows. With one, every price and quantity of its instrument,
+    /// those of orders and fills included, is in the shares of the last ex-date.
+    #[serde(default)]
+    pub corporate_actions: Vec<AppliedAction>,
     /// Ticks that went through the pipeline.
     pub ticks: u64,
     /// Signals, over all namespaces.
@@ -233,6 +263,9 @@ pub struct Summary {
     pub by_strategy: Vec<TableRow>,
     /// Sums per namespace and instrument.
     pub by_instrument: Vec<TableRow>,
+    /// Charges per trading day, namespace and currency.
+    #[serde(default)]
+    pub charges_by_day: Vec<ChargesRow>,
     /// What the run was made from.
     pub provenance: Provenance,
     /// The effective settings.
@@ -254,6 +287,7 @@ impl Summary {
             rows_rejected_total: facts.rows_rejected.values().sum(),
             rows_rejected: facts.rows_rejected,
             rows_doubtful: facts.rows_doubtful,
+            corporate_actions: facts.corporate_actions,
             ticks: facts.ticks,
             engine_seconds: facts.engine_seconds,
             log_hash: facts.log_hash,
@@ -293,6 +327,17 @@ impl Summary {
                     s.by_currency.entry(code.to_owned()).or_default()
                 };
                 total.add(result).map_err(sum())?;
+                for day in &result.charges_by_day {
+                    s.charges_by_day.push(ChargesRow {
+                        date: day.date.to_string(),
+                        broker: broker.name.clone(),
+                        currency: code.to_owned(),
+                        fills: day.fills,
+                        booked: Exact(day.booked),
+                        adjustment: Exact(day.adjustment),
+                        total: Exact(day.total().map_err(sum())?),
+                    });
+                }
             }
             s.by_broker
                 .insert(broker.name.clone(), broker_summary(broker, &names));
@@ -335,6 +380,7 @@ impl MoneySummary {
             (&mut self.realised, result.realised),
             (&mut self.unrealised, result.unrealised),
             (&mut self.charges, result.charges),
+            (&mut self.charges_adjustment, result.adjustments),
             (&mut self.net, result.net),
             (&mut self.equity, result.equity),
             (&mut self.traded_value, result.traded_value),
@@ -354,6 +400,7 @@ impl From<&CurrencyResult> for MoneySummary {
             realised: Exact(result.realised),
             unrealised: Exact(result.unrealised),
             charges: Exact(result.charges),
+            charges_adjustment: Exact(result.adjustments),
             net: Exact(result.net),
             equity: Exact(result.equity),
             max_drawdown: Exact(result.max_drawdown),

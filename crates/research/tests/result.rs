@@ -83,6 +83,7 @@ fn files_totals_and_report_agree_to_the_last_unit() {
         rows(dir.path(), "fills.csv"),
         rows(dir.path(), "trades.csv"),
     );
+    let charges = rows(dir.path(), "charges.csv");
     assert_eq!(signals.len() as u64, s.signals);
     assert_eq!(orders.len() as u64, s.orders);
     assert_eq!(fills.len() as u64, s.fills);
@@ -127,8 +128,21 @@ fn files_totals_and_report_agree_to_the_last_unit() {
             } else {
                 &own.by_currency[currency]
             };
-            assert_eq!(sum(&fills, "charges"), money.charges.0);
-            assert_eq!(sum(&orders, "charges"), money.charges.0);
+            // What closes booked is the account's, and no fill's.
+            let adjusted = money.charges_adjustment.0;
+            assert_eq!(adjusted.is_zero(), currency == "USD");
+            let at_fills = money.charges.0.checked_sub(adjusted).unwrap();
+            assert_eq!(sum(&fills, "charges"), at_fills);
+            assert_eq!(sum(&orders, "charges"), at_fills);
+            let days = of(&charges);
+            assert_eq!(sum(&days, "booked"), at_fills);
+            assert_eq!(sum(&days, "adjustment"), adjusted);
+            assert_eq!(sum(&days, "total"), money.charges.0);
+            let told = days.iter().filter(|day| day["stamp_duty"] == "2");
+            assert_eq!(told.count(), if currency == "INR" { 6 } else { 0 });
+            let by_day = s.charges_by_day.iter();
+            let by_day = by_day.filter(|r| r.broker == broker && r.currency == currency);
+            assert_eq!(by_day.count(), days.len());
             assert_eq!(sum(&fills, "notional"), money.traded_value.0);
             assert_eq!(sum(&orders, "filled_value"), money.traded_value.0);
             let (buys, sells): (Rows, Rows) = fills.into_iter().partition(|r| r["side"] == "buy");
@@ -150,8 +164,9 @@ fn files_totals_and_report_agree_to_the_last_unit() {
                     .filter(|r| r.broker == broker && r.currency == currency);
                 mine.fold(Amount::ZERO, |t, r| t.checked_add(r.net.0).unwrap())
             };
-            assert_eq!(rows(&s.by_strategy), money.net.0);
-            assert_eq!(rows(&s.by_instrument), money.net.0);
+            let before_closes = money.net.0.checked_add(adjusted).unwrap();
+            assert_eq!(rows(&s.by_strategy), before_closes);
+            assert_eq!(rows(&s.by_instrument), before_closes);
         }
     }
     let quantity = fills
@@ -188,6 +203,7 @@ fn files_totals_and_report_agree_to_the_last_unit() {
     );
     assert!(page.contains("rsi_&lt;/script&gt;") && page.contains("A &lt;generated&gt; run"));
     assert!(!page.contains("src=\"") && !page.contains("href=\"http"));
+    assert!(page.contains("Charges by day, paper · INR") && page.contains("stamp duty"));
     assert!(page.contains("looks ahead") && page.contains("NSE:M&amp;M"));
     let start = page.find("id=\"page-data\">").unwrap() + "id=\"page-data\">".len();
     let end = start + page[start..].find("</script>").unwrap();
@@ -217,6 +233,7 @@ fn the_same_run_gives_the_same_files() {
         "fills.csv",
         "equity.csv",
         "trades.csv",
+        "charges.csv",
         "summary.json",
     ] {
         let read = |dir: &Path| std::fs::read(dir.join(name)).unwrap();

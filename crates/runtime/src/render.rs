@@ -202,6 +202,17 @@ impl Names<'_> {
                 put("text", json!(reason.text()));
                 put("blocked", json!(blocked));
             }
+            EventBody::ChargesAdjusted(a) => {
+                put("currency", opt(self.0.currencies.get(a.currency.index())));
+                put("note", json!(a.note.as_str()));
+                put("date", text(a.date));
+                put("amount", text(a.amount));
+                let charged = a.charged.iter();
+                let charged: Map<_, _> = charged
+                    .map(|(component, amount)| (component.name().to_owned(), text(amount)))
+                    .collect();
+                put("charged", Value::Object(charged));
+            }
         }
     }
 

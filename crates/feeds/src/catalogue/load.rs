@@ -15,7 +15,8 @@ use crate::partition::Series;
 use crate::raw::bytes;
 use crate::report::QualityReport;
 use crate::source::{
-    LoadOptions, Loaded, Provenance, inputs_digest, overlaps, provenance_files, source_session,
+    LoadOptions, Loaded, Provenance, history, inputs_digest, overlaps, provenance_files,
+    source_session,
 };
 use crate::stream::{Day, Days, MarketStream, Stream};
 
@@ -166,11 +167,13 @@ impl Catalogue {
         }
         inputs.sort();
 
+        let delivered = wanted.keys().map(|(day, index)| (*index, *day));
+        let (history, plan) = history(instruments, options, delivered)?;
         let entries = wanted
             .values()
             .map(|s| (s.id.as_str(), s.day, s.series, s.digest))
             .collect();
-        let session = source_session(entries, options.from, options.to);
+        let session = source_session(entries, options.from, options.to, plan.applied());
         let provenance = Provenance {
             kind: "catalogue",
             inputs_digest: inputs_digest(
@@ -189,14 +192,15 @@ impl Catalogue {
         }
         let (days, range) = (Arc::new(days), (options.from, options.to));
         let stream = match series {
-            Series::Ticks => MarketStream::Ticks(Stream::new(days, range, guard)),
-            Series::Bars(_) => MarketStream::Bars(Stream::new(days, range, guard)),
+            Series::Ticks => MarketStream::Ticks(Stream::new(days, range, guard, history)),
+            Series::Bars(_) => MarketStream::Bars(Stream::new(days, range, guard, history)),
         };
         Ok(Loaded {
             stream,
             report,
             session,
             provenance,
+            warnings: plan.warnings().to_vec(),
         })
     }
 

@@ -37,7 +37,7 @@ pub fn resolve(
         (Ok(index), None) => Ok(Some(index)),
         (Ok(index), Some(wanted)) => Ok(wanted.contains(&index).then_some(index)),
         (Err(error), None) => Err(error),
-        (Err(LookupError::Unknown { .. }), Some(_)) => Ok(None),
+        (Err(LookupError::Unknown { .. } | LookupError::LeftOut { .. }), Some(_)) => Ok(None),
         (Err(LookupError::Ambiguous { name, candidates }), Some(wanted)) => {
             let found: Vec<_> = candidates
                 .iter()

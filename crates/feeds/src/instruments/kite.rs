@@ -6,7 +6,8 @@ use model::instrument::{Instrument, OptionKind};
 use model::money::Multiplier;
 use model::{AssetClass, Price, Quantity};
 
-use super::{Problem, currency_of, date, price, quantity};
+use super::rules::{Notes, Open, RuleBook};
+use super::{Problem, Row, currency_of, date, flag, multiplier, price, quantity};
 
 const HEADER: [&str; 12] = [
     "instrument_token",
@@ -23,19 +24,44 @@ const HEADER: [&str; 12] = [
     "exchange",
 ];
 
-pub(super) fn is_dump(header: &csv::StringRecord) -> bool {
-    header.iter().eq(HEADER)
+/// Columns that may be added behind the dump's own.
+const ADDED: [&str; 2] = ["multiplier", "fno"];
+
+/// Where the columns stand that were added to a dump.
+pub(super) struct Added {
+    multiplier: Option<usize>,
+    fno: Option<usize>,
+}
+
+impl Added {
+    /// `None` where the header is no dump's.
+    pub(super) fn of(header: &csv::StringRecord) -> Option<Self> {
+        let mut more = header.iter().skip(HEADER.len());
+        let is_dump =
+            header.iter().take(HEADER.len()).eq(HEADER) && more.all(|name| ADDED.contains(&name));
+        let at = |name: &str| header.iter().position(|known| known == name);
+        is_dump.then(|| Self {
+            multiplier: at(ADDED[0]),
+            fno: at(ADDED[1]),
+        })
+    }
 }
 
 /// One row of the dump. An index cannot be traded and has neither tick nor lot size, so that an
-/// order on it could only be a mistake: `None`. The dump does not say the contract multiplier:
-/// quantities of it are in units of the quoted thing, so it is 1.
-pub(super) fn row(record: &csv::StringRecord) -> Result<Option<Instrument>, Problem> {
+/// order on it could only be a mistake. The dump does not say the contract multiplier: the rules do,
+/// or a column that was added. A contract of which neither says it is left out, not the whole dump: it
+/// may never be traded.
+pub(super) fn row(
+    added: &Added,
+    book: &RuleBook<'_>,
+    notes: &mut Notes,
+    record: &csv::StringRecord,
+) -> Result<Row, Problem> {
     let [
         token,
         exchange_token,
         symbol,
-        _,
+        name,
         _,
         expiry,
         strike,
@@ -48,7 +74,7 @@ pub(super) fn row(record: &csv::StringRecord) -> Result<Option<Instrument>, Prob
     let tick_size = price("tick_size", tick)?;
     let lot_size = quantity("lot_size", lot)?;
     if segment == "INDICES" || tick_size <= Price::ZERO || lot_size <= Quantity::ZERO {
-        return Ok(None);
+        return Ok(Row::NotTradable);
     }
     if symbol.is_empty() || exchange.is_empty() || exchange.contains(':') {
         return Err(Problem::new(
@@ -95,7 +121,7 @@ pub(super) fn row(record: &csv::StringRecord) -> Result<Option<Instrument>, Prob
     } else {
         Some(date("expiry", expiry)?)
     };
-    Ok(Some(Instrument {
+    let mut instrument = Instrument {
         id: format!("{exchange}:{symbol}"),
         exchange: exchange.to_owned(),
         symbol: symbol.to_owned(),
@@ -109,5 +135,27 @@ pub(super) fn row(record: &csv::StringRecord) -> Result<Option<Instrument>, Prob
         option_kind,
         aliases: Vec::new(),
         references,
-    }))
+        fno: None,
+    };
+    let cell = |column: Option<usize>| {
+        let cell = column.and_then(|column| record.get(column));
+        cell.filter(|text| !text.is_empty())
+    };
+    instrument.fno = cell(added.fno).map(|text| flag("fno", text)).transpose()?;
+    let open = Open {
+        book,
+        instrument: &instrument,
+        name: Some(name).filter(|name| !name.is_empty()),
+    };
+    let known = match cell(added.multiplier) {
+        Some(text) => Ok(multiplier(text)?),
+        None => open.multiplier(notes),
+    };
+    Ok(match known {
+        Ok(multiplier) => Row::Instrument(Instrument {
+            multiplier,
+            ..instrument
+        }),
+        Err(problem) => Row::LeftOut(instrument.id, problem),
+    })
 }

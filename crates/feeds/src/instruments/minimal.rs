@@ -3,9 +3,10 @@
 use model::instrument::{Instrument, OptionKind};
 use model::{Currency, Price, Quantity};
 
-use super::{Problem, bad_number, currency_of, date, price, quantity};
+use super::rules::{Notes, Open, RuleBook};
+use super::{Problem, currency_of, date, flag, multiplier, price, quantity};
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 14] = [
     "id",
     "exchange",
     "symbol",
@@ -18,14 +19,16 @@ const KNOWN: [&str; 12] = [
     "strike",
     "option_kind",
     "aliases",
+    "fno",
+    "reference_price",
 ];
 
 /// Where the columns stand.
-pub(super) struct Columns([Option<usize>; 12]);
+pub(super) struct Columns([Option<usize>; KNOWN.len()]);
 
 impl Columns {
     pub(super) fn of(header: &csv::StringRecord) -> Result<Self, Problem> {
-        let mut at = [None; 12];
+        let mut at = [None; KNOWN.len()];
         for (index, name) in header.iter().enumerate() {
             let Some(known) = KNOWN.iter().position(|known| *known == name) else {
                 return Err(unknown(name));
@@ -89,7 +92,13 @@ fn differs_little(a: &str, b: &str) -> bool {
     head + tail + 1 >= a.len().max(b.len())
 }
 
-pub(super) fn row(columns: &Columns, record: &csv::StringRecord) -> Result<Instrument, Problem> {
+/// One row. What it leaves open the exchange's rules say.
+pub(super) fn row(
+    columns: &Columns,
+    book: &RuleBook<'_>,
+    notes: &mut Notes,
+    record: &csv::StringRecord,
+) -> Result<Instrument, Problem> {
     let get = |name| columns.get(record, name);
     let id = match (get("id"), get("exchange"), get("symbol")) {
         (Some(id), ..) => id.to_owned(),
@@ -133,20 +142,7 @@ pub(super) fn row(columns: &Columns, record: &csv::StringRecord) -> Result<Instr
             .parse()
             .map_err(|what: String| Problem::new(what, "use one of these"))?;
     }
-    if let Some(text) = get("multiplier") {
-        instrument.multiplier = text.parse().map_err(|_| {
-            let what = bad_number("multiplier", text).what;
-            Problem::new(what, "write a positive number with at most 2 decimals")
-        })?;
-    }
-    if let Some(text) = get("tick_size") {
-        instrument.tick_size = price("tick_size", text)?;
-        positive("tick_size", instrument.tick_size > Price::ZERO)?;
-    }
-    if let Some(text) = get("lot_size") {
-        instrument.lot_size = quantity("lot_size", text)?;
-        positive("lot_size", instrument.lot_size > Quantity::ZERO)?;
-    }
+    instrument.fno = get("fno").map(|text| flag("fno", text)).transpose()?;
     instrument.expiry = get("expiry").map(|text| date("expiry", text)).transpose()?;
     instrument.strike = get("strike")
         .map(|text| price("strike", text))
@@ -159,6 +155,50 @@ pub(super) fn row(columns: &Columns, record: &csv::StringRecord) -> Result<Instr
             .filter(|alias| !alias.is_empty());
         instrument.aliases = names.map(str::to_owned).collect();
     }
+    numbers(columns, book, notes, record, instrument)
+}
+
+/// Multiplier, tick and lot size: the row's, else by the rules, which ask what kind of instrument it is.
+fn numbers(
+    columns: &Columns,
+    book: &RuleBook<'_>,
+    notes: &mut Notes,
+    record: &csv::StringRecord,
+    mut instrument: Instrument,
+) -> Result<Instrument, Problem> {
+    let get = |name| columns.get(record, name);
+    let open = Open {
+        book,
+        instrument: &instrument,
+        name: None,
+    };
+    let units = match get("multiplier") {
+        Some(text) => multiplier(text)?,
+        None => open.multiplier(notes)?,
+    };
+    let lot_size = match get("lot_size") {
+        Some(text) => quantity("lot_size", text)?,
+        None => open.lot_size(!columns.has("lot_size"), notes)?,
+    };
+    positive("lot_size", lot_size > Quantity::ZERO)?;
+    let reference = get("reference_price")
+        .map(|text| price("reference_price", text))
+        .transpose()?;
+    positive(
+        "reference_price",
+        reference.is_none_or(|price| price > Price::ZERO),
+    )?;
+    let tick_size = match get("tick_size") {
+        Some(text) => price("tick_size", text)?,
+        None => {
+            let is_short_list = !columns.has("tick_size") && reference.is_none();
+            open.tick_size(reference, is_short_list, notes)?
+        }
+    };
+    positive("tick_size", tick_size > Price::ZERO)?;
+    instrument.multiplier = units;
+    instrument.lot_size = lot_size;
+    instrument.tick_size = tick_size;
     Ok(instrument)
 }
 

@@ -20,7 +20,7 @@ use crate::error::DataError;
 
 pub use conflate::Conflator;
 pub use queue::{FeedQueue, Policy, QueueStats};
-pub use replay::{Pace, Replay, ReplayRange, Speed};
+pub use replay::{JumpTold, Pace, Replay, ReplayRange, Speed};
 pub use simulated::SimulatedFeed;
 
 /// A feed gives at most so many items at once.

@@ -6,6 +6,7 @@ use model::ids::SourceSession;
 use model::{InstrumentIdx, Timestamp};
 
 use super::{BATCH_MAX, Batch, Feed, FeedError, Item, Nature, Next};
+use crate::actions::DayJump;
 use crate::error::DataError;
 use crate::source::Loaded;
 use crate::stream::{CHUNK_ROWS, MarketStream};
@@ -61,6 +62,9 @@ impl Pace for WallPace {
     }
 }
 
+/// Told of what looks like a split or bonus that nobody gave.
+pub type JumpTold = Box<dyn Fn(&DayJump<'_>) + Send>;
+
 /// The feed.
 pub struct Replay {
     name: String,
@@ -78,6 +82,9 @@ pub struct Replay {
     /// When the first delivered row was due, on its clock and on ours.
     origin: Option<(Timestamp, Duration)>,
     ended: bool,
+    jump_told: Option<JumpTold>,
+    /// Jumps that have been told of.
+    jumps: usize,
 }
 
 impl Replay {
@@ -115,6 +122,23 @@ impl Replay {
             row: 0,
             origin: None,
             ended: false,
+            jump_told: None,
+            jumps: 0,
+        }
+    }
+
+    /// Tells of jumps between days as they come.
+    pub fn on_jump(mut self, told: JumpTold) -> Self {
+        self.jump_told = Some(told);
+        self
+    }
+
+    fn tell_jumps(&mut self) {
+        if let Some(told) = &self.jump_told {
+            for jump in self.stream.history().jumps().skip(self.jumps) {
+                told(&jump);
+                self.jumps += 1;
+            }
         }
     }
 
@@ -156,6 +180,7 @@ impl Replay {
                 None => self.ended = true,
             }
         }
+        self.tell_jumps();
         Ok(())
     }
 

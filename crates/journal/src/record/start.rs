@@ -66,3 +66,50 @@ impl Start {
         differ
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{decode, encode};
+    use model::instrument::AssetClass;
+    use model::money::Multiplier;
+    use model::{Price, Quantity};
+
+    /// An instrument as builds wrote it before `fno` was there.
+    #[derive(Serialize)]
+    struct Before(
+        (&'static str, &'static str, &'static str),
+        (AssetClass, Currency, Multiplier, Price, Quantity),
+        [Option<()>; 3],
+        Vec<String>,
+        Vec<(String, String)>,
+    );
+
+    #[test]
+    fn instruments_of_earlier_builds_are_read_and_what_came_later_is_kept() {
+        let mut share = Instrument::share("NSE", "A", "INR".parse().unwrap());
+        share.references.insert("broker".into(), "7".into());
+        let before = Before(
+            ("NSE:A", "NSE", "A"),
+            (
+                share.asset_class,
+                share.currency,
+                share.multiplier,
+                share.tick_size,
+                share.lot_size,
+            ),
+            [None; 3],
+            Vec::new(),
+            vec![("broker".into(), "7".into())],
+        );
+        let mut bytes = Vec::new();
+        encode(&before, &mut bytes).unwrap();
+        assert_eq!(decode::<Instrument>(&bytes).unwrap(), share);
+        for fno in [Some(true), Some(false), None] {
+            share.fno = fno;
+            bytes.clear();
+            encode(&share, &mut bytes).unwrap();
+            assert_eq!(decode::<Instrument>(&bytes).unwrap(), share);
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::instrument::Instruments;
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, Takes, TradingDay};
-use model::{AssetClass, Date, Instrument, Timestamp};
+use model::{Date, Instrument, Timestamp};
 
 use super::{Calendar, CalendarError, DayState, Hours, Venue};
 use crate::civil::{Zone, minute};
@@ -296,7 +296,7 @@ impl Calendar {
         let exchange = instrument.exchange.as_str();
         let venue = self.venue(exchange, None).ok()?;
         let segment = |name| self.venue(exchange, Some(name)).ok();
-        if instrument.asset_class == AssetClass::Equity && names.contains(&instrument.symbol) {
+        if names.holds(instrument) {
             return Some((segment("cash_fno").unwrap_or(venue), None));
         }
         let is_index = rules

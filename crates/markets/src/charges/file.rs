@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use model::contract_note::NoteName;
 use model::fixed::parse_decimal;
 use model::signal::Product;
 use model::{Amount, Date, Price};
@@ -218,6 +219,10 @@ impl ChargeTable {
         }
         for entry in file.schedule {
             let name = "schedule";
+            if NoteName::from(&entry.note).is_err() {
+                let what = format!("`note` = `{}` is longer than 24 bytes", entry.note);
+                return Err(bad(name, what));
+            }
             self.schedules.push(Schedule {
                 note: Arc::from(entry.note),
                 currency: currency(name, &entry.currency)?,

@@ -13,78 +13,15 @@ mod schedule;
 use std::fmt;
 use std::sync::Arc;
 
-use model::signal::Side;
 use model::{Amount, AssetClass, Currency, Date, Instrument, NumberError, Price};
 
 use crate::provenance::Evidence;
 
 pub use day::{DayBook, NoteClose};
-pub use order::{Amounts, Line, Profile, Traded};
+pub use model::contract_note::{Amounts, Component, Deed};
+pub use order::{Line, Profile, Traded};
 pub use rates::{Rates, Terms};
 pub use schedule::{MarketCharges, Survey};
-
-/// One kind of charge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Component {
-    /// The broker's commission.
-    Brokerage,
-    /// Tax on securities' transactions; on commodities' where those are traded.
-    Stt,
-    /// The exchange's transaction charge, without the investor-protection part.
-    Exchange,
-    /// The exchange's contribution to its investor protection fund.
-    InvestorProtection,
-    /// The Indian regulator's fee.
-    Sebi,
-    /// Stamp duty.
-    StampDuty,
-    /// Tax on services.
-    Gst,
-    /// The American regulator's fee on sales.
-    SecFee,
-    /// The American self-regulator's fee on sales.
-    Taf,
-}
-
-impl Component {
-    /// All of them, in the order of output.
-    pub const ALL: [Self; 9] = [
-        Self::Brokerage,
-        Self::Stt,
-        Self::Exchange,
-        Self::InvestorProtection,
-        Self::Sebi,
-        Self::StampDuty,
-        Self::Gst,
-        Self::SecFee,
-        Self::Taf,
-    ];
-
-    /// The name in files and output.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Brokerage => "brokerage",
-            Self::Stt => "stt",
-            Self::Exchange => "exchange",
-            Self::InvestorProtection => "investor_protection",
-            Self::Sebi => "sebi",
-            Self::StampDuty => "stamp_duty",
-            Self::Gst => "gst",
-            Self::SecFee => "sec_fee",
-            Self::Taf => "taf",
-        }
-    }
-
-    const fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl fmt::Display for Component {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// What is traded, as the charges tell it apart; the exchange says whether a future is one on
 /// shares, a currency or a commodity.
@@ -132,40 +69,6 @@ impl Segment {
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// What happens to a contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Deed {
-    /// It is bought.
-    Buy,
-    /// It is sold.
-    Sell,
-    /// It is an option and exercised at expiry; its turnover is the intrinsic value.
-    Exercise,
-}
-
-impl Deed {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Buy, Self::Sell, Self::Exercise];
-
-    /// The name in files and output.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Buy => "buy",
-            Self::Sell => "sell",
-            Self::Exercise => "exercise",
-        }
-    }
-}
-
-impl From<Side> for Deed {
-    fn from(side: Side) -> Self {
-        match side {
-            Side::Buy => Self::Buy,
-            Side::Sell => Self::Sell,
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use model::money::Multiplier;
 use model::{Amount, NumberError, Quantity};
 
 use super::rates::Held;
-use super::{Component, Rate, Rates};
+use super::{Amounts, Component, Rate, Rates};
 use crate::provenance::Evidence;
 
 /// How exactly charges follow the contract note.
@@ -83,42 +83,6 @@ impl Traded {
             notional: self.notional.share(part, whole)?,
             quantity: Quantity::from_raw(quantity),
         })
-    }
-}
-
-/// An amount per component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Amounts([Amount; Component::ALL.len()]);
-
-impl Amounts {
-    /// One component's amount.
-    pub const fn get(&self, component: Component) -> Amount {
-        self.0[component.index()]
-    }
-
-    pub(super) fn set(&mut self, component: Component, amount: Amount) {
-        self.0[component.index()] = amount;
-    }
-
-    /// The exchange's charge as brokers show it: with the investor-protection part.
-    pub fn exchange_turnover(&self) -> Result<Amount, NumberError> {
-        self.get(Component::Exchange)
-            .checked_add(self.get(Component::InvestorProtection))
-    }
-
-    /// The sum of all components.
-    pub fn total(&self) -> Result<Amount, NumberError> {
-        self.0
-            .iter()
-            .try_fold(Amount::ZERO, |sum, amount| sum.checked_add(*amount))
-    }
-
-    pub(super) fn plus(&self, other: &Self) -> Result<Self, NumberError> {
-        let mut sum = *self;
-        for (mine, theirs) in sum.0.iter_mut().zip(other.0) {
-            *mine = mine.checked_add(theirs)?;
-        }
-        Ok(sum)
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use model::charges::{ChargeInput, Charges};
+use model::contract_note::{DayOrder, Note, NoteName};
 use model::signal::Product;
 use model::{Amount, Date, Instrument, NumberError, Quantity};
 
 use super::{
-    ChargeError, ChargeTable, Component, Conditions, Deed, Profile, Rates, Segment, Terms, Traded,
+    ChargeError, ChargeTable, Component, Conditions, DayBook, Deed, Profile, Rates, Segment, Terms,
+    Traded,
 };
 use crate::provenance::Evidence;
 use crate::rules::Rules;
@@ -103,6 +105,29 @@ impl MarketCharges {
         Ok(total.checked_sub(booked)?.max(Amount::ZERO))
     }
 
+    /// What each contract note says of a day, or the gap.
+    pub fn of_day(&self, date: Date, orders: &[DayOrder<'_>]) -> Result<Vec<Note>, ChargeError> {
+        let mut book = DayBook::default();
+        for (key, order) in orders.iter().enumerate() {
+            let traded = Traded {
+                notional: order.notional,
+                quantity: order.quantity,
+            };
+            let (instrument, product, deed) = (order.instrument, order.product, order.deed);
+            let rules = &self.rules;
+            book.fill(key, rules, instrument, product, deed, traded, order.booked)?;
+        }
+        let notes = book.close(&self.table, self.profile, self.conditions, date)?;
+        let note = |note: super::NoteClose| Note {
+            // The table takes no longer name.
+            name: NoteName::from(&note.note).unwrap_or_default(),
+            currency: note.currency,
+            charged: note.charged,
+            booked: note.booked,
+        };
+        Ok(notes.into_iter().map(note).collect())
+    }
+
     /// What is missing or doubtful for instruments held as products between two dates.
     pub fn survey<'a>(
         &self,
@@ -184,13 +209,23 @@ impl Rates {
     }
 }
 
+fn number(error: ChargeError) -> NumberError {
+    match error {
+        ChargeError::Number(error) => error,
+        _ => NumberError::OutOfRange,
+    }
+}
+
 impl Charges for MarketCharges {
     /// A gap is out of range here: [`MarketCharges::survey`] names it before trading starts.
     fn of(&self, input: &ChargeInput<'_>) -> Result<Amount, NumberError> {
-        self.of_fill(input).map_err(|error| match error {
-            ChargeError::Number(error) => error,
-            _ => NumberError::OutOfRange,
-        })
+        self.of_fill(input).map_err(number)
+    }
+    fn closes_days(&self) -> bool {
+        true
+    }
+    fn close(&self, date: Date, orders: &[DayOrder<'_>]) -> Result<Vec<Note>, NumberError> {
+        self.of_day(date, orders).map_err(number)
     }
     fn name(&self) -> &str {
         self.profile.name()

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use model::AssetClass;
-use model::instrument::Instruments;
+use model::instrument::{Instrument, Instruments};
 
 use super::Rules;
 
@@ -71,7 +71,8 @@ impl Rules {
     }
 }
 
-/// The shares that futures are written on: their market closes with an auction.
+/// The shares that futures are written on: their market closes with an auction. They are those with a
+/// future in the day's dump, and those of which the list of instruments says so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FnoNames(BTreeSet<String>);
 
@@ -84,7 +85,10 @@ impl FnoNames {
             .filter_map(|(_, i)| rules.contract(&i.symbol))
             .filter(|contract| !contract.is_index)
             .map(|contract| contract.underlying.to_owned());
-        Self(names.collect())
+        let mut found = Self(names.collect());
+        let said = instruments.iter().filter(|(_, i)| i.fno == Some(true));
+        found.extend(said.map(|(_, i)| i.symbol.clone()));
+        found
     }
 
     /// Adds names that another source gives.
@@ -92,9 +96,15 @@ impl FnoNames {
         self.0.extend(names);
     }
 
-    /// Whether a share is among them.
+    /// Whether a symbol is among them.
     pub fn contains(&self, symbol: &str) -> bool {
         self.0.contains(symbol)
+    }
+
+    /// Whether a share is among them. What is said of that very share counts before what is found.
+    pub fn holds(&self, share: &Instrument) -> bool {
+        share.asset_class == AssetClass::Equity
+            && share.fno.unwrap_or_else(|| self.contains(&share.symbol))
     }
 }
 

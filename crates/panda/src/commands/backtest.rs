@@ -28,15 +28,15 @@ use research::summary::{FileUse, Provenance, RunFacts, Summary};
 use super::Interrupt;
 use super::print;
 use crate::compose::{self, Parts, System, compose};
-use crate::facts::Dependence;
+use crate::facts::{Dependence, date};
 use crate::load::Wish;
 use crate::settings::Settings;
 
 /// Backtest strategies over recorded ticks or bars.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Writes summary.json, signals.csv, orders.csv, fills.csv, trades.csv, equity.csv and report.html into DIR. The same inputs give the \
-same log_hash on every run and machine.
+Writes summary.json, signals.csv, orders.csv, fills.csv, trades.csv, equity.csv, charges.csv and report.html into DIR. The same \
+inputs give the same log_hash on every run and machine.
 
 Examples:
   panda backtest --data ticks/ --instruments instruments.csv --strategy strategies.yaml --out out
@@ -70,6 +70,9 @@ pub struct BacktestArgs {
     /// Only these instruments of the data, separated by commas
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub symbols: Vec<String>,
+    /// Splits and bonuses that history is adjusted by: CSV with instrument, ex_date, kind, ratio
+    #[arg(long, value_name = "FILE")]
+    pub corporate_actions: Option<PathBuf>,
     /// Print summary.json instead of the table
     #[arg(long)]
     pub json: bool,
@@ -109,6 +112,7 @@ struct Inputs {
     sessions: MarketSessions,
     strategies: Vec<strategies::ResolvedStrategy>,
     files: Vec<FileUse>,
+    warnings: Vec<String>,
 }
 
 /// Runs the command.
@@ -140,6 +144,8 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         source: loaded.session,
     })?;
     system.warnings.extend(known);
+    system.warnings.extend_from_slice(&inputs.warnings);
+    system.warnings.extend_from_slice(&loaded.warnings);
     let said = system.warnings.len();
     warn(&system.warnings);
     let summary = execute(
@@ -206,7 +212,10 @@ fn check_kinds(settings: &Settings, config: Option<&Path>) -> anyhow::Result<()>
 }
 
 fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
-    let settings = Settings::load(args.config.as_deref())?;
+    let mut settings = Settings::load(args.config.as_deref())?;
+    if args.corporate_actions.is_some() {
+        settings.data.corporate_actions = args.corporate_actions.clone();
+    }
     check_kinds(&settings, args.config.as_deref())?;
     if args.broker.iter().any(|name| name.trim().is_empty()) {
         bail!("--broker: a name is empty; write names with commas between them, such as paper");
@@ -216,8 +225,11 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     } else {
         args.broker.clone()
     };
-    let instruments =
-        Arc::new(feeds::load_instruments(&args.instruments).context("--instruments")?);
+    let from = bound("--from", &args.from, &settings)?;
+    let book = settings.markets.rule_book(from.and_then(date));
+    let loaded = feeds::load_instruments_with_notes(&args.instruments, &book);
+    let loaded = loaded.context("--instruments")?;
+    let instruments = Arc::new(loaded.instruments);
     let sessions = settings.sessions(&instruments)?;
     let strategies =
         compose::load_strategies(&args.strategy, &instruments, &compose::kind_registry())?;
@@ -225,6 +237,7 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     paths.extend(args.strategy.iter().map(PathBuf::as_path));
     paths.extend(args.config.as_deref());
     paths.extend(settings.markets.files());
+    paths.extend(settings.data.corporate_actions.as_deref());
     let files = paths
         .into_iter()
         .map(|path| {
@@ -244,16 +257,21 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
         sessions,
         strategies,
         files,
+        warnings: loaded.warnings,
     })
 }
 
+fn bound(
+    flag: &'static str,
+    text: &Option<String>,
+    settings: &Settings,
+) -> anyhow::Result<Option<Timestamp>> {
+    let zone = settings.data.zone()?;
+    let bound = text.as_ref().map(|t| feeds::clock::parse_bound(t, &zone));
+    bound.transpose().context(flag)
+}
+
 fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
-    let zone = inputs.settings.data.zone()?;
-    let bound = |flag: &'static str, text: &Option<String>, open: Timestamp| {
-        text.as_ref().map_or(Ok(open), |t| {
-            feeds::clock::parse_bound(t, &zone).context(flag)
-        })
-    };
     let mut selection = None;
     if !args.symbols.is_empty() {
         let wanted = args
@@ -266,8 +284,8 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
     }
     let wish = Wish {
         path: &args.data,
-        from: bound("--from", &args.from, Timestamp::MIN)?,
-        to: bound("--to", &args.to, Timestamp::MAX)?,
+        from: bound("--from", &args.from, &inputs.settings)?.unwrap_or(Timestamp::MIN),
+        to: bound("--to", &args.to, &inputs.settings)?.unwrap_or(Timestamp::MAX),
         selection,
     };
     let bar = progress("reading");
@@ -432,6 +450,7 @@ fn facts(inputs: &Inputs, loaded: &Loaded, driven: &Driven) -> RunFacts {
             .filter(|(_, n)| *n > 0)
             .map(|(r, n)| (r.to_string(), n))
             .collect(),
+        corporate_actions: loaded.stream.history().applied(),
         inputs_digest: blake3::hash(digests.join("\n").as_bytes())
             .to_hex()
             .to_string(),
@@ -445,6 +464,9 @@ fn facts(inputs: &Inputs, loaded: &Loaded, driven: &Driven) -> RunFacts {
     }
 }
 
+/// So many jumps are told one by one.
+const JUMPS_MAX: usize = 10;
+
 fn warnings(loaded: &Loaded, system: &System, driven: &Driven) -> Vec<String> {
     let mut warnings = system.warnings.clone();
     if driven.inputs == 0 {
@@ -457,6 +479,14 @@ fn warnings(loaded: &Loaded, system: &System, driven: &Driven) -> Vec<String> {
         warnings.push(format!(
             "{} files of instruments that were not selected were skipped",
             loaded.report.skipped_files.len()
+        ));
+    }
+    let history = loaded.stream.history();
+    warnings.extend(history.jumps().take(JUMPS_MAX).map(|jump| jump.to_string()));
+    if history.jumps_total() > JUMPS_MAX as u64 {
+        warnings.push(format!(
+            "{} prices in all jumped so between two days of a share",
+            history.jumps_total()
         ));
     }
     for pipeline in system.kernel.pipelines() {
@@ -531,6 +561,13 @@ fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::Error> {
         for (reason, n) in rejected.iter().filter(|(_, n)| n.as_u64() != Some(0)) {
             writeln!(table, "  rejected       {n} {reason}")?;
         }
+    }
+    for action in &summary.corporate_actions {
+        writeln!(
+            table,
+            "  adjusted       {} by {} {} of {}, ex {}",
+            action.rows, action.kind, action.ratio, action.instrument, action.ex_date
+        )?;
     }
     writeln!(table, "ticks            {}", text("ticks"))?;
     writeln!(table, "signals          {}", text("signals"))?;

@@ -111,6 +111,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         from: None,
         to: None,
         symbols: Vec::new(),
+        corporate_actions: None,
         json: false,
     };
     backtest::run(&backtest)?;

@@ -29,7 +29,9 @@ pub fn run(args: &StrategiesArgs) -> anyhow::Result<()> {
     let Some(instruments) = args.instruments.as_ref().filter(|_| !args.check.is_empty()) else {
         return print(&strategies::reference_markdown(&kinds));
     };
-    let instruments = feeds::load_instruments(instruments).context("--instruments")?;
+    let rules = markets::Rules::embedded()?;
+    let book = feeds::RuleBook::new(&rules, None);
+    let instruments = feeds::load_instruments(instruments, &book).context("--instruments")?;
     let mut text = String::new();
     for strategy in load_strategies(&args.check, &instruments, &kinds)? {
         writeln!(

@@ -122,6 +122,15 @@ impl Narrator {
                 reason.text(),
                 order.map_or_else(String::new, |o| format!(" ({o})")),
             ),
+            EventBody::ChargesAdjusted(adjustment) => tracing::info!(
+                channel = "pipeline",
+                broker,
+                correlation_id,
+                "the contract note of {} ({}) charges {} beyond what was booked",
+                adjustment.date,
+                adjustment.note,
+                adjustment.amount,
+            ),
             _ => {}
         }
     }

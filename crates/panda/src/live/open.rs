@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use feeds::Loaded;
+use feeds::{Loaded, LoadedInstruments};
 use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry};
 use journal::{DirLock, Disk, LogOptions, Storage};
 use markets::calendar::MarketSessions;
@@ -114,9 +114,11 @@ pub(super) fn random() -> anyhow::Result<u128> {
 }
 
 /// Today's instruments and those that earlier starts knew: positions may be in them.
-fn union(today: Vec<Instrument>, known: &Known) -> anyhow::Result<Instruments> {
-    let mut all: BTreeMap<String, Instrument> =
-        today.into_iter().map(|i| (i.id.clone(), i)).collect();
+fn union(today: &Instruments, known: &Known) -> anyhow::Result<Instruments> {
+    let mut all: BTreeMap<String, Instrument> = today
+        .iter()
+        .map(|(_, i)| (i.id.clone(), i.clone()))
+        .collect();
     for (id, instrument) in &known.instruments {
         all.entry(id.clone()).or_insert_with(|| Instrument {
             // Its other names may mean something else by now.
@@ -124,7 +126,8 @@ fn union(today: Vec<Instrument>, known: &Known) -> anyhow::Result<Instruments> {
             ..instrument.clone()
         });
     }
-    Ok(Instruments::new(all.into_values().collect())?)
+    let all = Instruments::new(all.into_values().collect())?;
+    Ok(all.with_left_out(today.left_out().clone()))
 }
 
 /// What earlier starts knew. A journal that cannot be read keeps its own namespace out, and no other.
@@ -189,18 +192,26 @@ fn composed(
     };
     let replay_feed = feed_of(FeedSource::Replay);
     let simulated = feed_of(FeedSource::Simulated);
+    // A replay's list is of the days that it replays, whatever day it is.
+    let as_of = match replay_feed {
+        Some(_) => None,
+        None => crate::facts::date(Timestamp(wall())),
+    };
     let today = match &settings.live.instruments {
-        Some(path) => feeds::load_instruments(path)
-            .with_context(|| format!("instruments = {}", path.display()))?
-            .iter()
-            .map(|(_, i)| i.clone())
-            .collect(),
-        None if simulated.is_some() => exchange::instruments(),
+        Some(path) => {
+            let book = settings.markets.rule_book(as_of);
+            feeds::load_instruments_with_notes(path, &book)
+                .with_context(|| format!("instruments = {}", path.display()))?
+        }
+        None if simulated.is_some() => LoadedInstruments {
+            instruments: Instruments::new(exchange::instruments())?,
+            ..LoadedInstruments::default()
+        },
         None => bail!(
             "a replay needs the data's instruments: set `instruments` to a minimal CSV, or a broker's dump"
         ),
     };
-    let instruments = Arc::new(union(today, known)?);
+    let instruments = Arc::new(union(&today.instruments, known)?);
     let calendar = settings.sessions(&instruments)?;
     let replay = match replay_feed {
         Some((name, feed)) if !recorded => {
@@ -233,8 +244,21 @@ fn composed(
     };
     let depends = match &replay {
         _ if recorded => Vec::new(),
-        Some((_, _, loaded)) => dependence.check_recorded(&loaded.report)?,
-        None => dependence.check_live(Timestamp(wall()))?,
+        Some((_, _, loaded)) => {
+            let mut said = dependence.check_recorded(&loaded.report)?;
+            said.extend_from_slice(&loaded.warnings);
+            said
+        }
+        None => {
+            let mut said = dependence.check_live(Timestamp(wall()))?;
+            if settings.data.corporate_actions.is_some() {
+                said.push(
+                    "[data] corporate_actions is not applied: live prices are in the shares of the day"
+                        .to_owned(),
+                );
+            }
+            said
+        }
     };
     let sessions: Arc<dyn Sessions> = Arc::new(calendar);
     let retired: Vec<String> = known
@@ -259,6 +283,7 @@ fn composed(
         source,
     })?;
     stages.warnings.extend(depends);
+    stages.warnings.extend(today.warnings);
     let shared = resolved
         .iter()
         .enumerate()

@@ -272,7 +272,12 @@ const CALENDAR_ENDS_SOON: i32 = 60;
 
 fn instruments(settings: &Settings) -> anyhow::Result<model::Instruments> {
     match &settings.live.instruments {
-        Some(path) => Ok(feeds::load_instruments(path)?),
+        Some(path) => Ok(feeds::load_instruments(
+            path,
+            &settings
+                .markets
+                .rule_book(crate::facts::date(model::Timestamp(wall()))),
+        )?),
         None => Ok(model::Instruments::new(exchange::instruments())?),
     }
 }

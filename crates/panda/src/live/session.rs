@@ -176,7 +176,10 @@ impl Session {
                 stale_after: None,
                 ..Supervision::default()
             };
-            let replay = Replay::new(&name, loaded, all.clone(), range, speed);
+            let told = Box::new(|jump: &feeds::DayJump<'_>| {
+                tracing::warn!(channel = "feeds", "{jump}");
+            });
+            let replay = Replay::new(&name, loaded, all.clone(), range, speed).on_jump(told);
             sources.push((Box::new(replay), supervision));
         }
         if let Some(exchange) = &exchange {

@@ -1,12 +1,14 @@
 //! The `[data]` table: how raw files are read and cleaned.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
 use feeds::{Band, ColumnMap};
 use jiff::tz::TimeZone;
 use model::market::{BarStamp, Timeframe};
 use serde::Deserialize;
 
-/// How raw files are read. Of a catalogue only `timeframe` matters.
+/// How recorded data is read. Of a catalogue only `timeframe` and `corporate_actions` matter.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataSettings {
@@ -22,6 +24,8 @@ pub struct DataSettings {
     pub timeframe: Option<String>,
     /// Whether a bar's stamp is its open or its close.
     pub bar_stamp: BarStamp,
+    /// A file of splits and bonuses: rows before them are brought into the shares after them.
+    pub corporate_actions: Option<PathBuf>,
 }
 
 impl Default for DataSettings {
@@ -33,6 +37,7 @@ impl Default for DataSettings {
             session_only: true,
             timeframe: None,
             bar_stamp: BarStamp::Open,
+            corporate_actions: None,
         }
     }
 }
@@ -116,5 +121,10 @@ pub const DATA_REFERENCE: &[(&str, &str, &str)] = &[
         "bar_stamp",
         "\"open\"",
         "whether a bar's stamp is its `open` or its `close`",
+    ),
+    (
+        "corporate_actions",
+        "",
+        "of backtests and replays: file of splits and bonuses that history is adjusted by (docs/handbook.md)",
     ),
 ];

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use feeds::RuleBook;
 use markets::calendar::{Assume, MarketSessions, TradingDayStart};
 use markets::charges::{Conditions, MarketCharges, Profile};
 use markets::rules::FnoNames;
@@ -223,6 +224,11 @@ impl MarketFacts {
 
     fn assumes(&self, what: Assumption) -> bool {
         self.assumed.contains(&what)
+    }
+
+    /// What lists of instruments leave open, as of a date.
+    pub fn rule_book(&self, date: Option<Date>) -> RuleBook<'_> {
+        RuleBook::new(&self.rules, date)
     }
 
     /// The hours of these instruments.

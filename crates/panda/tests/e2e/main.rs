@@ -6,6 +6,7 @@
     reason = "helpers of tests may fail as tests do"
 )]
 
+mod actions;
 mod bench;
 mod config;
 mod decimal;

@@ -91,6 +91,8 @@ impl BrokerPipeline {
 
     pub(super) fn after_clock(&mut self, due: Timestamp, out: &mut Vec<Event>) {
         let cause = Cause::Timer(due);
+        // First: what follows may belong to the next day.
+        self.close_day(due, out);
         let day_began = self.day.is_some_and(|day| day.start == due);
         if day_began
             && self.auto_resume == AutoResume::NextDay

@@ -3,6 +3,7 @@
 //! positions.
 
 mod control;
+mod day_close;
 mod hours;
 mod market;
 mod reports;
@@ -34,6 +35,7 @@ use model::{
 };
 use strategies::OwnFill;
 
+use crate::day_book::DayBook;
 use crate::engine::protect::Protection;
 use crate::engine::{Engine, Plan, key_of};
 use crate::portfolio::{Portfolio, PositionKey};
@@ -124,6 +126,8 @@ pub struct BrokerPipeline {
     instruments: Arc<Instruments>,
     sessions: Arc<dyn Sessions>,
     charges: Arc<dyn Charges>,
+    /// Whether the charges of a day are complete only at its close.
+    closes_days: bool,
     capabilities: Capabilities,
     auto_resume: AutoResume,
     on_resume: OnResume,
@@ -139,6 +143,7 @@ pub struct BrokerPipeline {
     risk: Risk,
     engine: Engine,
     portfolio: Portfolio,
+    day_book: DayBook,
     trader: Option<Box<dyn InPipelineTrader>>,
 
     now: Timestamp,
@@ -199,6 +204,7 @@ impl BrokerPipeline {
         Self {
             hash: NameHash::of(settings.namespace.as_str()),
             namespace: settings.namespace,
+            closes_days: settings.charges.closes_days(),
             charges: settings.charges,
             capabilities,
             auto_resume: settings.auto_resume,
@@ -224,6 +230,7 @@ impl BrokerPipeline {
                 &settings.starting_cash,
                 if marks { count } else { 0 },
             ),
+            day_book: DayBook::default(),
             trader,
             now: Timestamp::MIN,
             input: InputId(0),
@@ -293,6 +300,7 @@ impl BrokerPipeline {
         if let Some(day) = &self.day {
             due = due.min(day.end);
         }
+        due = due.min(self.day_book.due());
         let clocks = self.square_offs.iter().chain(&self.notices);
         for clock in clocks.chain(&self.opens) {
             due = due.min(clock.due);
@@ -430,6 +438,7 @@ impl BrokerPipeline {
     pub(super) fn observe_clock(&mut self, id: InputId, due: Timestamp) {
         self.input = id;
         self.observe_time(due);
+        self.day_book.observe_clock(due);
         if self.day.is_some_and(|day| day.end <= due) {
             self.enter_day(self.sessions.trading_day(due));
         }
@@ -484,6 +493,7 @@ impl BrokerPipeline {
             && let Some(intent) = self.engine.order(*order).map(|o| *o.intent())
         {
             self.portfolio.apply_fill(&intent, x, event.ts);
+            self.book_of_day(&intent, x);
             if self.next_snapshot == Timestamp::MAX {
                 self.next_snapshot = self.snapshot_after(self.now);
             }
@@ -509,6 +519,11 @@ impl BrokerPipeline {
         self.portfolio.apply(event);
         if let Some(trader) = &mut self.trader {
             trader.apply(event);
+        }
+        if let EventBody::ChargesAdjusted(adjustment) = &event.body
+            && self.day_book.apply(adjustment).is_err()
+        {
+            self.portfolio.overflow();
         }
         match &event.body {
             EventBody::StrategySwitched {
@@ -592,10 +607,11 @@ impl BrokerPipeline {
     /// The state of every stage as text: two pipelines with equal states give equal texts.
     pub fn fingerprint(&self) -> String {
         format!(
-            "{:?}\n{}\n{}\n{:?}\n{:?}\n{:?}",
+            "{:?}\n{}\n{}\n{:?}\n{:?}\n{:?}\n{:?}",
             self.risk,
             self.engine.fingerprint(),
             self.portfolio.fingerprint(),
+            self.day_book,
             self.strategies,
             self.trader.as_ref().map(|t| t.save()),
             (

@@ -152,7 +152,7 @@ impl BrokerPipeline {
             notional: Amount::notional(price, quantity, instrument.multiplier)?,
             notional_before,
             charges_before: charged,
-            date: self.day.map(|d| d.date).unwrap_or_default(),
+            date: self.date(),
         })
     }
 

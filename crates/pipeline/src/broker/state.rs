@@ -13,6 +13,7 @@ pub struct PipelineState {
     risk: Risk,
     engine: Engine,
     portfolio: Portfolio,
+    day_book: DayBook,
     /// The trader's own, where it is inside the pipeline and has not been detached.
     trader: Option<Vec<u8>>,
     now: Timestamp,
@@ -40,6 +41,7 @@ impl BrokerPipeline {
             risk: self.risk.clone(),
             engine: self.engine.clone(),
             portfolio: self.portfolio.clone(),
+            day_book: self.day_book.clone(),
             trader: self.trader.as_ref().map(|t| t.save()).transpose()?,
             now: self.now,
             input: self.input,
@@ -62,6 +64,7 @@ impl BrokerPipeline {
         self.risk.adopt(saved.risk, map);
         self.engine.adopt(saved.engine, map);
         self.portfolio.adopt(saved.portfolio, map);
+        self.day_book = saved.day_book;
         match saved.trader {
             Some(state) => {
                 if let Some(trader) = &mut self.trader {

@@ -32,7 +32,10 @@ pub struct Audit {
     signals: BTreeMap<SignalId, CorrelationId>,
     held: BTreeMap<PositionKey, Held>,
     last: BTreeMap<InstrumentIdx, BigInt>,
+    /// What days' closes have booked.
+    adjusted: BTreeMap<CurrencyIdx, BigInt>,
     pub fills: usize,
+    pub closes: usize,
 }
 
 /// Half away from zero.
@@ -56,7 +59,9 @@ impl Audit {
             signals: BTreeMap::new(),
             held: BTreeMap::new(),
             last: BTreeMap::new(),
+            adjusted: BTreeMap::new(),
             fills: 0,
+            closes: 0,
         }
     }
 
@@ -108,6 +113,11 @@ impl Audit {
                     "{event:?}: it has ended"
                 );
                 assert_eq!(self.orders[order].intent().correlation, chain);
+            }
+            EventBody::ChargesAdjusted(adjustment) => {
+                assert!(!adjustment.amount.is_zero(), "{event:?}: it says nothing");
+                self.closes += 1;
+                *self.adjusted.entry(adjustment.currency).or_default() += money(adjustment.amount);
             }
             _ => {}
         }
@@ -207,7 +217,9 @@ impl Audit {
                 .filter(|(key, _)| self.instruments.currency(key.instrument) == currency)
         };
         let sum = |of: fn(&Held) -> &BigInt| of_currency().map(|(_, h)| of(h)).sum::<BigInt>();
-        let (flow, charges) = (sum(|h| &h.cash_flow), sum(|h| &h.charges));
+        let (flow, mut charges) = (sum(|h| &h.cash_flow), sum(|h| &h.charges));
+        // A note is of all that was traded: its adjustment belongs to the account alone.
+        charges += self.adjusted.get(&currency).unwrap_or(&BigInt::ZERO);
         let (realised, cost) = (sum(|h| &h.realised), sum(|h| &h.cost));
         let value: BigInt = of_currency()
             .map(|(key, held)| {

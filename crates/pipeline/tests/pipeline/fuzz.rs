@@ -18,6 +18,7 @@ use pipeline::risk::limits::MoneyLimit;
 use pipeline::risk::{AutoResume, Limits};
 use strategies::Context;
 
+use crate::day_close::Rounded;
 use crate::desk::{Desk, Plan, kinds};
 use crate::scripted::{Call, Recipe};
 use crate::world::{AXIS, BEL, COIN, Chance, GOLD, NEXT_DAY, SESSION, units};
@@ -243,13 +244,14 @@ impl Day {
         self.desk.command(action);
     }
 
-    /// Near the session's end, or into the next morning.
+    /// Near the session's end, just beyond it, or into the next morning.
     fn leap(&mut self) {
         let day = self.desk.now.since(crate::world::at(0)) / (NEXT_DAY * SECOND);
         let from = day * NEXT_DAY;
-        let to = match self.chance.below(3) {
+        let to = match self.chance.below(4) {
             0 => from + SESSION - 400,
             1 => from + SESSION - 20,
+            2 => from + SESSION + 1,
             _ => from + NEXT_DAY,
         };
         self.desk.clock(to);
@@ -317,7 +319,7 @@ impl Day {
 }
 
 fn run(seeds: std::ops::Range<u64>, inputs: u32, plan: impl Fn(u64) -> Plan) -> (usize, usize) {
-    let (mut orders, mut fills) = (0, 0);
+    let (mut orders, mut fills, mut closes) = (0, 0, 0);
     for seed in seeds {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let plan = plan(seed);
@@ -329,16 +331,23 @@ fn run(seeds: std::ops::Range<u64>, inputs: u32, plan: impl Fn(u64) -> Plan) -> 
                     day.desk.reborn(&plan);
                 }
             }
-            (day.desk.audit.orders.len(), day.desk.audit.fills)
+            if seed.is_multiple_of(2) {
+                // The day closes at the latest now.
+                day.desk.clock_forward(NEXT_DAY);
+                day.desk.check();
+            }
+            let audit = &day.desk.audit;
+            (audit.orders.len(), audit.fills, audit.closes)
         }));
         match result {
-            Ok((o, f)) => (orders, fills) = (orders + o, fills + f),
+            Ok((o, f, c)) => (orders, fills, closes) = (orders + o, fills + f, closes + c),
             Err(failure) => {
                 eprintln!("seed {seed}");
                 resume_unwind(failure);
             }
         }
     }
+    assert!(closes > 10, "{closes} days closed: too quiet a test");
     (orders, fills)
 }
 
@@ -384,7 +393,11 @@ fn plan(seed: u64) -> Plan {
         },
         square_off: (seed % 5 < 3).then_some(5 * MINUTE),
         notice: (seed % 2) as i64 * MINUTE,
-        charges: Arc::new(FlatRate::from_raw(33_333).unwrap()),
+        charges: if seed.is_multiple_of(2) {
+            Arc::new(Rounded::new())
+        } else {
+            Arc::new(FlatRate::from_raw(33_333).unwrap())
+        },
         ..Plan::default()
     }
 }

@@ -7,6 +7,7 @@ mod audit;
 mod bars;
 mod bounds;
 mod brackets;
+mod day_close;
 mod desk;
 mod fuzz;
 mod halts;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::contract_note::{Amounts, ChargesAdjustment, NoteName};
 use model::control::TradingState;
 use model::event::Snapshot;
 use model::order::OrderRole;
@@ -47,6 +48,39 @@ pub struct DayClose {
     pub held: bool,
 }
 
+/// The charges of a trading day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayCharges {
+    /// The trading day.
+    pub date: Date,
+    /// Its executions.
+    pub fills: u64,
+    /// What they booked.
+    pub booked: Amount,
+    /// What the day's closes booked beyond that.
+    pub adjustment: Amount,
+    /// What the contract notes say of the whole day, where a close had something to book.
+    pub notes: Vec<(NoteName, Amounts)>,
+}
+
+impl DayCharges {
+    /// All of the day's charges.
+    pub fn total(&self) -> Result<Amount, NumberError> {
+        self.booked.checked_add(self.adjustment)
+    }
+
+    /// The day's charges by component, where a close told them.
+    pub fn components(&self) -> Result<Option<Amounts>, NumberError> {
+        if self.notes.is_empty() {
+            return Ok(None);
+        }
+        let mut notes = self.notes.iter();
+        notes
+            .try_fold(Amounts::default(), |sum, (_, note)| sum.plus(note))
+            .map(Some)
+    }
+}
+
 /// The money of a namespace in one currency as its snapshots tell it.
 #[derive(Debug, Default)]
 pub struct CurrencyBook {
@@ -56,13 +90,53 @@ pub struct CurrencyBook {
     pub days: Vec<DayClose>,
     /// The equity, thinned.
     pub curve: Sampler<EquityPoint>,
+    /// The charges, one entry per trading day that has some.
+    pub charges: Vec<DayCharges>,
     traded: bool,
 }
 
 impl CurrencyBook {
-    /// A position was opened, changed or closed.
-    pub fn traded(&mut self) {
+    /// A position was opened, changed or closed on the trading day `date`.
+    pub fn traded(&mut self, date: Date, charges: Amount) -> Result<(), NumberError> {
         self.traded = true;
+        let day = self.charges_of(date);
+        day.fills += 1;
+        day.booked = day.booked.checked_add(charges)?;
+        Ok(())
+    }
+
+    /// A day's close has booked something.
+    pub fn adjusted(&mut self, adjustment: &ChargesAdjustment) -> Result<(), NumberError> {
+        let day = self.charges_of(adjustment.date);
+        day.adjustment = day.adjustment.checked_add(adjustment.amount)?;
+        let (name, charged) = (adjustment.note, adjustment.charged);
+        match day.notes.iter_mut().find(|(known, _)| *known == name) {
+            Some(note) => note.1 = charged,
+            None => day.notes.push((name, charged)),
+        }
+        Ok(())
+    }
+
+    fn charges_of(&mut self, date: Date) -> &mut DayCharges {
+        // Nearly always the last one: a close may come when the next day has begun.
+        let at = self.charges.partition_point(|day| day.date < date);
+        if self.charges.get(at).is_none_or(|day| day.date != date) {
+            let day = DayCharges {
+                date,
+                fills: 0,
+                booked: Amount::ZERO,
+                adjustment: Amount::ZERO,
+                notes: Vec::new(),
+            };
+            self.charges.insert(at, day);
+        }
+        &mut self.charges[at]
+    }
+
+    /// The sum of what the days' closes have booked.
+    pub fn adjustments(&self) -> Result<Amount, NumberError> {
+        let mut days = self.charges.iter();
+        days.try_fold(Amount::ZERO, |sum, day| sum.checked_add(day.adjustment))
     }
 
     /// Takes a snapshot of the trading day `date`.

@@ -15,6 +15,7 @@ mod signals;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use model::contract_note::Component;
 use model::event::{Event, EventBody, OrderStep, Snapshot};
 use model::ids::StrategyIdx;
 use model::instrument::InstrumentIdx;
@@ -74,6 +75,16 @@ const TRADES: &[&str] = &[
     "exit_role",
     "correlation_id",
 ];
+/// Before the components: one row per trading day with charges.
+const CHARGES: [&str; 7] = [
+    "date",
+    "broker",
+    "currency",
+    "fills",
+    "booked",
+    "adjustment",
+    "total",
+];
 
 /// A namespace of the run.
 #[derive(Clone, Copy)]
@@ -113,6 +124,7 @@ pub struct Collector<'a> {
     order_files: OrderFiles,
     equity_file: Table,
     trade_file: Table,
+    charges_file: Table,
     spaces: Vec<Space<'a>>,
 }
 
@@ -139,12 +151,15 @@ impl<'a> Collector<'a> {
             incidents: Vec::new(),
             incidents_seen: 0,
         };
+        let mut charges = CHARGES.to_vec();
+        charges.extend(Component::ALL.map(Component::name));
         Ok(Self {
             names,
             signal_file: SignalFile::create(dir)?,
             order_files: OrderFiles::create(dir)?,
             equity_file: Table::create(dir, "equity.csv", EQUITY)?,
             trade_file: Table::create(dir, "trades.csv", TRADES)?,
+            charges_file: Table::create(dir, "charges.csv", &charges)?,
             spaces: spaces.iter().map(space).collect(),
         })
     }
@@ -204,6 +219,12 @@ impl<'a> Collector<'a> {
             // The broker's answer arrives as a step of the order.
             EventBody::ModifyRequested { .. } => {}
             EventBody::Snapshot(snapshot) => self.on_snapshot(namespace, ts, snapshot)?,
+            EventBody::ChargesAdjusted(adjustment) => {
+                if let Some(book) = space.books.get_mut(adjustment.currency.index()) {
+                    book.adjusted(adjustment)
+                        .map_err(OutputError::number("a day's charges"))?;
+                }
+            }
             EventBody::StateChanged {
                 from: _,
                 to,
@@ -325,7 +346,9 @@ impl<'a> Collector<'a> {
             .map_err(sum("a strategy's executions"))?;
         let currency = self.names.instruments.currency(intent.instrument);
         if let Some(book) = space.books.get_mut(currency.index()) {
-            book.traded();
+            let date = space.days.date(ts);
+            book.traded(date, execution.charges)
+                .map_err(sum("a day's charges"))?;
         }
         let mark = FillMark {
             ts,
@@ -400,12 +423,15 @@ impl<'a> Collector<'a> {
             if open > 0 {
                 space.counts.orders_by_status.insert("open", open);
             }
-            brokers.push(result::broker(space, &self.names, last_prices, undecided)?);
+            let result = result::broker(space, &self.names, last_prices, undecided)?;
+            write_charges(&mut self.charges_file, &self.names, &result)?;
+            brokers.push(result);
         }
         self.signal_file.finish()?;
         self.order_files.finish()?;
         self.equity_file.finish()?;
         self.trade_file.finish()?;
+        self.charges_file.finish()?;
         Ok(Collected { brokers })
     }
 }
@@ -451,4 +477,36 @@ fn write_trade(
         .text(trade.exit_role.name())
         .put(trade.correlation)
         .end()
+}
+
+/// Written at the end: a day may close when the next one has begun.
+fn write_charges(
+    table: &mut Table,
+    names: &Names<'_>,
+    broker: &BrokerResult,
+) -> Result<(), OutputError> {
+    for result in &broker.currencies {
+        for day in &result.charges_by_day {
+            let sum = OutputError::number("a day's charges");
+            let (total, components) = day
+                .total()
+                .and_then(|total| Ok((total, day.components()?)))
+                .map_err(sum)?;
+            let mut row = table
+                .row()
+                .put(day.date)
+                .text(&broker.name)
+                .text(names.currency(result.currency))
+                .put(day.fills)
+                .put(day.booked)
+                .put(day.adjustment)
+                .put(total);
+            for component in Component::ALL {
+                // Only a close tells the components.
+                row = row.option(components.map(|amounts| amounts.get(component)));
+            }
+            row.end()?;
+        }
+    }
+    Ok(())
 }

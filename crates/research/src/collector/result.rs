@@ -9,7 +9,7 @@ use model::signal::{Product, Side};
 use model::{Amount, Date, NumberError, Price, Quantity, Timestamp};
 
 use super::Space;
-use super::book::{Cell, Counts, DayClose, EquityPoint, FillMark, Incident};
+use super::book::{Cell, Counts, DayCharges, DayClose, EquityPoint, FillMark, Incident};
 use super::ledger::RoundTrip;
 use super::orders::multiplier;
 use crate::error::OutputError;
@@ -73,6 +73,10 @@ pub struct CurrencyResult {
     pub unrealised: Amount,
     /// Charges.
     pub charges: Amount,
+    /// The part of them that days' closes booked: of no strategy and no instrument.
+    pub adjustments: Amount,
+    /// Charges by trading day.
+    pub charges_by_day: Vec<DayCharges>,
     /// Realised + unrealised − charges.
     pub net: Amount,
     /// Start + net.
@@ -180,14 +184,19 @@ pub(super) fn broker(
         if currency != base && !used && start.is_zero() {
             continue;
         }
-        let net = cell.net().map_err(sum("net profit"))?;
+        let adjustments = book.adjustments().map_err(sum("charges"))?;
+        let charges = cell.charges.checked_add(adjustments);
+        let net = cell.net().and_then(|net| net.checked_sub(adjustments));
+        let net = net.map_err(sum("net profit"))?;
         let mut result = CurrencyResult {
             currency,
             start,
             cash_flow: cell.cash_flow,
             realised: cell.realised,
             unrealised: cell.unrealised,
-            charges: cell.charges,
+            charges: charges.map_err(sum("charges"))?,
+            adjustments,
+            charges_by_day: book.charges.clone(),
             net,
             equity: start.checked_add(net).map_err(sum("equity"))?,
             max_drawdown: Amount::ZERO,
@@ -208,7 +217,7 @@ pub(super) fn broker(
                 if snapshot != *summed {
                     discrepancies.push(format!(
                         "{}: {what} in {} is {snapshot} in the portfolio's last snapshot and \
-                         {summed} as summed over the executions and last prices",
+                         {summed} as summed over the executions, closes and last prices",
                         space.spec.name,
                         names.currency(currency)
                     ));

@@ -1,5 +1,6 @@
 //! The canonical encoding of an event.
 
+use model::contract_note::ChargesAdjustment;
 use model::control::TradingState;
 use model::event::{Cause, Event, EventBody, OrderStep, Refused, Snapshot, Validated};
 use model::ids::{InputId, OrderId, StrategyIdx};
@@ -289,6 +290,10 @@ impl Encoder<'_, '_> {
                 self.reason(*reason);
                 self.u8(u8::from(*blocked));
             }
+            EventBody::ChargesAdjusted(adjustment) => {
+                self.u8(15);
+                self.adjustment(adjustment);
+            }
         }
     }
 
@@ -489,6 +494,25 @@ impl Encoder<'_, '_> {
     fn ended(&mut self, tag: u8, reason: Reason) {
         self.u8(tag);
         self.reason(reason);
+    }
+
+    fn adjustment(&mut self, adjustment: &ChargesAdjustment) {
+        let ChargesAdjustment {
+            currency,
+            note,
+            date,
+            amount,
+            charged,
+        } = adjustment;
+        self.currency(*currency);
+        self.text(note);
+        self.u32(date.days() as u32);
+        self.amount(*amount);
+        self.u32(charged.iter().count() as u32);
+        for (component, amount) in charged.iter() {
+            self.text(component.name());
+            self.amount(amount);
+        }
     }
 
     fn snapshot(&mut self, snapshot: &Snapshot) {

@@ -4,6 +4,7 @@
 //! pages, and computes no money. Everything is inline: the page needs no network, and its content
 //! security policy allows none.
 
+mod charges;
 mod data;
 mod format;
 mod html;
@@ -113,6 +114,8 @@ fn document(page: &Page<'_>, json: &str) -> String {
     section(&mut out, "strategies", "Strategies", &strategies);
     let instruments = sections::sums("Sums per instrument", "Instrument", &summary.by_instrument);
     section(&mut out, "instruments", "Instruments", &instruments);
+    let paid = charges::charges(page);
+    section(&mut out, "charges", "Charges", &paid);
     section(
         &mut out,
         "prices",
@@ -209,6 +212,7 @@ fn header(out: &mut String, page: &Page<'_>, title: &str) {
         ("returns", "Returns"),
         ("strategies", "Strategies"),
         ("instruments", "Instruments"),
+        ("charges", "Charges"),
         ("prices", "Prices"),
         ("trades", "Trades"),
         ("statistics", "Statistics"),

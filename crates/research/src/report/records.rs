@@ -153,6 +153,43 @@ pub fn data_quality(page: &Page<'_>) -> String {
     if table.rows() > 0 {
         out.push_str(&table.finish());
     }
+    out.push_str(&corporate_actions(page));
+    out
+}
+
+/// What history was adjusted by, and what the figures of these instruments count in.
+fn corporate_actions(page: &Page<'_>) -> String {
+    let actions = &page.data.summary.corporate_actions;
+    if actions.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(
+        "Corporate actions",
+        &[
+            ("Instrument", Text),
+            ("Ex-date", Text),
+            ("Action", Text),
+            ("Ratio", Text),
+            ("Shares, new for old", Text),
+            ("Rows adjusted", Number),
+        ],
+    );
+    for action in actions {
+        table
+            .row()
+            .cell(&action.instrument)
+            .cell(&action.ex_date)
+            .cell(&action.kind)
+            .cell(&action.ratio)
+            .cell(&action.shares)
+            .number(&count(action.rows), action.rows);
+    }
+    let mut out = table.finish();
+    out.push_str(
+        "<p class=\"note\">Prices and quantities of these instruments, those of orders and fills \
+         included, are in the shares of the last ex-date: before it prices were divided and \
+         quantities multiplied. Dividends are not adjusted for.</p>",
+    );
     out
 }
 

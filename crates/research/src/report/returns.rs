@@ -9,7 +9,7 @@ use crate::collector::CurrencyResult;
 use crate::collector::book::DayClose;
 
 /// Trading days up to which every day has a row of its own.
-const DAILY_MAX: usize = 45;
+pub const DAILY_MAX: usize = 45;
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

@@ -89,7 +89,11 @@ pub fn key_figures(page: &Page<'_>) -> String {
         );
         card(&mut out, "Closed trades", &trades, &trades, &note, false);
         let charges = result.charges.to_string();
-        let note = format!("{} traded", money(result.traded_value, code));
+        let mut note = format!("{} traded", money(result.traded_value, code));
+        if !result.adjustments.is_zero() {
+            let adjusted = money(result.adjustments, code);
+            note = format!("{note}, {adjusted} adjusted at closes");
+        }
         card(
             &mut out,
             "Charges",

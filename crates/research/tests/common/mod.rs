@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use model::contract_note::{Amounts, ChargesAdjustment, Component, NoteName};
 use model::control::TradingState;
 use model::event::{Cause, Event, EventBody, OrderStep, Refused, Snapshot, Validated};
 use model::ids::NameHash;
@@ -129,6 +130,28 @@ impl Books {
         money.charges = Amount::from_raw(money.charges.raw() + charges);
     }
 
+    /// The note of the day in rupees: a little less than what the fills booked, as it is rounded.
+    fn close(&mut self, date: Date, instruments: &Instruments, last: &[Price]) -> [EventBody; 2] {
+        let amount = Amount::from_raw(-1_000_007 - i128::from(date.days()));
+        let mut charged = Amounts::default();
+        charged.set(Component::Brokerage, Amount::from_int(40));
+        charged.set(Component::StampDuty, Amount::from_int(2));
+        let money = self.money.entry(0).or_default();
+        money.charges = money.charges.checked_add(amount).unwrap();
+        let adjustment = ChargesAdjustment {
+            currency: CurrencyIdx(0),
+            note: NoteName::from("securities").unwrap(),
+            date,
+            amount,
+            charged,
+        };
+        let snapshot = self.snapshot(instruments, last, 0);
+        [
+            EventBody::ChargesAdjusted(adjustment),
+            EventBody::Snapshot(snapshot),
+        ]
+    }
+
     fn snapshot(&mut self, instruments: &Instruments, last: &[Price], currency: u16) -> Snapshot {
         let (mut open, mut gross) = (0, 0i128);
         for ((_, i), (held, cost)) in &self.positions {
@@ -249,6 +272,20 @@ pub fn run(plan: &Plan, dir: &Path) -> Run {
                 noted = ts;
             }
         }
+        let date = Date::from_days(day as i32);
+        for (space, book) in books.iter_mut().enumerate() {
+            for body in book.close(date, &instruments, &last) {
+                let event = Event {
+                    ts: Timestamp(ts),
+                    correlation: CorrelationId(1),
+                    cause: Cause::Timer(Timestamp(ts)),
+                    body,
+                };
+                hashes.update(space, &names, &event);
+                collector.on_event(space, &event).unwrap();
+                events += 1;
+            }
+        }
     }
     for (space, book) in books.iter_mut().enumerate() {
         let end =
@@ -288,6 +325,14 @@ pub fn run(plan: &Plan, dir: &Path) -> Run {
         rows_read: ticks + 1_244,
         rows_rejected: rejected,
         rows_doubtful: BTreeMap::from([("falling_volume".to_owned(), 7)]),
+        corporate_actions: vec![feeds::AppliedAction {
+            instrument: "NSE:A".into(),
+            ex_date: "2021-04-16".into(),
+            kind: "bonus".into(),
+            ratio: "1:2".into(),
+            shares: "3:2".into(),
+            rows: 12,
+        }],
         ticks,
         engine_seconds: 0.125,
         log_hash,

@@ -82,8 +82,10 @@ enum Stamp {
 }
 
 pub(super) fn run(args: &ImportArgs, sessions_for: SessionsFor<'_>) -> anyhow::Result<()> {
-    let instruments = feeds::load_instruments(&args.instruments)?;
-    let data = Settings::load(args.config.as_deref())?.data;
+    let settings = Settings::load(args.config.as_deref())?;
+    let book = settings.markets.rule_book(None);
+    let instruments = feeds::load_instruments(&args.instruments, &book)?;
+    let data = settings.data;
     let zone = match &args.tz {
         Some(tz) => time_zone(tz).context("--tz")?,
         None => data.zone()?,

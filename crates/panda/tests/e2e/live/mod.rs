@@ -7,7 +7,7 @@ mod hanging;
 mod inside;
 mod isolation;
 mod letters;
-mod logs;
+pub mod logs;
 mod parity;
 mod storage;
 

@@ -1,0 +1,107 @@
+//! The close of a trading day: its contract notes are compared with what the executions have booked,
+//! and the difference is booked as a fact of its own.
+//!
+//! A day closes one nanosecond after the last session in which it traded: what an execution at the
+//! last instant costs is part of it, and a backtest ends there too. Where a market never closes, the
+//! day's last instant stands for that. An execution that comes later (a broker's late report) closes
+//! the day once more; each close books what the notes say less all that is booked, so nothing is
+//! booked twice. A day whose close lies beyond the data, as the last one of a market that never
+//! closes, is not closed: its charges stay those of its executions.
+
+use model::contract_note::{ChargesAdjustment, Deed};
+
+use super::*;
+use crate::day_book::Traded;
+
+impl BrokerPipeline {
+    /// When the day of an execution now closes.
+    fn day_closes(&self, instrument: InstrumentIdx) -> Timestamp {
+        let group = self.groups[instrument.index()];
+        let close = |at| match self.sessions.status(group, at) {
+            SessionStatus::Open(window) if window.close < Timestamp::MAX => Some(window.close),
+            _ => None,
+        };
+        let end = self.day.map_or(Timestamp::MAX, |day| day.end).plus(-1);
+        // The session that has closed just now is still the execution's own.
+        let close = close(self.now).or_else(|| close(self.now.plus(-1)));
+        let due = close.map_or(end, |close| close.plus(1).min(end));
+        due.max(self.now.plus(1))
+    }
+
+    /// An execution is part of its day.
+    pub(super) fn book_of_day(&mut self, intent: &OrderIntent, execution: &Execution) {
+        if !self.closes_days {
+            return;
+        }
+        let multiplier = self.instruments.get(intent.instrument).multiplier;
+        let notional = Amount::notional(execution.price, execution.quantity, multiplier);
+        let traded = notional.map(|notional| Traded {
+            instrument: intent.instrument,
+            product: intent.product,
+            deed: Deed::from(intent.side),
+            quantity: execution.quantity,
+            notional,
+            booked: execution.charges,
+        });
+        let (date, due) = (self.date(), self.day_closes(intent.instrument));
+        let id = intent.id;
+        if !traded.is_ok_and(|t| self.day_book.apply_fill(id, &t, date, due).is_ok()) {
+            self.portfolio.overflow();
+        }
+    }
+
+    pub(super) fn date(&self) -> model::Date {
+        self.day.map(|day| day.date).unwrap_or_default()
+    }
+
+    /// Books what the day's notes say beyond what is booked.
+    pub(super) fn close_day(&mut self, due: Timestamp, out: &mut Vec<Event>) {
+        if self.day_book.closed() != due {
+            return;
+        }
+        let date = self.day_book.date();
+        let notes = self
+            .charges
+            .close(date, &self.day_book.orders(&self.instruments));
+        let Ok(notes) = notes else {
+            return self.alert(Reason::ChargesUnknown, None, None, out);
+        };
+        let mut changed = Vec::new();
+        for note in notes {
+            let code = note.currency;
+            let mut currencies = self.instruments.currencies().iter().zip(0..);
+            let currency = { currencies.find(|(c, _)| **c == code) }.map(|(_, i)| CurrencyIdx(i));
+            let amount = currency.and_then(|currency| {
+                let total = note.charged.total().ok()?;
+                let left = total.checked_sub(note.booked).ok()?;
+                let earlier = self.day_book.adjusted(currency, &note.name);
+                let amount = left.checked_sub(earlier).ok()?;
+                Some((currency, amount))
+            });
+            let Some((currency, amount)) = amount else {
+                self.alert(Reason::ChargesUnknown, None, None, out);
+                continue;
+            };
+            if amount.is_zero() {
+                continue;
+            }
+            let adjustment = ChargesAdjustment {
+                currency,
+                note: note.name,
+                date,
+                amount,
+                charged: note.charged,
+            };
+            let correlation = self.own_correlation(u32::MAX - 4);
+            let body = EventBody::ChargesAdjusted(adjustment);
+            self.emit(self.now, correlation, Cause::Timer(due), body, out);
+            if !changed.contains(&currency) {
+                changed.push(currency);
+            }
+        }
+        for currency in changed {
+            let correlation = self.own_correlation(u32::MAX - 4);
+            self.emit_snapshot(currency, correlation, Cause::Timer(due), out);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The orders of one trading day with what they were charged: what its close is computed from.
+//! Kept only where charges close days, and bounded by the day's orders.
+
+use std::collections::BTreeMap;
+
+use model::contract_note::{ChargesAdjustment, DayOrder, Deed, NoteName};
+use model::fixed::NumberError;
+use model::signal::Product;
+use model::{Amount, CurrencyIdx, Date, InstrumentIdx, Instruments, OrderId, Quantity, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One order's part in the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Line {
+    instrument: InstrumentIdx,
+    product: Product,
+    deed: Deed,
+    quantity: Quantity,
+    notional: Amount,
+    booked: Amount,
+}
+
+/// What an execution adds.
+#[derive(Debug, Clone, Copy)]
+pub struct Traded {
+    /// In what.
+    pub instrument: InstrumentIdx,
+    /// Held as what.
+    pub product: Product,
+    /// What was done.
+    pub deed: Deed,
+    /// How much.
+    pub quantity: Quantity,
+    /// What it was worth.
+    pub notional: Amount,
+    /// What it was charged.
+    pub booked: Amount,
+}
+
+/// The book of one trading day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayBook {
+    date: Date,
+    /// By id: whatever is computed from it does not depend on the sequence of executions.
+    orders: BTreeMap<OrderId, Line>,
+    /// What closes have booked so far.
+    adjusted: Vec<(CurrencyIdx, NoteName, Amount)>,
+    /// When it closes; [`Timestamp::MAX`] while nothing has happened since the last close.
+    due: Timestamp,
+    /// When it last closed.
+    closed: Timestamp,
+}
+
+impl Default for DayBook {
+    fn default() -> Self {
+        Self {
+            date: Date::default(),
+            orders: BTreeMap::new(),
+            adjusted: Vec::new(),
+            due: Timestamp::MAX,
+            closed: Timestamp::MIN,
+        }
+    }
+}
+
+impl DayBook {
+    /// The trading day.
+    pub const fn date(&self) -> Date {
+        self.date
+    }
+    /// When it closes.
+    #[inline]
+    pub const fn due(&self) -> Timestamp {
+        self.due
+    }
+    /// When it last closed.
+    pub const fn closed(&self) -> Timestamp {
+        self.closed
+    }
+
+    /// An execution on `date`, whose day closes at `due` at the earliest. A new date begins the book
+    /// anew: the old one has been closed.
+    pub fn apply_fill(
+        &mut self,
+        order: OrderId,
+        traded: &Traded,
+        date: Date,
+        due: Timestamp,
+    ) -> Result<(), NumberError> {
+        if self.date != date {
+            *self = Self {
+                date,
+                closed: self.closed,
+                ..Self::default()
+            };
+        }
+        self.due = if self.due == Timestamp::MAX {
+            due
+        } else {
+            self.due.max(due)
+        };
+        let line = self.orders.entry(order).or_insert(Line {
+            instrument: traded.instrument,
+            product: traded.product,
+            deed: traded.deed,
+            quantity: Quantity::ZERO,
+            notional: Amount::ZERO,
+            booked: Amount::ZERO,
+        });
+        line.quantity = line.quantity.checked_add(traded.quantity)?;
+        line.notional = line.notional.checked_add(traded.notional)?;
+        line.booked = line.booked.checked_add(traded.booked)?;
+        Ok(())
+    }
+
+    /// Time has come to a timer.
+    pub fn observe_clock(&mut self, now: Timestamp) {
+        if self.due <= now {
+            self.due = Timestamp::MAX;
+            self.closed = now;
+        }
+    }
+
+    /// A close has become a fact.
+    pub fn apply(&mut self, adjustment: &ChargesAdjustment) -> Result<(), NumberError> {
+        if adjustment.date != self.date {
+            return Ok(());
+        }
+        let (currency, note) = (adjustment.currency, adjustment.note);
+        let known = self.adjusted.iter_mut();
+        match { known }.find(|(c, n, _)| (*c, *n) == (currency, note)) {
+            Some((_, _, sum)) => *sum = sum.checked_add(adjustment.amount)?,
+            None => self.adjusted.push((currency, note, adjustment.amount)),
+        }
+        Ok(())
+    }
+
+    /// What earlier closes of the day have booked for a note.
+    pub fn adjusted(&self, currency: CurrencyIdx, note: &NoteName) -> Amount {
+        let mut known = self.adjusted.iter();
+        known
+            .find(|(c, n, _)| (c, n) == (&currency, note))
+            .map_or(Amount::ZERO, |(_, _, amount)| *amount)
+    }
+
+    /// The day's orders.
+    pub fn orders<'a>(&self, instruments: &'a Instruments) -> Vec<DayOrder<'a>> {
+        let order = |line: &Line| DayOrder {
+            instrument: instruments.get(line.instrument),
+            product: line.product,
+            deed: line.deed,
+            quantity: line.quantity,
+            notional: line.notional,
+            booked: line.booked,
+        };
+        self.orders.values().map(order).collect()
+    }
+}
