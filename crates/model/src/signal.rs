@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fixed::{Price, Quantity};
+use crate::fixed::{NumberError, Price, Quantity};
 use crate::ids::{CorrelationId, InputId, SignalId, StrategyIdx};
 use crate::instrument::InstrumentIdx;
 use crate::text::ReasonText;
@@ -46,6 +46,14 @@ impl Side {
         match self {
             Self::Buy => quantity,
             Self::Sell => quantity.negate(),
+        }
+    }
+    /// The nearest limit price that keeps the tick size, on the side that costs nothing: a buyer never
+    /// pays more and a seller never gets less than was asked for. A buyer below the first tick gets zero.
+    pub fn round_limit(self, price: Price, tick: Price) -> Result<Price, NumberError> {
+        match self {
+            Self::Buy => Ok(price.floor_to(tick)),
+            Self::Sell => price.ceil_to(tick),
         }
     }
     /// The name in files and events.

@@ -98,11 +98,8 @@ pub struct OrderFacts {
 /// less than was asked for.
 pub fn round_limit(price: Price, side: Side, tick: Price) -> Result<Price, Refusal> {
     let refused = Refusal::PriceWindow { price, tick };
-    let rounded = match side {
-        Side::Buy => price.floor_to(tick),
-        Side::Sell => price.ceil_to(tick).map_err(|_| refused.clone())?,
-    };
-    rounded.in_window().map_err(|_| refused)
+    let rounded = side.round_limit(price, tick);
+    rounded.and_then(Price::in_window).map_err(|_| refused)
 }
 
 impl Rules {

@@ -208,6 +208,7 @@ fn risk_keys() -> Vec<Key> {
                 "money" => Kind::Money,
                 "lists of instruments" => Kind::List,
                 _ if unit.starts_with("true or false") => Kind::Flag,
+                _ if unit.starts_with("fraction or table") => Kind::Either,
                 _ if unit.starts_with("allowed or ") => Kind::Text,
                 _ => Kind::Number,
             };

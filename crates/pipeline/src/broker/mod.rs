@@ -26,7 +26,7 @@ use model::order::{Execution, OrderChange, OrderError, OrderIntent, OrderRole, O
 use model::reason::Reason;
 use model::rules::ExchangeRules;
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
-use model::signal::{Action, Bracket, Decision, OrderType, Product, Signal, Validity};
+use model::signal::{Action, Bracket, Decision, OrderType, Product, Side, Signal, Validity};
 use model::topic::Namespace;
 use model::trader::{Capabilities, InPipelineTrader, ReportKind, TraderReport};
 use model::{
@@ -40,7 +40,7 @@ use crate::engine::protect::Protection;
 use crate::engine::{Engine, Plan, key_of};
 use crate::portfolio::{Portfolio, PositionKey};
 use crate::risk::rules::Totals;
-use crate::risk::{AutoResume, Judgement, Limits, Proposal, Risk};
+use crate::risk::{AutoResume, Judgement, Limits, Margin, Proposal, Risk};
 use crate::strategy_host::{Made, StrategyHost, StrategySetup};
 
 /// One report may lead to at most this many further reports within the same input; a trader that

@@ -52,20 +52,28 @@ impl BrokerPipeline {
     pub(super) fn resolve_signal(&mut self, signal: &Signal, out: &mut Vec<Event>) {
         let key = key_of(signal);
         let position = self.portfolio.quantity(&key);
-        let plan = match self.engine.plan(signal, position) {
-            Ok(plan) => plan,
-            Err(_) => return self.refuse(signal, Reason::Overflow, out),
+        let plan = self.engine.plan(signal, position).and_then(|plan| {
+            // The side of a target is known only now. Planned anew: what rests has a rounded limit.
+            Ok(match self.rounded(signal, plan.side)? {
+                Some(rounded) => (self.engine.plan(&rounded, position)?, Some(rounded)),
+                None => (plan, None),
+            })
+        });
+        let Ok((plan, rounded)) = plan else {
+            return self.refuse(signal, Reason::Overflow, out);
         };
+        // What waits or is refused is kept as it was asked for: its side may change.
+        let asked = rounded.as_ref().unwrap_or(signal);
         if plan.quantity.is_zero() {
             // Nothing to send: at most something to cancel.
             return if plan.blocked {
                 self.defer(signal, &plan, out);
             } else {
-                self.validate(signal, &plan, None, out);
+                self.validate(asked, &plan, None, out);
             };
         }
         // Judged before anything is cancelled for it, and again when that is done.
-        let (part, refused) = match self.judge(signal, &plan) {
+        let (part, refused) = match self.judge(asked, &plan) {
             Ok(Judgement::Pass) => (plan, None),
             Ok(Judgement::ReduceOnly(reason)) => {
                 let reduce = Quantity::from_raw(plan.quantity.raw() - plan.increase.raw());
@@ -85,8 +93,28 @@ impl BrokerPipeline {
         if plan.blocked {
             return self.defer(signal, &plan, out);
         }
-        self.validate(signal, &part, refused, out);
-        self.submit_signal(signal, &part, out);
+        self.validate(asked, &part, refused, out);
+        self.submit_signal(asked, &part, out);
+    }
+
+    /// The signal with its limits on the tick, where they are rounded and were not. A take-profit is
+    /// the limit of the other side.
+    fn rounded(&self, signal: &Signal, side: Side) -> Result<Option<Signal>, model::NumberError> {
+        let d = &signal.decision;
+        let tick = self.instruments.get(d.instrument).tick_size;
+        let on_tick = |price: Option<Price>| price.is_none_or(|price| price.is_multiple_of(tick));
+        if (on_tick(d.limit_price) && on_tick(d.bracket.take_profit))
+            || !self.risk.rounds_limits(signal.strategy)
+        {
+            return Ok(None);
+        }
+        let round = |side: Side, price: Option<Price>| {
+            price.map(|price| side.round_limit(price, tick)).transpose()
+        };
+        let mut rounded = *signal;
+        rounded.decision.limit_price = round(side, d.limit_price)?;
+        rounded.decision.bracket.take_profit = round(side.opposite(), d.bracket.take_profit)?;
+        Ok(Some(rounded))
     }
 
     pub(super) fn judge(&self, signal: &Signal, plan: &Plan) -> Result<Judgement, Reason> {
@@ -99,7 +127,7 @@ impl BrokerPipeline {
         let overflow = |_| Reason::Overflow;
         let pending = book.map_or(Quantity::ZERO, |b| b.pending());
         let squaring_off = book.is_some_and(|b| b.is_closing()) || self.past_square_off(signal);
-        let own = self.risk.own_limits(signal.strategy).is_some();
+        let own = self.risk.own_limits(signal.strategy);
         let group = self.groups[index.index()];
         let day = self.day;
         let date = day.map_or_else(|| self.sessions.trading_day(self.now).date, |day| day.date);
@@ -131,8 +159,11 @@ impl BrokerPipeline {
                 gross_exposure: account.gross_exposure,
                 working: self.engine.reserved(currency),
                 open_orders: self.engine.open_orders(),
+                margin: self
+                    .margin(self.risk.limits(), currency)
+                    .map_err(overflow)?,
             },
-            strategy: if own {
+            strategy: if let Some(limits) = own {
                 Totals {
                     position: self
                         .portfolio
@@ -144,6 +175,7 @@ impl BrokerPipeline {
                         .map_err(overflow)?,
                     working: self.engine.reserved_by(signal.strategy, currency),
                     open_orders: self.engine.open_orders_of(signal.strategy),
+                    margin: self.margin(limits, currency).map_err(overflow)?,
                 }
             } else {
                 Totals::default()
@@ -175,6 +207,35 @@ impl BrokerPipeline {
             .filter_map(|key| self.engine.book(key))
             .try_fold(Quantity::ZERO, |sum, book| sum.checked_add(book.pending()))
             .unwrap_or(Quantity::MAX)
+    }
+
+    /// What a table of margins asks of everything in a currency: it is the namespace's cash that has
+    /// to cover it, whoever's limits these are.
+    fn margin(&self, limits: &Limits, currency: CurrencyIdx) -> Result<Amount, model::NumberError> {
+        if !limits.available_cash || !matches!(limits.margin, Margin::Table(_)) {
+            return Ok(Amount::ZERO);
+        }
+        let positions = self.portfolio.positions().iter().map(|p| {
+            let last = self.portfolio.last(p.key.instrument).price;
+            let (side, quantity) = (Side::of(p.quantity), p.quantity.abs());
+            (p.key.instrument, p.key.product, side, last, quantity)
+        });
+        let entries = self.engine.working_entries();
+        let entries =
+            entries.map(|(i, adds, price)| (i.instrument, i.product, i.side, price, adds));
+        positions
+            .chain(entries)
+            .filter(|(instrument, ..)| self.instruments.currency(*instrument) == currency)
+            .try_fold(
+                Amount::ZERO,
+                |sum, (instrument, product, side, price, quantity)| {
+                    let instrument = self.instruments.get(instrument);
+                    let margin = limits
+                        .margin
+                        .of(instrument, product, side, price, quantity)?;
+                    sum.checked_add(margin)
+                },
+            )
     }
 
     pub(super) fn exposure_of(

@@ -109,7 +109,20 @@ impl BrokerPipeline {
         self.continue_square_off(key, cause, out);
     }
 
-    /// Sends the closing order once nothing else works for the position, and ends when it is flat.
+    /// The exchange refuses more in one order: several entries can have built a larger position.
+    fn largest_order(&self, instrument: InstrumentIdx) -> Quantity {
+        let instrument = self.instruments.get(instrument);
+        let date = self.day.map(|day| day.date);
+        let date = date.unwrap_or_else(|| self.sessions.trading_day(self.now).date);
+        let freeze = self.rules.freeze_quantity(instrument, date);
+        freeze
+            .map(|freeze| freeze.floor_to(instrument.lot_size))
+            .filter(|most| *most > Quantity::ZERO)
+            .unwrap_or(Quantity::MAX)
+    }
+
+    /// Sends the closing order once nothing else works for the position, the next where one may not be
+    /// so large, and ends when it is flat.
     pub(super) fn continue_square_off(
         &mut self,
         key: &PositionKey,
@@ -160,8 +173,8 @@ impl BrokerPipeline {
             strategy: key.strategy,
             instrument: key.instrument,
             role: OrderRole::SquareOff,
-            side: model::signal::Side::of(position).opposite(),
-            quantity: position.abs(),
+            side: Side::of(position).opposite(),
+            quantity: position.abs().min(self.largest_order(key.instrument)),
             increase: Quantity::ZERO,
             order_type: OrderType::Market,
             limit_price: None,

@@ -274,6 +274,15 @@ impl Engine {
             .get(strategy.index())
             .map_or(Amount::ZERO, |by_currency| by_currency[currency.index()])
     }
+    /// What working entries may still add, and the price at which it counts; in no particular order.
+    pub fn working_entries(&self) -> impl Iterator<Item = (&OrderIntent, Quantity, Price)> {
+        let entries = self.orders.values().filter(|w| !w.reserved.is_zero());
+        entries.map(|w| {
+            let intent = w.order.intent();
+            let adds = w.order.open_quantity().min(intent.increase);
+            (intent, adds, w.reference)
+        })
+    }
     /// Scheduled and operator actions so far.
     pub const fn scheduled(&self) -> u32 {
         self.scheduled

@@ -3,6 +3,7 @@
 use model::reason::Reason;
 use model::{Amount, CurrencyIdx, Quantity};
 
+use super::margin::Margin;
 use super::settings::ShortSelling;
 
 /// A money limit by currency index. A currency without one has its orders refused.
@@ -50,6 +51,8 @@ pub struct Limits {
     pub session_open: bool,
     /// Whether prices and quantities must be multiples of tick and lot.
     pub tick_and_lot: bool,
+    /// Whether limits are rounded to the tick first, on the side that costs nothing.
+    pub round_limits: bool,
     /// Which short positions are allowed.
     pub short_selling: ShortSelling,
     /// By instrument: whether it may be entered; empty: all may.
@@ -60,8 +63,8 @@ pub struct Limits {
     pub duplicate_window: Option<i64>,
     /// Whether entries must be covered by the available cash.
     pub available_cash: bool,
-    /// Share of a position's value to be covered, in units of 10⁻⁸.
-    pub margin_fraction: i64,
+    /// What positions ask of it.
+    pub margin: Margin,
     /// Whether a loss limit is set at all.
     pub watches_losses: bool,
 }
@@ -85,12 +88,13 @@ impl Default for Limits {
             stale_signal: None,
             session_open: true,
             tick_and_lot: true,
+            round_limits: false,
             short_selling: ShortSelling::Allowed,
             allow: Vec::new(),
             deny: Vec::new(),
             duplicate_window: None,
             available_cash: false,
-            margin_fraction: model::fixed::ONE,
+            margin: Margin::default(),
             watches_losses: false,
         }
     }

@@ -5,6 +5,7 @@
 //! kept: a strategy can only be stricter than its broker. Counters come from recorded facts.
 
 pub mod limits;
+pub mod margin;
 pub mod rules;
 pub mod settings;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::portfolio::Portfolio;
 
 pub use limits::Limits;
+pub use margin::Margin;
 pub use rules::{Applies, Judgement, Proposal, RULES, Rule};
 pub use settings::{AutoResume, LimitError, LimitSettings};
 
@@ -139,6 +141,12 @@ impl Risk {
         self.strategy_limits
             .get(strategy.index())
             .and_then(Option::as_ref)
+    }
+    /// Whether a strategy's limits between two ticks are rounded here. Either owner of limits may ask
+    /// for it: what is rounded keeps the other's rule, and costs no more than what was asked for.
+    pub fn rounds_limits(&self, strategy: StrategyIdx) -> bool {
+        let own = self.own_limits(strategy);
+        self.limits.round_limits || own.is_some_and(|own| own.round_limits)
     }
     /// What has been counted for the namespace.
     pub const fn counters(&self) -> &Counters {

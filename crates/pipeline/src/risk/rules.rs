@@ -8,6 +8,7 @@ use model::signal::{Product, Side, Signal};
 use model::{Amount, CurrencyIdx, Date, Instrument, Price, Quantity, Timestamp};
 
 use super::limits::{Limits, MoneyLimit};
+use super::margin::Margin;
 use super::settings::ShortSelling;
 use super::{Counters, Risk};
 
@@ -115,9 +116,9 @@ pub const RULES: &[Rule] = &[
     rule(
         Reason::TickSize,
         Applies::All,
-        "tick_and_lot",
-        "true or false (default true)",
-        "limit, trigger and bracket prices are multiples of the tick size",
+        "tick_and_lot, round_limits",
+        "true or false (default true); true or false (default false)",
+        "limit, trigger and bracket prices are multiples of the tick size; `round_limits` first brings limits and take-profits between two ticks to the side that costs nothing: a buyer's down, a seller's up",
     ),
     rule(
         Reason::LotSize,
@@ -263,8 +264,8 @@ pub const RULES: &[Rule] = &[
         Reason::InsufficientCash,
         Applies::Entry,
         "available_cash, margin_fraction",
-        "true or false (default false); fraction (default 1)",
-        "equity less the margin of all positions and working entries covers this order's margin",
+        "true or false (default false); fraction or table (default 1)",
+        "equity less the margin of all positions and working entries covers this order's margin; shares of the value by product, asset class or both: `{ default = 1, \"equity:intraday\" = 0.2, futures = 0.15, options = 0.12 }`, where an option bought costs its premium and one sold counts at its strike",
     ),
     rule(
         Reason::DailyLoss,
@@ -352,6 +353,9 @@ pub struct Totals {
     pub working: Amount,
     /// Orders working.
     pub open_orders: u32,
+    /// What the limits' table of margins asks of the namespace's positions and working entries; zero
+    /// where there is no such table.
+    pub margin: Amount,
 }
 
 /// What the rules say.
@@ -575,15 +579,26 @@ fn entry_rules(
         require(strategy.entries_today() < limit, Reason::TradesPerDay)?;
     }
     if limits.available_cash {
-        let held = p.namespace.gross_exposure.checked_add(p.namespace.working);
         // A reversal first frees what it closes.
         let reduce = p.quantity.checked_sub(p.increase).map_err(overflow)?;
-        let freed = Amount::notional(price, reduce, multiplier).map_err(overflow)?;
-        let needed = held
-            .and_then(|held| held.checked_sub(freed))
-            .and_then(|held| held.checked_add(increase))
-            .and_then(|needed| needed.fraction(limits.margin_fraction))
-            .map_err(overflow)?;
+        let needed = match &limits.margin {
+            Margin::Uniform(share) => {
+                let freed = Amount::notional(price, reduce, multiplier).map_err(overflow)?;
+                let held = p.namespace.gross_exposure.checked_add(p.namespace.working);
+                held.and_then(|held| held.checked_sub(freed))
+                    .and_then(|held| held.checked_add(increase))
+                    .and_then(|needed| needed.fraction(*share))
+            }
+            table @ Margin::Table(_) => {
+                let of = |side, price, quantity| {
+                    table.of(p.instrument, d.product, side, price, quantity)
+                };
+                of(p.side, price, p.increase)
+                    .and_then(|added| totals.margin.checked_add(added))
+                    .and_then(|sum| sum.checked_sub(of(p.side.opposite(), p.last.0, reduce)?))
+            }
+        }
+        .map_err(overflow)?;
         require(needed <= p.equity, Reason::InsufficientCash)?;
     }
     for limit in [&limits.daily_loss, &limits.drawdown].into_iter().flatten() {

@@ -5,11 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use model::fixed::NumberError;
-use model::{Amount, Instruments, Price, Quantity};
+use model::signal::Product;
+use model::{Amount, AssetClass, Instruments, Price, Quantity};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::limits::{Limits, MoneyLimit};
+use super::margin::Margin;
 
 /// A number as written, kept as text so that it stays exact: `10`, `0.05`, `"1000.50"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,6 +52,19 @@ pub enum MoneySetting {
     Base(Number),
     /// By currency code.
     ByCurrency(BTreeMap<String, Number>),
+}
+
+/// Shares of positions' values to be covered: one for all, or by asset class and product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`margin_fraction`: write a fraction, or a table such as { default = 1, \"equity:intraday\" = 0.2 }"
+)]
+pub enum MarginSetting {
+    /// Of every position.
+    Uniform(Number),
+    /// By `default`, product, asset class, or `CLASS:PRODUCT`.
+    Table(BTreeMap<String, Number>),
 }
 
 /// Which short positions are allowed. Delivery is never short.
@@ -108,6 +123,9 @@ pub struct LimitSettings {
     pub session_open: Option<bool>,
     /// Whether prices and quantities must be multiples of tick and lot; true unless switched off.
     pub tick_and_lot: Option<bool>,
+    /// Whether limits between two ticks are rounded, a buyer's down and a seller's up, before that is
+    /// asked; false unless switched on.
+    pub round_limits: Option<bool>,
     /// Which short positions are allowed.
     pub short_selling: Option<ShortSelling>,
     /// The only instruments that may be entered; empty: all.
@@ -119,7 +137,7 @@ pub struct LimitSettings {
     /// Whether entries must be covered by the available cash.
     pub available_cash: Option<bool>,
     /// Share of a position's value that has to be covered: 1 is all of it.
-    pub margin_fraction: Option<Number>,
+    pub margin_fraction: Option<MarginSetting>,
 }
 
 /// Why limits could not be taken over.
@@ -145,6 +163,9 @@ pub enum LimitError {
         /// The currencies of the instruments.
         known: String,
     },
+    /// A margin is of neither an asset class nor a product.
+    #[error("`margin_fraction`: `{0}` is neither `default`, nor a product ({products}), nor an asset class ({classes}), nor CLASS:PRODUCT", products = Product::ALL.map(Product::name).join(", "), classes = AssetClass::ALL.map(AssetClass::name).join(", "))]
+    UnknownMargin(String),
     /// An instrument does not exist.
     #[error("`{key}`: {error}")]
     Instrument {
@@ -177,6 +198,7 @@ impl LimitSettings {
             stale_signal_ms,
             session_open,
             tick_and_lot,
+            round_limits,
             short_selling,
             duplicate_window_ms,
             available_cash,
@@ -242,13 +264,16 @@ impl LimitSettings {
             stale_signal: millis(self.stale_signal_ms),
             session_open: self.session_open.unwrap_or(true),
             tick_and_lot: self.tick_and_lot.unwrap_or(true),
+            round_limits: self.round_limits.unwrap_or(false),
             short_selling: self.short_selling.unwrap_or_default(),
             allow: list("allow", &self.allow)?,
             deny: list("deny", &self.deny)?,
             duplicate_window: millis(self.duplicate_window_ms),
             available_cash: self.available_cash.unwrap_or(false),
-            margin_fraction: fraction("margin_fraction", &self.margin_fraction)?
-                .unwrap_or(model::fixed::ONE),
+            margin: match &self.margin_fraction {
+                None => Margin::default(),
+                Some(setting) => margin(setting)?,
+            },
         })
     }
 }
@@ -270,6 +295,23 @@ where
         Ok(Some(number))
     } else {
         Err(bad(NumberError::OutOfRange))
+    }
+}
+
+fn margin(setting: &MarginSetting) -> Result<Margin, LimitError> {
+    let share = |number: &Number| {
+        let share = positive::<Price>("margin_fraction", &Some(number.clone()))?;
+        Ok(share.map_or(model::fixed::ONE, Price::raw))
+    };
+    match setting {
+        MarginSetting::Uniform(number) => Ok(Margin::Uniform(share(number)?)),
+        MarginSetting::Table(table) => {
+            let shares: Vec<(&str, i64)> = table
+                .iter()
+                .map(|(name, number)| Ok((name.as_str(), share(number)?)))
+                .collect::<Result<_, LimitError>>()?;
+            Margin::table(shares).map_err(|name| LimitError::UnknownMargin(name.to_owned()))
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use model::signal::{Decision, OrderType, Product};
 use model::time::{MINUTE, SECOND};
 use model::trader::ReportKind;
 use model::{Amount, AssetClass, StrategyIdx};
-use pipeline::risk::Limits;
 use pipeline::risk::limits::MoneyLimit;
 use pipeline::risk::settings::ShortSelling;
+use pipeline::risk::{Limits, Margin};
 
 use crate::desk::{Desk, Plan, bracket, enter, limit, stop};
 use crate::world::{
@@ -53,6 +53,13 @@ fn case(reason: Reason, limits: Limits, refused: Decision, passes: Decision) -> 
 
 pub fn buy(count: i64) -> Decision {
     enter(AXIS, Buy, count)
+}
+
+fn in_delivery(decision: Decision) -> Decision {
+    Decision {
+        product: Product::Delivery,
+        ..decision
+    }
 }
 
 pub fn cases() -> Vec<Case> {
@@ -463,12 +470,32 @@ pub fn cases() -> Vec<Case> {
                 cash: Amount::from_int(1000),
                 limits: Limits {
                     available_cash: true,
-                    margin_fraction: 20_000_000,
+                    margin: Margin::Uniform(20_000_000),
                     ..none()
                 },
                 ..Plan::default()
             },
             ..case(R::InsufficientCash, none(), buy(51), buy(50))
+        },
+        Case {
+            plan: Plan {
+                cash: Amount::from_int(1000),
+                limits: Limits {
+                    available_cash: true,
+                    margin: Margin::table([("equity:intraday", 20_000_000)]).unwrap(),
+                    ..none()
+                },
+                ..Plan::default()
+            },
+            before: |desk| {
+                // 4 × 100 in full, and a fifth of 10 × 90 that work: 420 are left.
+                desk.signal(2, in_delivery(buy(4)));
+                desk.tick(AXIS, "100");
+                desk.signal(2, limit(buy(10), "90"));
+                desk.signal(1, in_delivery(buy(5)));
+                assert_eq!(desk.refused(), Some(R::InsufficientCash));
+            },
+            ..case(R::InsufficientCash, none(), buy(22), buy(21))
         },
         Case {
             before: |desk| {

@@ -12,7 +12,7 @@ use model::trader::ReportKind;
 use pipeline::broker::OnResume;
 
 use crate::desk::{Desk, Plan, bracket, cancels, enter, kinds, limit, target};
-use crate::world::{AUCTION, AXIS, BEL, GOLD, NEXT_DAY, SESSION, units};
+use crate::world::{AUCTION, AXIS, BEL, FREEZE, GOLD, NEXT_DAY, SESSION, units};
 
 /// Ten minutes before the close.
 fn plan() -> Plan {
@@ -387,5 +387,32 @@ fn data_while_the_market_is_closed_is_taken_counted_and_announced_once() {
     desk.clock(NEXT_DAY + SESSION + 60);
     desk.tick(AXIS, "103");
     assert_eq!(alerts(&desk), [(Reason::MarketClosed, None)]);
+    desk.check();
+}
+
+#[test]
+fn what_is_too_large_for_one_order_is_squared_off_in_several() {
+    let mut desk = Desk::new(&Plan {
+        paper: None,
+        ..plan()
+    });
+    desk.tick(AXIS, "100");
+    for count in [FREEZE, FREEZE, 5] {
+        desk.signal(1, enter(AXIS, Buy, count));
+        let order = desk.orders()[0].id;
+        desk.fill(order, count, "100");
+    }
+    desk.clock(DUE);
+    for count in [FREEZE, FREEZE, 5] {
+        let close = desk.orders();
+        assert_eq!(close.len(), 1, "one after the other");
+        assert_eq!((close[0].side, close[0].quantity), (Sell, units(count)));
+        desk.fill(close[0].id, count, "99");
+    }
+    assert_eq!(desk.position(1, AXIS), 0);
+    assert_eq!(
+        square_offs(&desk),
+        [(true, Reason::SquareOff), (false, Reason::SquareOff)]
+    );
     desk.check();
 }

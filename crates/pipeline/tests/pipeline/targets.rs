@@ -8,8 +8,9 @@ use model::signal::Side::{Buy, Sell};
 use model::signal::{Action, Decision, Product};
 use model::trader::ReportKind;
 use paper::PaperSettings;
+use pipeline::risk::Limits;
 
-use crate::desk::{Desk, Plan, cancels, enter, exit, kinds, limit, target};
+use crate::desk::{Desk, Plan, bracket, cancels, enter, exit, kinds, limit, target};
 use crate::world::{AXIS, BEL, units};
 
 fn flat() -> Desk {
@@ -422,4 +423,55 @@ fn confirmed_targets_survive_latency_and_partial_fills() {
         );
         desk.check();
     }
+}
+
+#[test]
+fn limits_between_two_ticks_never_cost_more_than_was_asked_for() {
+    // A tick of 0.05. What rests is what a repeated wish comes to: nothing is sent twice.
+    let rounding = || Limits {
+        round_limits: true,
+        ..Limits::default()
+    };
+    let plan = |limits, own| Plan {
+        limits,
+        strategy_limits: vec![None, own],
+        ..Plan::outside()
+    };
+    let ready = |plan: &Plan| {
+        let mut desk = Desk::new(plan);
+        desk.tick(AXIS, "100");
+        desk
+    };
+    for (count, asked, sent) in [
+        (10, "99.99", "99.95"),
+        (10, "99.95", "99.95"),
+        (-10, "100.01", "100.05"),
+        (-10, "100.05", "100.05"),
+    ] {
+        // The broker's limits ask for it, or the strategy's own.
+        let mut desk = ready(&match count {
+            10 => plan(rounding(), None),
+            _ => plan(Limits::default(), Some(rounding())),
+        });
+        desk.signal(1, limit(target(AXIS, count), asked));
+        let price = desk.orders()[0].limit_price.unwrap().to_string();
+        assert_eq!(price, sent, "{count} at {asked}");
+        desk.signal(1, limit(target(AXIS, count), asked));
+        assert!(desk.orders().is_empty() && desk.refused().is_none());
+        assert_eq!(desk.working().len(), 1);
+        desk.check();
+    }
+    // A take-profit is the other side's limit; triggers are not moved, and zero is no price.
+    let mut desk = ready(&plan(rounding(), None));
+    desk.signal(1, bracket(enter(AXIS, Buy, 10), "95", "110.01"));
+    let profit = desk.orders()[0].bracket.take_profit;
+    assert_eq!(profit.unwrap().to_string(), "110.05");
+    for (decision, reason) in [
+        (bracket(enter(AXIS, Buy, 10), "95.01", ""), Reason::TickSize),
+        (limit(enter(AXIS, Buy, 10), "0.04"), Reason::InvalidSignal),
+    ] {
+        desk.signal(1, decision);
+        assert_eq!(desk.refused(), Some(reason));
+    }
+    desk.check();
 }

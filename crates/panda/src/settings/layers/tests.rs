@@ -1,6 +1,7 @@
 use super::*;
 use crate::compose::broker_registry;
 use crate::settings::deciding;
+use pipeline::risk::settings::{MarginSetting, Number};
 
 fn layered(
     dir: &Path,
@@ -63,7 +64,8 @@ fn equal_settings_have_equal_texts_wherever_they_come_from() {
     }
     // What was recorded can be read again, and means the same.
     let again = Settings::parse(&texts[0], "recorded").unwrap();
-    assert_eq!(again.limits("p2").margin_fraction.unwrap().0, "0.5");
+    let half = MarginSetting::Uniform(Number("0.5".to_owned()));
+    assert_eq!(again.limits("p2").margin_fraction, Some(half));
     let moved = [("DATA_DIR", "/elsewhere"), ("LOGGING__LEVEL", "debug")];
     let moved = layered(file.path(), &moved, &[]).unwrap().text;
     assert_ne!(moved, texts[0]);
@@ -116,4 +118,38 @@ fn variables_that_are_nearly_ours_are_pointed_out() {
             "{warning}"
         );
     }
+}
+
+#[test]
+fn margins_are_one_share_or_a_table_of_them() {
+    let share = model::Instrument::share("NSE", "A", "INR".parse().unwrap());
+    let instruments = model::Instruments::new(vec![share.clone()]).unwrap();
+    let margin = |written: &str| {
+        let text = format!("[risk.brokers.paper]\nmargin_fraction = {written}");
+        let limits = Settings::parse(&text, "test").map_err(|e| format!("{e:#}"))?;
+        let limits = limits.limits("paper").resolve(&instruments, "INR");
+        let margin = limits.map_err(|e| e.to_string())?.margin;
+        let (price, quantity) = ("100".parse().unwrap(), "2".parse().unwrap());
+        let of = |product| {
+            let side = model::signal::Side::Buy;
+            let amount = margin.of(&share, product, side, price, quantity);
+            amount.unwrap().to_string()
+        };
+        use model::signal::Product::{Delivery, Intraday};
+        Ok::<_, String>((of(Intraday), of(Delivery)))
+    };
+    let both = |a: &str, b: &str| Ok((a.to_owned(), b.to_owned()));
+    assert_eq!(margin("0.5"), both("100", "100"));
+    assert_eq!(
+        margin("{ default = 0.5, \"equity:intraday\" = 0.2 }"),
+        both("40", "100")
+    );
+    assert_eq!(margin("{ intraday = 0.2 }"), both("40", "200"));
+    let unknown = margin("{ shares = 0.2 }").unwrap_err();
+    assert!(unknown.contains("`shares`"), "{unknown}");
+    assert!(
+        unknown.contains("intraday, delivery, carry_forward"),
+        "{unknown}"
+    );
+    assert!(margin("\"much\"").is_err() && margin("{ default = 0 }").is_err());
 }
