@@ -13,6 +13,7 @@ use markets::charges::{
 };
 use markets::{ChargeTable, Rules};
 use model::charges::{ChargeInput, Charges};
+use model::contract_note::DayOrder;
 use model::money::Multiplier;
 use model::signal::{Product, Side};
 use model::{Amount, AssetClass, Date, Instrument, NumberError, Price, Quantity};
@@ -524,6 +525,62 @@ fn a_fill_books_its_orders_charges_so_far_less_what_is_booked() {
             .iter()
             .any(|(of, ..)| of.starts_with("NYSE"))
     );
+}
+
+#[test]
+fn only_the_exercise_of_an_option_is_taxed_on_what_it_pays() {
+    use model::rules::{ExchangeRules, Settlement};
+    let (charges, rules) = (charges(Profile::ContractNote), Rules::embedded().unwrap());
+    let contract = |exchange: &str, symbol: &str, asset_class| Instrument {
+        asset_class,
+        expiry: Some(date("2026-11-24")),
+        currency: "INR".parse().unwrap(),
+        ..share(exchange, symbol)
+    };
+    let call = contract("NFO", "NIFTY26NOV24000CE", AssetClass::Options);
+    let order = DayOrder {
+        instrument: &call,
+        product: Product::CarryForward,
+        deed: Deed::Exercise,
+        quantity: "65".parse().unwrap(),
+        notional: amount("10000"),
+        booked: Amount::ZERO,
+    };
+    // 0.15 % of what it pays, and nothing else.
+    let day = date("2026-11-24");
+    assert_eq!(charges.of_exercise(day, &order), Ok(amount("15")));
+    let booked = amount("15");
+    let note = charges
+        .of_day(day, &[DayOrder { booked, ..order }])
+        .unwrap()[0];
+    assert_eq!(note.charged.total(), Ok(booked));
+    for (instrument, ends, underlying) in [
+        (call.clone(), Settlement::Cash, Some("NIFTY")),
+        (
+            contract("BFO", "SENSEX26NOVFUT", AssetClass::Futures),
+            Settlement::Cash,
+            Some("SENSEX"),
+        ),
+        (
+            contract("NFO", "INFY26NOV1500PE", AssetClass::Options),
+            Settlement::Physical,
+            Some("INFY"),
+        ),
+        (
+            contract("MCX", "GOLDPETAL26NOVFUT", AssetClass::Futures),
+            Settlement::None,
+            Some("GOLDPETAL"),
+        ),
+        (share("NSE", "INFY"), Settlement::None, None),
+    ] {
+        assert_eq!(rules.settlement(&instrument), ends, "{}", instrument.id);
+        assert_eq!(
+            rules.underlying(&instrument),
+            underlying,
+            "{}",
+            instrument.id
+        );
+    }
 }
 
 /// One execution: order, and hundredths of a rupee, and shares.

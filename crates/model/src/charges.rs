@@ -42,6 +42,10 @@ pub trait Charges: Send + Sync {
     fn closes_days(&self) -> bool {
         false
     }
+    /// What an option costs that is exercised at expiry: its notional is what it pays.
+    fn of_exercise(&self, _: Date, _: &DayOrder<'_>) -> Result<Amount, NumberError> {
+        Ok(Amount::ZERO)
+    }
     /// What each contract note says of a day: a pure function of its orders, and not of their
     /// sequence. An order that executes on several days is one on each of them.
     fn close(&self, _: Date, _: &[DayOrder<'_>]) -> Result<Vec<Note>, NumberError> {

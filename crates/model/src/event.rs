@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract_note::ChargesAdjustment;
 use crate::control::TradingState;
-use crate::fixed::Quantity;
+use crate::fixed::{Price, Quantity};
 use crate::ids::{CommandId, CorrelationId, EventId, InputId, OrderId, SignalId, StrategyIdx};
 use crate::instrument::InstrumentIdx;
 use crate::money::{Amount, CurrencyIdx};
@@ -130,6 +130,48 @@ pub enum EventBody {
     },
     /// A day's close: what its contract note says beyond what the executions have booked.
     ChargesAdjusted(ChargesAdjustment),
+    /// A contract has expired and its position was settled in cash: it is closed at this price.
+    PositionSettled(Settled),
+}
+
+/// Where the price of a settlement comes from. Each stands for the exchange's final settlement price,
+/// which is not known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettlementBasis {
+    /// The contract's own last price.
+    LastPrice,
+    /// An option's value by the last price of its underlying.
+    Underlying,
+}
+
+impl SettlementBasis {
+    /// The name in files and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LastPrice => "last_price",
+            Self::Underlying => "underlying",
+        }
+    }
+}
+
+/// A position that ended with its contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Whose.
+    pub strategy: StrategyIdx,
+    /// In what.
+    pub instrument: InstrumentIdx,
+    /// Held as what.
+    pub product: Product,
+    /// The signed quantity that was held.
+    pub quantity: Quantity,
+    /// The price at which it is closed; zero for an option that is worth nothing.
+    pub price: Price,
+    /// Where the price comes from.
+    pub basis: SettlementBasis,
+    /// What an exercise is charged.
+    pub charges: Amount,
 }
 
 /// A signal that passed.
@@ -235,7 +277,9 @@ impl Event {
             | EventBody::TraderDetached { .. }
             | EventBody::EntriesBlocked { .. }
             | EventBody::Alert { .. } => Channel::Control,
-            EventBody::Snapshot(_) | EventBody::ChargesAdjusted(_) => Channel::PortfolioSnapshots,
+            EventBody::Snapshot(_)
+            | EventBody::ChargesAdjusted(_)
+            | EventBody::PositionSettled(_) => Channel::PortfolioSnapshots,
         }
     }
 
@@ -272,6 +316,7 @@ impl Event {
             EventBody::EntriesBlocked { blocked: true, .. } => "entries_blocked",
             EventBody::EntriesBlocked { blocked: false, .. } => "entries_allowed",
             EventBody::ChargesAdjusted(_) => "charges_adjusted",
+            EventBody::PositionSettled(_) => "position_settled",
         }
     }
 }

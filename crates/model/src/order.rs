@@ -25,6 +25,8 @@ pub enum OrderRole {
     TakeProfit,
     /// Closes a position at its square-off time or at an operator's command.
     SquareOff,
+    /// No order: a contract's settlement at expiry, where trades tell what ended them.
+    Settlement,
 }
 
 impl OrderRole {
@@ -36,6 +38,7 @@ impl OrderRole {
             Self::StopLoss => "stop_loss",
             Self::TakeProfit => "take_profit",
             Self::SquareOff => "square_off",
+            Self::Settlement => "settlement",
         }
     }
     /// True for the legs of a bracket.

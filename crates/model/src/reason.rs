@@ -86,6 +86,9 @@ reasons! {
     SquareOffSoon = "square_off_soon", "Intraday positions of this strategy are squared off soon.";
     MarketClosed = "market_closed", "Market data arrives while the calendar says that the market is closed.";
     OvernightShort = "overnight_short", "A position in delivery is short near the end of trading.";
+    PhysicalDelivery = "physical_delivery", "The contract would be delivered physically: nothing is opened on its last day, and what is open is closed.";
+    SettledAtLastPrice = "settled_at_last_price", "A contract was settled at its own last price, which stands for the exchange's final settlement price.";
+    SettledAtUnderlying = "settled_at_underlying", "An option was settled at its value by the underlying's last price, which stands for the exchange's final settlement price.";
     ChargesUnknown = "charges_unknown", "What the day's contract note says cannot be told: the close's adjustment is missing.";
 }
 

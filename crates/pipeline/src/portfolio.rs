@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use model::contract_note::ChargesAdjustment;
 use model::control::TradingState;
-use model::event::{Event, EventBody, Snapshot};
+use model::event::{Event, EventBody, Settled, Snapshot};
 use model::fixed::NumberError;
 use model::money::Multiplier;
 use model::order::{Execution, OrderIntent};
@@ -425,19 +425,36 @@ impl Portfolio {
 
     /// An execution has become a fact.
     pub fn apply_fill(&mut self, intent: &OrderIntent, execution: &Execution, ts: Timestamp) {
-        if self.try_fill(intent, execution, ts).is_err() {
+        let key = PositionKey::of(intent);
+        let signed = intent.side.signed(execution.quantity);
+        let booked = self.book(key, signed, (execution.price, execution.charges), ts);
+        if booked.is_err() {
             self.overflow = true;
         }
     }
 
-    fn try_fill(
+    /// A contract's settlement has become a fact: its position is closed.
+    pub fn apply_settlement(&mut self, settled: &Settled, ts: Timestamp) {
+        let key = PositionKey {
+            strategy: settled.strategy,
+            instrument: settled.instrument,
+            product: settled.product,
+        };
+        let signed = Quantity::from_raw(settled.quantity.raw().saturating_neg());
+        let booked = self.book(key, signed, (settled.price, settled.charges), ts);
+        if booked.is_err() {
+            self.overflow = true;
+        }
+    }
+
+    fn book(
         &mut self,
-        intent: &OrderIntent,
-        execution: &Execution,
+        key: PositionKey,
+        signed: Quantity,
+        (price, charges): (Price, Amount),
         ts: Timestamp,
     ) -> Result<(), NumberError> {
-        let instrument = intent.instrument;
-        let key = PositionKey::of(intent);
+        let instrument = key.instrument;
         let index = match self.by_key.get(&key) {
             Some(index) => *index as usize,
             None => {
@@ -450,9 +467,8 @@ impl Portfolio {
             }
         };
         let multiplier = self.instruments.get(instrument).multiplier;
-        let signed = intent.side.signed(execution.quantity);
         let before = self.positions[index];
-        let after = before.after(signed, execution.price, execution.charges, multiplier)?;
+        let after = before.after(signed, price, charges, multiplier)?;
         let currency = self.instruments.currency(instrument);
         let account = &mut self.accounts[currency.index()];
         let flow = after.cash_flow.checked_sub(before.cash_flow)?;
@@ -465,26 +481,17 @@ impl Portfolio {
             .cost
             .checked_add(after.cost)?
             .checked_sub(before.cost)?;
-        account.charges = account.charges.checked_add(execution.charges)?;
-        account.equity = account
-            .equity
-            .checked_add(flow)?
-            .checked_sub(execution.charges)?;
+        account.charges = account.charges.checked_add(charges)?;
+        account.equity = account.equity.checked_add(flow)?.checked_sub(charges)?;
         self.positions[index] = after;
         if !self.strategies.is_empty() {
             let mark = &mut self.strategies[key.strategy.index()][currency.index()];
-            mark.cash = mark
-                .cash
-                .checked_add(flow)?
-                .checked_sub(execution.charges)?;
+            mark.cash = mark.cash.checked_add(flow)?.checked_sub(charges)?;
         }
         let net = &mut self.net[instrument.index()];
         net.set(net.quantity.checked_add(signed)?);
         if net.last.price.is_zero() {
-            net.last = LastTrade {
-                price: execution.price,
-                ts,
-            };
+            net.last = LastTrade { price, ts };
         }
         let price = net.last.price;
         self.try_remark(instrument, price)

@@ -136,6 +136,9 @@ pub struct BrokerSummary {
     pub statistics_by_currency: BTreeMap<String, Statistics>,
     /// Positions that were closed by schedule or command, by reason code.
     pub square_offs: BTreeMap<String, u64>,
+    /// Positions that their contracts' settlement closed, by where the price came from.
+    #[serde(default)]
+    pub settlements: BTreeMap<String, u64>,
     /// Alerts by reason code.
     pub alerts: BTreeMap<String, u64>,
 }
@@ -429,6 +432,7 @@ fn broker_summary(broker: &BrokerResult, names: &Names<'_>) -> BrokerSummary {
         fills: broker.counts.fills,
         traded_quantity: Exact(broker.traded_quantity),
         square_offs: owned(&broker.counts.square_offs),
+        settlements: owned(&broker.counts.settlements),
         alerts: owned(&broker.counts.alerts),
         ..BrokerSummary::default()
     };

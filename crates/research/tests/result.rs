@@ -262,3 +262,83 @@ fn a_run_without_any_event_is_a_result_too() {
     let json = serde_json::to_string(&run.summary).unwrap();
     assert!(json.contains("\"sharpe\":null"));
 }
+
+#[test]
+fn a_settlement_ends_a_trade_and_is_no_fill() {
+    use model::event::{Cause, Event, EventBody, Settled, SettlementBasis, Snapshot};
+    use model::order::OrderRole;
+    use model::session::AlwaysOpen;
+    use model::*;
+    use research::collector::{Collector, SpaceSpec};
+
+    let dir = tempfile::tempdir().unwrap();
+    let share = Instrument::share("NFO", "NIFTY26NOVFUT", "INR".parse().unwrap());
+    let instruments = Instruments::new(vec![share]).unwrap();
+    let strategies = ["manual", "one"].map(str::to_owned).to_vec();
+    let names = Names {
+        instruments: &instruments,
+        strategies: &strategies,
+    };
+    let spec = SpaceSpec {
+        name: "paper",
+        base: CurrencyIdx(0),
+        starting_cash: &[Amount::ZERO],
+        sessions: &AlwaysOpen,
+    };
+    let mut collector = Collector::create(dir.path(), names, &[spec]).unwrap();
+    let (quantity, day) = (Quantity::from_int(10).unwrap(), model::time::DAY);
+    let mut tell = |ts, body| {
+        let event = Event {
+            ts: Timestamp(ts),
+            correlation: CorrelationId(7),
+            cause: Cause::Timer(Timestamp(ts)),
+            body,
+        };
+        collector.on_event(0, &event).unwrap();
+    };
+    common::bought(quantity, Price::from_int(100).unwrap(), &mut |body| {
+        tell(5, body)
+    });
+    let settled = Settled {
+        strategy: StrategyIdx(1),
+        instrument: InstrumentIdx(0),
+        product: model::signal::Product::CarryForward,
+        quantity,
+        price: Price::from_int(103).unwrap(),
+        basis: SettlementBasis::LastPrice,
+        charges: Amount::from_int(2),
+    };
+    // One nanosecond into the next day: the charge is of the day that has ended.
+    tell(day + 1, EventBody::PositionSettled(settled));
+    let (profit, charges) = (Amount::from_int(30), Amount::from_int(2));
+    let snapshot = Snapshot {
+        sequence: 1,
+        cash_flow: profit,
+        realised: profit,
+        charges,
+        equity: Amount::from_int(28),
+        peak: Amount::from_int(28),
+        ..Snapshot::default()
+    };
+    tell(day + 1, EventBody::Snapshot(snapshot));
+    let collected = collector.finish(&[Price::from_int(103).unwrap()]).unwrap();
+    let broker = &collected.brokers[0];
+    assert!(
+        broker.discrepancies.is_empty(),
+        "{:?}",
+        broker.discrepancies
+    );
+    assert_eq!(
+        (broker.counts.fills, broker.counts.settlements["last_price"]),
+        (1, 1)
+    );
+    assert_eq!(broker.trades[0].exit_role, OrderRole::Settlement);
+    assert_eq!(
+        (broker.open.len(), broker.trades[0].net),
+        (0, Amount::from_int(28))
+    );
+    let days = rows(dir.path(), "charges.csv");
+    let told = |row: &BTreeMap<String, String>| (row["date"].clone(), row["booked"].clone());
+    let told: Vec<_> = days.iter().map(told).collect();
+    assert_eq!(told, [("1970-01-01".to_owned(), "2".to_owned())]);
+}

@@ -202,6 +202,15 @@ impl Names<'_> {
                 put("text", json!(reason.text()));
                 put("blocked", json!(blocked));
             }
+            EventBody::PositionSettled(s) => {
+                put("strategy", self.strategy(s.strategy));
+                put("instrument", self.instrument(s.instrument));
+                put("product", json!(s.product.name()));
+                put("quantity", text(s.quantity));
+                put("price", text(s.price));
+                put("basis", json!(s.basis.name()));
+                put("charges", text(s.charges));
+            }
             EventBody::ChargesAdjusted(a) => {
                 put("currency", opt(self.0.currencies.get(a.currency.index())));
                 put("note", json!(a.note.as_str()));

@@ -414,6 +414,7 @@ fn summary(value: &Value) -> String {
         ("", "/quantity"),
         ("at", "/price"),
         ("charges", "/charges"),
+        ("by", "/basis"),
         ("note", "/note"),
         ("of", "/date"),
         ("", "/amount"),

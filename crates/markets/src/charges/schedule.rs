@@ -224,6 +224,17 @@ impl Charges for MarketCharges {
     fn closes_days(&self) -> bool {
         true
     }
+    fn of_exercise(&self, date: Date, order: &DayOrder<'_>) -> Result<Amount, NumberError> {
+        let terms = self
+            .terms(order.instrument, order.product, order.deed, date)
+            .ok_or(NumberError::OutOfRange)?;
+        let rates = self.table.rates(&terms, self.conditions).map_err(number)?;
+        let traded = Traded {
+            notional: order.notional,
+            quantity: order.quantity,
+        };
+        rates.of_order(traded, self.profile)?.total()
+    }
     fn close(&self, date: Date, orders: &[DayOrder<'_>]) -> Result<Vec<Note>, NumberError> {
         self.of_day(date, orders).map_err(number)
     }

@@ -1,6 +1,6 @@
 //! Whether an order keeps the exchange's rules, and the prices that do.
 
-use model::rules::ExchangeRules;
+use model::rules::{ExchangeRules, Settlement};
 use model::signal::{OrderType, Side};
 use model::{Date, Instrument, Price, Quantity};
 
@@ -142,6 +142,26 @@ impl ExchangeRules for Rules {
         let underlying = self.contract(symbol).map_or(symbol, |c| c.underlying);
         Self::freeze_quantity(self, &instrument.exchange, Some(underlying), date)
             .map(|freeze| freeze.value)
+    }
+
+    /// Contracts on an index are settled in cash, those on a share by its delivery (recalled: SEBI
+    /// circular of 2018-04-11, all shares since October 2019). Of currencies and commodities the facts
+    /// do not tell.
+    fn settlement(&self, instrument: &Instrument) -> Settlement {
+        if instrument.expiry.is_none() || !matches!(instrument.exchange.as_str(), "NFO" | "BFO") {
+            return Settlement::None;
+        }
+        match self.contract(&instrument.symbol) {
+            None => Settlement::None,
+            Some(contract) if contract.is_index => Settlement::Cash,
+            Some(_) => Settlement::Physical,
+        }
+    }
+
+    fn underlying<'a>(&self, instrument: &'a Instrument) -> Option<&'a str> {
+        instrument.expiry?;
+        self.contract(&instrument.symbol)
+            .map(|contract| contract.underlying)
     }
 }
 

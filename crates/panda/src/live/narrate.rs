@@ -122,6 +122,17 @@ impl Narrator {
                 reason.text(),
                 order.map_or_else(String::new, |o| format!(" ({o})")),
             ),
+            EventBody::PositionSettled(settled) => tracing::info!(
+                channel = "pipeline",
+                broker,
+                correlation_id,
+                "{} {} of {} settled at {} ({})",
+                settled.quantity,
+                names.instrument_name(settled.instrument),
+                names.strategy_name(settled.strategy),
+                settled.price,
+                settled.basis.name(),
+            ),
             EventBody::ChargesAdjusted(adjustment) => tracing::info!(
                 channel = "pipeline",
                 broker,

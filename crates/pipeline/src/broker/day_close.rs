@@ -54,9 +54,9 @@ impl BrokerPipeline {
         self.day.map(|day| day.date).unwrap_or_default()
     }
 
-    /// Books what the day's notes say beyond what is booked.
-    pub(super) fn close_day(&mut self, due: Timestamp, out: &mut Vec<Event>) {
-        if self.day_book.closed() != due {
+    /// Books what the day's notes say beyond what is booked, at a close or as an exercise was charged.
+    pub(super) fn close_day(&mut self, due: Timestamp, is_charged: bool, out: &mut Vec<Event>) {
+        if self.day_book.closed() != due && !is_charged {
             return;
         }
         let date = self.day_book.date();

@@ -92,7 +92,8 @@ impl BrokerPipeline {
     pub(super) fn after_clock(&mut self, due: Timestamp, out: &mut Vec<Event>) {
         let cause = Cause::Timer(due);
         // First: what follows may belong to the next day.
-        self.close_day(due, out);
+        let is_charged = self.settle_contracts(due, out);
+        self.close_day(due, is_charged, out);
         let day_began = self.day.is_some_and(|day| day.start == due);
         if day_began
             && self.auto_resume == AutoResume::NextDay
@@ -104,6 +105,7 @@ impl BrokerPipeline {
         self.drain_trader(out);
         self.protect_at_open(due, out);
         self.announce_square_off(due, out);
+        self.avoid_delivery(due, out);
         self.square_off_due_positions(due, out);
         if due.nanos().rem_euclid(self.snapshot_interval) == 0 {
             let changed: Vec<_> = self.portfolio.changed().collect();

@@ -4,6 +4,7 @@
 
 mod control;
 mod day_close;
+mod expiry;
 mod hours;
 mod market;
 mod reports;
@@ -24,7 +25,7 @@ use model::market::MarketData;
 use model::money::Multiplier;
 use model::order::{Execution, OrderChange, OrderError, OrderIntent, OrderRole, OrderStatus};
 use model::reason::Reason;
-use model::rules::ExchangeRules;
+use model::rules::{ExchangeRules, Settlement};
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
 use model::signal::{Action, Bracket, Decision, OrderType, Product, Side, Signal, Validity};
 use model::topic::Namespace;
@@ -155,6 +156,12 @@ pub struct BrokerPipeline {
     notices: Vec<GroupClock>,
     /// When each group's next session opens: legs that ended with the last one are placed again.
     opens: Vec<GroupClock>,
+    /// How each instrument's positions end.
+    settlement: Vec<Settlement>,
+    /// When contracts of each group may expire.
+    expiries: Vec<GroupClock>,
+    /// When positions in contracts that would be delivered are squared off.
+    deliveries: Vec<GroupClock>,
     hours: DataHours,
     stats: PipelineStats,
     /// The earliest of all timers; brought up to date by whatever can move one.
@@ -201,7 +208,24 @@ impl BrokerPipeline {
             0 => Vec::new(),
             _ => square_offs.clone(),
         };
+        let settlement: Vec<_> = instruments
+            .iter()
+            .map(|(_, i)| settings.rules.settlement(i))
+            .collect();
+        let of_contracts = |wanted: &dyn Fn(usize) -> bool| -> Vec<GroupClock> {
+            let has = |clock: &&GroupClock| {
+                let mut members = groups.iter().enumerate();
+                members.any(|(at, group)| *group == clock.group && wanted(at))
+            };
+            opens.iter().filter(has).copied().collect()
+        };
+        let expires = |at: usize| instruments.get(InstrumentIdx(at as u32)).expiry.is_some();
+        let expiries = of_contracts(&expires);
+        let deliveries = of_contracts(&|at| settlement[at] == Settlement::Physical);
         Self {
+            settlement,
+            expiries,
+            deliveries,
             hash: NameHash::of(settings.namespace.as_str()),
             namespace: settings.namespace,
             closes_days: settings.charges.closes_days(),
@@ -302,6 +326,7 @@ impl BrokerPipeline {
         }
         due = due.min(self.day_book.due());
         let clocks = self.square_offs.iter().chain(&self.notices);
+        let clocks = clocks.chain(&self.expiries).chain(&self.deliveries);
         for clock in clocks.chain(&self.opens) {
             due = due.min(clock.due);
         }
@@ -355,6 +380,7 @@ impl BrokerPipeline {
     pub(super) fn begin(&mut self, ts: Timestamp) {
         self.enter_day(self.sessions.trading_day(ts));
         self.schedule_square_offs(ts, Timestamp::MAX);
+        self.schedule_expiries(ts, Timestamp::MAX);
         for i in 0..self.opens.len() {
             self.opens[i].due = self.next_open(self.opens[i].group, ts);
         }
@@ -443,6 +469,7 @@ impl BrokerPipeline {
             self.enter_day(self.sessions.trading_day(due));
         }
         self.schedule_square_offs(due, due);
+        self.schedule_expiries(due, due);
         for i in 0..self.opens.len() {
             if self.opens[i].due <= due {
                 let next = self.next_open(self.opens[i].group, due);
@@ -524,6 +551,9 @@ impl BrokerPipeline {
             && self.day_book.apply(adjustment).is_err()
         {
             self.portfolio.overflow();
+        }
+        if let EventBody::PositionSettled(settled) = &event.body {
+            self.take_settlement(settled, event);
         }
         match &event.body {
             EventBody::StrategySwitched {
@@ -623,6 +653,8 @@ impl BrokerPipeline {
                     .iter()
                     .chain(&self.notices)
                     .chain(&self.opens)
+                    .chain(&self.expiries)
+                    .chain(&self.deliveries)
                     .map(|s| (s.group, s.due))
                     .collect::<Vec<_>>(),
                 self.hours.fingerprint(),

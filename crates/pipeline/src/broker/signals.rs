@@ -139,6 +139,7 @@ impl BrokerPipeline {
             session: self.sessions.status(group, self.now),
             takes: self.sessions.takes(group, self.now),
             date,
+            settlement: self.settlement[index.index()],
             freeze_quantity: self
                 .rules
                 .freeze_quantity(self.instruments.get(index), date),

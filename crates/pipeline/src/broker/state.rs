@@ -83,6 +83,7 @@ impl BrokerPipeline {
             // Where days and sessions stand follows from the time; counters were saved as they were.
             self.day = Some(self.sessions.trading_day(self.now));
             self.schedule_square_offs(self.now, Timestamp::MAX);
+            self.schedule_expiries(self.now, Timestamp::MAX);
             for i in 0..self.opens.len() {
                 let next = self.next_open(self.opens[i].group, self.now);
                 self.opens[i].due = if next > self.now {

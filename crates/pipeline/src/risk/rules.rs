@@ -3,6 +3,7 @@
 use model::control::TradingState;
 use model::money::Multiplier;
 use model::reason::Reason;
+use model::rules::Settlement;
 use model::session::{SessionStatus, Takes};
 use model::signal::{Product, Side, Signal};
 use model::{Amount, CurrencyIdx, Date, Instrument, Price, Quantity, Timestamp};
@@ -177,6 +178,13 @@ pub const RULES: &[Rule] = &[
         "the position is not being squared off, and an intraday one is before its square-off time",
     ),
     rule(
+        Reason::PhysicalDelivery,
+        Applies::Entry,
+        "",
+        "",
+        "a contract that would be delivered is before its last trading day",
+    ),
+    rule(
         Reason::InstrumentDenied,
         Applies::Entry,
         "allow, deny",
@@ -318,6 +326,8 @@ pub struct Proposal<'a> {
     pub freeze_quantity: Option<Quantity>,
     /// Whether the broker trades the asset class.
     pub supported: bool,
+    /// How a position in it ends at expiry.
+    pub settlement: Settlement,
     /// Whether a square-off keeps the position from growing.
     pub squaring_off: bool,
     /// Whether an order of the strategy has an unknown outcome.
@@ -424,6 +434,11 @@ impl Risk {
         }
         require(!p.unresolved, Reason::UnresolvedOrder)?;
         require(!p.squaring_off, Reason::SquareOff)?;
+        let is_last_day = p.instrument.expiry.is_some_and(|last| last <= p.date);
+        require(
+            !(is_last_day && p.settlement == Settlement::Physical),
+            Reason::PhysicalDelivery,
+        )?;
         // A reversal beyond the window still closes.
         require(p.quantity.in_window().is_ok(), Reason::InvalidSignal)
     }

@@ -8,7 +8,8 @@ use bigdecimal::num_bigint::{BigInt, Sign};
 use model::event::{Event, EventBody};
 use model::order::{Execution, Order, OrderChange, OrderIntent};
 use model::{
-    Amount, CorrelationId, CurrencyIdx, InstrumentIdx, Instruments, OrderId, Price, SignalId,
+    Amount, CorrelationId, CurrencyIdx, InstrumentIdx, Instruments, OrderId, Price, Quantity,
+    SignalId,
 };
 use pipeline::BrokerPipeline;
 use pipeline::portfolio::PositionKey;
@@ -114,6 +115,20 @@ impl Audit {
                 );
                 assert_eq!(self.orders[order].intent().correlation, chain);
             }
+            EventBody::PositionSettled(s) => {
+                let key = PositionKey {
+                    strategy: s.strategy,
+                    instrument: s.instrument,
+                    product: s.product,
+                };
+                let whole = BigInt::from(s.quantity.raw());
+                assert_eq!(
+                    self.held[&key].quantity, whole,
+                    "{event:?}: it closes what is open"
+                );
+                let signed = Quantity::from_raw(-s.quantity.raw());
+                self.trade(key, signed, s.price, s.charges);
+            }
             EventBody::ChargesAdjusted(adjustment) => {
                 assert!(!adjustment.amount.is_zero(), "{event:?}: it says nothing");
                 self.closes += 1;
@@ -147,20 +162,21 @@ impl Audit {
 
     fn book(&mut self, intent: &OrderIntent, execution: &Execution) {
         self.fills += 1;
-        let price = BigInt::from(execution.price.raw());
-        self.last
-            .entry(intent.instrument)
-            .or_insert_with(|| price.clone());
-        let multiplier = self
-            .instruments
-            .get(intent.instrument)
-            .multiplier
-            .hundredths();
-        let signed = BigInt::from(intent.side.signed(execution.quantity).raw());
+        let signed = intent.side.signed(execution.quantity);
+        let price = execution.price;
+        self.trade(PositionKey::of(intent), signed, price, execution.charges);
+    }
+
+    fn trade(&mut self, key: PositionKey, signed: Quantity, price: Price, charges: Amount) {
+        let price = BigInt::from(price.raw());
+        let multiplier = self.instruments.get(key.instrument).multiplier.hundredths();
+        let last = self.last.entry(key.instrument);
+        last.or_insert_with(|| price.clone());
+        let signed = BigInt::from(signed.raw());
         let notional = |quantity: &BigInt| &price * quantity * multiplier;
-        let held = self.held.entry(PositionKey::of(intent)).or_default();
+        let held = self.held.entry(key).or_default();
         held.cash_flow -= notional(&signed);
-        held.charges += money(execution.charges);
+        held.charges += money(charges);
         let reduces = held.quantity.sign() != signed.sign() && held.quantity.sign() != Sign::NoSign;
         let closed = if reduces {
             held.quantity.magnitude().min(signed.magnitude()).clone()

@@ -9,6 +9,7 @@ mod bounds;
 mod brackets;
 mod day_close;
 mod desk;
+mod expiry;
 mod fuzz;
 mod halts;
 mod namespaces;

@@ -32,12 +32,13 @@ fn every_rule_refuses_for_its_own_reason_and_its_neighbour_passes() {
         desk.check();
         seen.push(case.reason);
     }
-    // Stale signals, losses and overflow have tests of their own.
+    // Stale signals, losses, overflow and delivery have tests of their own.
     let elsewhere = [
         Reason::StaleSignal,
         Reason::DailyLoss,
         Reason::Drawdown,
         Reason::Overflow,
+        Reason::PhysicalDelivery,
     ];
     for rule in RULES {
         assert!(

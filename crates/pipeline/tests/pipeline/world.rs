@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use model::instrument::OptionKind;
 use model::money::Multiplier;
-use model::rules::ExchangeRules;
+use model::rules::{ExchangeRules, Settlement};
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, Takes, TradingDay};
 use model::time::{DAY, HOUR, SECOND};
 use model::{AssetClass, Date, Instrument, InstrumentIdx, Instruments, Price, Quantity, Timestamp};
@@ -16,6 +17,17 @@ pub const AXIS: InstrumentIdx = InstrumentIdx(1);
 pub const BEL: InstrumentIdx = InstrumentIdx(2);
 /// Index of `US:COIN`: fractional units in dollars, open around the clock.
 pub const COIN: InstrumentIdx = InstrumentIdx(3);
+
+/// `XF:AC`, a call on `AXIS` at 100 that is settled in cash on the second day.
+pub const CALL: InstrumentIdx = InstrumentIdx(4);
+/// `XF:AF`, a future that is settled in cash then.
+pub const FUTURE: InstrumentIdx = InstrumentIdx(5);
+/// `XF:AP`, a put on `AXIS` at 100.
+pub const PUT: InstrumentIdx = InstrumentIdx(6);
+/// `XF:BD`, a future that is delivered then.
+pub const DELIVERED: InstrumentIdx = InstrumentIdx(7);
+/// `XF:ZC`, a call on what is not among the instruments.
+pub const ORPHAN: InstrumentIdx = InstrumentIdx(8);
 
 /// One registry for all: what every part of a system shares.
 pub fn instruments() -> Arc<Instruments> {
@@ -40,7 +52,26 @@ pub fn registry() -> Instruments {
         ..Instrument::share("US", "COIN", usd)
     };
     let shares = ["AXIS", "BEL"].map(|symbol| Instrument::share("NSE", symbol, inr));
-    let all = [gold, coin].into_iter().chain(shares).collect();
+    let contract = |symbol: &str| {
+        let kind = match &symbol[1..] {
+            "C" => Some(OptionKind::Call),
+            "P" => Some(OptionKind::Put),
+            _ => None,
+        };
+        Instrument {
+            expiry: Some(Timestamp(EPOCH + DAY).utc().0),
+            asset_class: match kind {
+                Some(_) => AssetClass::Options,
+                None => AssetClass::Futures,
+            },
+            strike: kind.map(|_| Price::from_int(100).unwrap()),
+            option_kind: kind,
+            ..Instrument::share("XF", symbol, inr)
+        }
+    };
+    let contracts = ["AC", "AF", "AP", "BD", "ZC"].map(contract);
+    let all = [gold, coin].into_iter().chain(shares);
+    let all = all.chain(contracts).collect();
     Instruments::new(all).unwrap()
 }
 
@@ -60,12 +91,26 @@ pub const AUCTION: i64 = 20 * 60;
 const HOURLESS: SessionGroup = SessionGroup(1);
 const AUCTIONED: SessionGroup = SessionGroup(2);
 
-/// A freeze quantity for one share.
+/// A freeze quantity for one share, and how contracts end.
 pub struct Freeze;
 
 impl ExchangeRules for Freeze {
     fn freeze_quantity(&self, instrument: &Instrument, _: Date) -> Option<Quantity> {
         (instrument.symbol == "AXIS").then(|| units(FREEZE))
+    }
+    fn settlement(&self, instrument: &Instrument) -> Settlement {
+        match instrument.id.as_str() {
+            "XF:BD" => Settlement::Physical,
+            id if id.starts_with("XF:") => Settlement::Cash,
+            _ => Settlement::None,
+        }
+    }
+    fn underlying<'a>(&self, instrument: &'a Instrument) -> Option<&'a str> {
+        match instrument.symbol.as_str() {
+            "AC" | "AP" => Some("AXIS"),
+            "ZC" => Some("ZEN"),
+            _ => None,
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub struct DayCharges {
     pub date: Date,
     /// Its executions.
     pub fills: u64,
-    /// What they booked.
+    /// What they booked, and exercises at expiry.
     pub booked: Amount,
     /// What the day's closes booked beyond that.
     pub adjustment: Amount,
@@ -102,6 +102,16 @@ impl CurrencyBook {
         let day = self.charges_of(date);
         day.fills += 1;
         day.booked = day.booked.checked_add(charges)?;
+        Ok(())
+    }
+
+    /// A contract's settlement has closed a position on the trading day `date`.
+    pub fn settled(&mut self, date: Date, charges: Amount) -> Result<(), NumberError> {
+        self.traded = true;
+        if !charges.is_zero() {
+            let day = self.charges_of(date);
+            day.booked = day.booked.checked_add(charges)?;
+        }
         Ok(())
     }
 
@@ -218,6 +228,11 @@ impl Cell {
         self.fills += 1;
         self.traded_quantity.add(fill.quantity);
         self.traded_value = self.traded_value.checked_add(applied.notional)?;
+        self.settle(fill, applied)
+    }
+
+    /// Books what is no execution: money and trades, not turnover.
+    pub fn settle(&mut self, fill: &Fill, applied: &Applied) -> Result<(), NumberError> {
         self.cash_flow = match fill.side {
             Side::Buy => self.cash_flow.checked_sub(applied.notional)?,
             Side::Sell => self.cash_flow.checked_add(applied.notional)?,
@@ -280,6 +295,8 @@ pub struct Counts {
     pub fills: u64,
     /// Positions that were closed by schedule or command, by reason code.
     pub square_offs: BTreeMap<&'static str, u64>,
+    /// Positions that their contracts' settlement closed, by where the price came from.
+    pub settlements: BTreeMap<&'static str, u64>,
     /// Alerts by reason code.
     pub alerts: BTreeMap<&'static str, u64>,
 }

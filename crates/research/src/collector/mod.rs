@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use model::contract_note::Component;
-use model::event::{Event, EventBody, OrderStep, Snapshot};
+use model::event::{Event, EventBody, OrderStep, Settled, Snapshot};
 use model::ids::StrategyIdx;
 use model::instrument::InstrumentIdx;
 use model::money::CurrencyIdx;
-use model::order::{OrderChange, OrderIntent};
+use model::order::{OrderChange, OrderIntent, OrderRole};
 use model::session::Sessions;
 use model::{Amount, Timestamp};
 
@@ -219,6 +219,9 @@ impl<'a> Collector<'a> {
             // The broker's answer arrives as a step of the order.
             EventBody::ModifyRequested { .. } => {}
             EventBody::Snapshot(snapshot) => self.on_snapshot(namespace, ts, snapshot)?,
+            EventBody::PositionSettled(settled) => {
+                self.on_settlement(namespace, event, settled)?;
+            }
             EventBody::ChargesAdjusted(adjustment) => {
                 if let Some(book) = space.books.get_mut(adjustment.currency.index()) {
                     book.adjusted(adjustment)
@@ -371,6 +374,54 @@ impl<'a> Collector<'a> {
                 space.trades.push(trade);
             }
             write_trade(&mut self.trade_file, &self.names, broker, &trade)?;
+        }
+        Ok(())
+    }
+
+    /// Not an execution, but the end of a trade.
+    fn on_settlement(
+        &mut self,
+        namespace: usize,
+        event: &Event,
+        settled: &Settled,
+    ) -> Result<(), OutputError> {
+        let Some(space) = self.spaces.get_mut(namespace) else {
+            return Ok(());
+        };
+        let ts = event.ts;
+        let fill = Fill {
+            key: (settled.strategy, settled.instrument, settled.product),
+            ts,
+            side: model::signal::Side::of(settled.quantity).opposite(),
+            quantity: settled.quantity.abs(),
+            price: settled.price,
+            multiplier: multiplier(&self.names, settled.instrument)?,
+            charges: settled.charges,
+            role: OrderRole::Settlement,
+            correlation: event.correlation,
+        };
+        let sum = OutputError::number;
+        let applied = space
+            .ledger
+            .apply(&fill)
+            .map_err(sum("a position's cost"))?;
+        space
+            .cell(settled.strategy, settled.instrument)
+            .settle(&fill, &applied)
+            .map_err(sum("a strategy's settlements"))?;
+        count(&mut space.counts.settlements, settled.basis.name());
+        let currency = self.names.instruments.currency(settled.instrument);
+        if let Some(book) = space.books.get_mut(currency.index()) {
+            // The day that it ends is the day before this instant.
+            let date = space.days.date(ts.plus(-2));
+            book.settled(date, settled.charges)
+                .map_err(sum("a day's charges"))?;
+        }
+        if let Some(trade) = applied.closed {
+            if space.trades.len() < TRADES_MAX {
+                space.trades.push(trade);
+            }
+            write_trade(&mut self.trade_file, &self.names, space.spec.name, &trade)?;
         }
         Ok(())
     }

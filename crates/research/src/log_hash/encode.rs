@@ -2,7 +2,9 @@
 
 use model::contract_note::ChargesAdjustment;
 use model::control::TradingState;
-use model::event::{Cause, Event, EventBody, OrderStep, Refused, Snapshot, Validated};
+use model::event::{
+    Cause, Event, EventBody, OrderStep, Refused, Settled, SettlementBasis, Snapshot, Validated,
+};
 use model::ids::{InputId, OrderId, StrategyIdx};
 use model::instrument::InstrumentIdx;
 use model::money::{Amount, CurrencyIdx};
@@ -126,6 +128,7 @@ impl Encoder<'_, '_> {
             OrderRole::StopLoss => 3,
             OrderRole::TakeProfit => 4,
             OrderRole::SquareOff => 5,
+            OrderRole::Settlement => 6,
         });
     }
     fn state(&mut self, state: TradingState) {
@@ -293,6 +296,10 @@ impl Encoder<'_, '_> {
             EventBody::ChargesAdjusted(adjustment) => {
                 self.u8(15);
                 self.adjustment(adjustment);
+            }
+            EventBody::PositionSettled(settled) => {
+                self.u8(16);
+                self.settled(settled);
             }
         }
     }
@@ -513,6 +520,28 @@ impl Encoder<'_, '_> {
             self.text(component.name());
             self.amount(amount);
         }
+    }
+
+    fn settled(&mut self, settled: &Settled) {
+        let Settled {
+            strategy,
+            instrument,
+            product,
+            quantity,
+            price,
+            basis,
+            charges,
+        } = settled;
+        self.strategy(*strategy);
+        self.instrument(*instrument);
+        self.product(*product);
+        self.quantity(*quantity);
+        self.price(*price);
+        self.u8(match basis {
+            SettlementBasis::LastPrice => 1,
+            SettlementBasis::Underlying => 2,
+        });
+        self.amount(*charges);
     }
 
     fn snapshot(&mut self, snapshot: &Snapshot) {

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use model::contract_note::{Amounts, ChargesAdjustment, Component, NoteName};
 use model::control::TradingState;
-use model::event::{Cause, Event, EventBody, OrderStep, Refused, Snapshot, Validated};
+use model::event::{
+    Cause, Event, EventBody, OrderStep, Refused, Settled, SettlementBasis, Snapshot, Validated,
+};
 use model::order::{Execution, OrderChange, OrderIntent, OrderRole};
 use model::reason::Reason;
 use model::signal::{Action, Bracket, Decision, OrderType, Product, Side, Signal, Validity};
@@ -138,6 +140,15 @@ fn events() -> Vec<Event> {
         amount: Amount::from_raw(-94),
         charged,
     };
+    let settled = Settled {
+        strategy: StrategyIdx(1),
+        instrument: InstrumentIdx(0),
+        product: Product::CarryForward,
+        quantity,
+        price: Price::from_raw(95),
+        basis: SettlementBasis::LastPrice,
+        charges: Amount::from_raw(96),
+    };
     let step = |change| {
         EventBody::OrderChanged(OrderStep {
             order: order(80),
@@ -206,6 +217,7 @@ fn events() -> Vec<Event> {
             reason: Reason::IllegalReport,
         },
         EventBody::ChargesAdjusted(adjustment),
+        EventBody::PositionSettled(settled),
     ];
     let causes = [
         Cause::Input(InputId(1)),
@@ -257,7 +269,7 @@ fn alternatives(leaf: &Value) -> Vec<Value> {
         ]
         .map(Value::from),
     );
-    others.extend(["reduce_only", "operator_request", "stt"].map(Value::from));
+    others.extend(["reduce_only", "operator_request", "stt", "underlying"].map(Value::from));
     others
 }
 
@@ -374,7 +386,7 @@ fn the_encoding_of_this_version_is_fixed() {
         (
             1,
             "7eaec07a91c53ce3fd3a3f9588abf27c446fe38b1a69ff141bea099ea15ec621",
-            "9c4aad3eba49a7e67f2c61be26b0ab14aa353d2e425f1622970f47e0b07c02fb"
+            "feff947a1976e48af4f43850f5fccd19b9f2b371ade1d878b136d2723c8695de"
         )
     );
 }

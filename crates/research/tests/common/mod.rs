@@ -507,3 +507,40 @@ fn act(
         book.fill(instruments, s, i, signed.signum() * part, price, charges);
     }
 }
+
+/// The events of an order that strategy 1 bought the first instrument with, to be carried forward.
+pub fn bought(quantity: Quantity, price: Price, emit: &mut dyn FnMut(EventBody)) {
+    let id = OrderId::derive(NameHash::of("paper"), 1, 0);
+    emit(EventBody::OrderSubmitted(OrderIntent {
+        id,
+        correlation: CorrelationId(7),
+        signal: None,
+        strategy: StrategyIdx(1),
+        instrument: InstrumentIdx(0),
+        role: OrderRole::Entry,
+        side: Side::Buy,
+        quantity,
+        increase: quantity,
+        order_type: OrderType::Market,
+        limit_price: None,
+        trigger_price: None,
+        validity: Validity::Day,
+        product: Product::CarryForward,
+        bracket: Bracket::default(),
+        oco: None,
+        parent: None,
+        submitted: Timestamp(5),
+        send_by: Timestamp(5),
+    }));
+    emit(EventBody::OrderChanged(OrderStep {
+        order: id,
+        sequence: 1,
+        change: OrderChange::Filled(Execution {
+            trade: TradeId(1),
+            quantity,
+            price,
+            charges: Amount::ZERO,
+            draws: 0,
+        }),
+    }));
+}
