@@ -729,3 +729,54 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_looked_up_before_changes_no_answer() {
+    let notional = traded("1234.55", "70");
+    let mut asked = 0;
+    // One that remembers everything asked before, against one that was asked nothing.
+    let old = charges(Profile::ContractNote);
+    for day in (date("2021-01-01").days()..=date("2026-11-25").days()).step_by(29) {
+        let day = Date::from_days(day);
+        for (symbol, exchange, class) in [
+            ("INFY", "NSE", AssetClass::Equity),
+            ("SENSEX26DECFUT", "BFO", AssetClass::Futures),
+            ("SENSEX26DEC80000CE", "BFO", AssetClass::Options),
+            ("SENSEX5026DEC80000CE", "BFO", AssetClass::Options),
+            ("NIFTY26DEC24000CE", "NFO", AssetClass::Options),
+            ("F", "NYSE", AssetClass::Equity),
+        ] {
+            let mut instrument = share(exchange, symbol);
+            instrument.asset_class = class;
+            for product in Product::ALL {
+                for side in [Side::Buy, Side::Sell] {
+                    let input = ChargeInput {
+                        instrument: &instrument,
+                        product,
+                        side,
+                        quantity: notional.quantity,
+                        price: "1234.55".parse().unwrap(),
+                        notional: notional.notional,
+                        notional_before: Amount::ZERO,
+                        charges_before: Amount::ZERO,
+                        date: day,
+                    };
+                    let terms = old.terms(&instrument, product, side.into(), day).unwrap();
+                    let fresh =
+                        old.table()
+                            .rates(&terms, Conditions::default())
+                            .and_then(|rates| {
+                                Ok(rates.of_order(notional, Profile::ContractNote)?.total()?)
+                            });
+                    assert_eq!(
+                        old.of_fill(&input),
+                        fresh,
+                        "{symbol} {product:?} {side:?} {day}"
+                    );
+                    asked += usize::from(fresh.is_ok());
+                }
+            }
+        }
+    }
+    assert!(asked > 300, "{asked}");
+}

@@ -9,7 +9,7 @@ use model::ids::{InputId, NameHash, SignalId, SourceSession};
 use model::market::MarketData;
 use model::money::Multiplier;
 use model::{Amount, CorrelationId, InstrumentIdx, Price, Quantity};
-use panda::bench::{Workload, kernel};
+use panda::bench::{Costs, Workload, kernel};
 use pipeline::EventSink;
 use pipeline::portfolio::Portfolio;
 use strategies::indicators::Ema;
@@ -33,7 +33,11 @@ fn workload(c: &mut Criterion) {
     for (name, orders) in [("without orders", false), ("one order per 21 ticks", true)] {
         group.bench_function(name, |b| {
             b.iter_batched_ref(
-                || kernel(&workload, orders).expect("the settings are valid").0,
+                || {
+                    kernel(&workload, orders, Costs::None)
+                        .expect("the settings are valid")
+                        .0
+                },
                 |kernel| {
                     let mut sink = Discard(0);
                     for (n, tick) in workload.ticks.iter().enumerate() {

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use markets::charges::Profile;
 use model::event::{Event, EventBody};
 use model::ids::SourceSession;
 use model::market::MarketData;
@@ -35,7 +36,8 @@ use crate::compose::{Parts, broker_registry, compose, kind_registry};
 use crate::generate::Generator;
 use crate::settings::Settings;
 
-/// Every rule is asked, at limits that never bind; fills at the signal's tick; no charges.
+/// Every rule is asked, at limits that never bind; fills at the signal's tick; no charges, unless
+/// [`Costs`] adds them.
 pub const SETTINGS: &str = r#"
 [trading_engine.paper]
 fill = "signal_tick"
@@ -63,6 +65,23 @@ available_cash = true
 margin_fraction = 0.00000001
 "#;
 
+/// Whether the market's hours and charges belong to the workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Costs {
+    /// Always open, and nothing is charged.
+    #[default]
+    None,
+    /// The hours of the embedded calendar, and its charges in a profile.
+    Market(Profile),
+}
+
+/// The trading that [`Workload::on_an_exchange`] fills: from 10:00 IST on a date whose hours and
+/// rates are known, for so long that no order meets the square-off before the close.
+const TRADING: (Timestamp, i64) = (
+    Timestamp(1_764_045_000 * model::time::SECOND),
+    4 * model::time::HOUR,
+);
+
 /// The ticks of a workload and what they are about.
 pub struct Workload {
     /// The instruments.
@@ -88,6 +107,22 @@ impl Workload {
             .collect::<anyhow::Result<Vec<_>>>()?;
         let start = Timestamp(1_700_000_000 * model::time::SECOND);
         let generator = Generator::new(42, instruments, start, 1_000_000);
+        Ok(Self {
+            instruments: Arc::new(Instruments::new(all)?),
+            ticks: generator.take(ticks).collect(),
+        })
+    }
+
+    /// The same on shares of an exchange, within the hours of one trading day: what [`Costs::Market`]
+    /// needs.
+    pub fn on_an_exchange(ticks: usize, instruments: u32) -> anyhow::Result<Self> {
+        let all = (0..instruments)
+            .map(|i| share(&format!("NSE:SYM{i:04}")))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let (start, span) = TRADING;
+        let most = i64::try_from(ticks.max(1)).map_or(1, |ticks| span / ticks);
+        let step = most.clamp(1, 1_000_000);
+        let generator = Generator::new(42, instruments, start, step);
         Ok(Self {
             instruments: Arc::new(Instruments::new(all)?),
             ticks: generator.take(ticks).collect(),
@@ -216,8 +251,10 @@ pub struct Totals {
     pub traded_quantity: String,
     /// Σ of sales minus Σ of purchases.
     pub cash_flow: String,
-    /// Cash flow + positions at the last price, from zero.
+    /// Cash flow + positions at the last price − charges, from zero.
     pub equity: String,
+    /// What trading cost.
+    pub charges: String,
 }
 
 /// Counts what leaves the kernel, and hashes it where asked to.
@@ -246,15 +283,26 @@ impl EventSink for Counter<'_> {
 }
 
 /// Composes a fresh kernel for a workload.
-pub fn kernel(workload: &Workload, orders: bool) -> anyhow::Result<(Kernel, Vec<String>)> {
+pub fn kernel(
+    workload: &Workload,
+    orders: bool,
+    costs: Costs,
+) -> anyhow::Result<(Kernel, Vec<String>)> {
     let all: Vec<_> = workload
         .instruments
         .iter()
         .map(|(_, i)| i.id.as_str())
         .collect();
-    let text = format!("{SETTINGS}allow = {}\n", serde_json::to_string(&all)?);
+    let mut text = format!("{SETTINGS}allow = {}\n", serde_json::to_string(&all)?);
+    if let Costs::Market(profile) = costs {
+        let table = "[trading_engine.paper]\n";
+        text = text.replace(table, &format!("{table}charges = \"{profile}\"\n"));
+    }
     let settings = Settings::parse(&text, "the benchmark's settings")?;
-    let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
+    let sessions: Arc<dyn Sessions> = match costs {
+        Costs::None => Arc::new(AlwaysOpen),
+        Costs::Market(_) => Arc::new(settings.sessions(&workload.instruments)?),
+    };
     // Without orders the strategy runs as ever; its warm-up outlasts the data.
     let warm_up = if orders { 0 } else { u32::MAX };
     let definition = format!(
@@ -280,9 +328,10 @@ pub fn kernel(workload: &Workload, orders: bool) -> anyhow::Result<(Kernel, Vec<
 pub fn pass(
     workload: &Workload,
     orders: bool,
+    costs: Costs,
     hash: bool,
 ) -> anyhow::Result<(Totals, f64, Option<String>)> {
-    let (mut kernel, strategies) = kernel(workload, orders)?;
+    let (mut kernel, strategies) = kernel(workload, orders, costs)?;
     let names = Names {
         instruments: &workload.instruments,
         strategies: &strategies,
@@ -315,6 +364,7 @@ pub fn pass(
         .to_string(),
         cash_flow: account.cash_flow.to_string(),
         equity: equity.to_string(),
+        charges: account.charges.to_string(),
     };
     Ok((
         totals,

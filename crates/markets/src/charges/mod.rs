@@ -7,6 +7,7 @@
 mod day;
 mod file;
 mod order;
+mod prepared;
 mod rates;
 mod schedule;
 

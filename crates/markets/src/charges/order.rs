@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use model::fixed::ONE;
 use model::money::Multiplier;
 use model::{Amount, NumberError, Quantity};
 
@@ -102,18 +103,14 @@ pub struct Line {
 impl Rate {
     /// Of one order.
     pub(super) fn of(&self, traded: Traded) -> Result<Amount, NumberError> {
-        let per_unit = Amount::notional(self.per_unit, traded.quantity, Multiplier::ONE)?;
-        let flat = if traded.notional.is_zero() {
-            Amount::ZERO
-        } else {
-            self.per_order
-        };
-        let amount = traded
-            .notional
-            .abs()
-            .fraction(self.share)?
-            .checked_add(flat)?
-            .checked_add(per_unit)?;
+        let mut amount = part(traded.notional.abs(), self.share)?;
+        if !self.per_order.is_zero() && !traded.notional.is_zero() {
+            amount = amount.checked_add(self.per_order)?;
+        }
+        if !self.per_unit.is_zero() {
+            let fee = Amount::notional(self.per_unit, traded.quantity, Multiplier::ONE)?;
+            amount = amount.checked_add(fee)?;
+        }
         Ok(self.cap.map_or(amount, |cap| amount.min(cap)))
     }
 
@@ -138,6 +135,26 @@ impl Rate {
             Some(cap) => format!("{parts}, at most {cap} an order"),
             None => parts,
         }
+    }
+}
+
+/// [`Amount::fraction`] of what is not negative, as is the share: by one division where the product
+/// fits, which it does for every amount below a thousand billion.
+fn part(amount: Amount, share: i64) -> Result<Amount, NumberError> {
+    if share == 0 {
+        return Ok(Amount::ZERO);
+    }
+    let product = amount.raw().checked_mul(i128::from(share));
+    let rounded = product.and_then(|product| product.checked_add(i128::from(ONE / 2)));
+    match rounded {
+        // Unsigned division takes fewer steps.
+        Some(product) if product >= 0 => {
+            let quotient = product.unsigned_abs() / u128::from(ONE.unsigned_abs());
+            i128::try_from(quotient)
+                .map(Amount::from_raw)
+                .map_err(|_| NumberError::Overflow)
+        }
+        _ => amount.fraction(share),
     }
 }
 
@@ -173,7 +190,7 @@ impl Rates {
             let base = gst.on.iter().try_fold(Amount::ZERO, |sum, component| {
                 sum.checked_add(amounts.get(*component))
             })?;
-            amounts.set(Component::Gst, base.fraction(gst.share)?);
+            amounts.set(Component::Gst, part(base, gst.share)?);
         }
         Ok(())
     }
@@ -202,5 +219,26 @@ impl Rates {
             });
         }
         Ok(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_gives_what_the_long_one_gives() {
+        let half = i128::from(ONE / 2);
+        let mut seed: u128 = 0x9E37_79B9_7F4A_7C15;
+        for n in 0..4_000u32 {
+            seed = seed.wrapping_mul(0xDA94_2042_E4DD_58B5).wrapping_add(11);
+            let raw = i128::try_from(seed >> (1 + n % 127)).unwrap();
+            for raw in [raw, half, half - 1, half * 3, i128::MAX] {
+                for share in [0, 1, 3, 345, 30_000, 18_000_000, ONE] {
+                    let amount = Amount::from_raw(raw);
+                    assert_eq!(part(amount, share), amount.fraction(share), "{raw} {share}");
+                }
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use model::contract_note::{DayOrder, Note, NoteName};
 use model::signal::Product;
 use model::{Amount, Date, Instrument, NumberError, Quantity};
 
+use super::prepared::Prepared;
 use super::{
     ChargeError, ChargeTable, Component, Conditions, DayBook, Deed, Profile, Rates, Segment, Terms,
     Traded,
@@ -21,6 +22,7 @@ pub struct MarketCharges {
     rules: Rules,
     profile: Profile,
     conditions: Conditions,
+    prepared: Prepared,
 }
 
 /// What the table knows of the trades to come.
@@ -34,13 +36,9 @@ pub struct Survey {
 
 impl MarketCharges {
     /// From the parts.
-    pub const fn new(
-        table: ChargeTable,
-        rules: Rules,
-        profile: Profile,
-        conditions: Conditions,
-    ) -> Self {
+    pub fn new(table: ChargeTable, rules: Rules, profile: Profile, conditions: Conditions) -> Self {
         Self {
+            prepared: Prepared::new(&table),
             table,
             rules,
             profile,
@@ -62,15 +60,17 @@ impl MarketCharges {
         date: Date,
     ) -> Option<Terms<'a>> {
         let segment = Segment::of(instrument)?;
-        let contract = self.rules.contract(&instrument.symbol);
+        // A share's symbol names no contract: it is not read for one.
+        let contract = match segment {
+            Segment::Equity => None,
+            Segment::Futures | Segment::Options => self.rules.contract(&instrument.symbol),
+        };
         Some(Terms {
             exchange: &instrument.exchange,
             segment,
             product,
             deed,
-            underlying: contract
-                .filter(|_| segment != Segment::Equity)
-                .map(|contract| contract.underlying),
+            underlying: contract.map(|contract| contract.underlying),
             date,
         })
     }
@@ -85,7 +85,11 @@ impl MarketCharges {
                 input.date,
             )
             .ok_or_else(|| no_schedule(input.instrument, input.date))?;
-        let rates = self.table.rates(&terms, self.conditions)?;
+        let of = |rates: &Rates| self.added(rates, input);
+        self.prepared.with(&self.table, &terms, self.conditions, of)
+    }
+
+    fn added(&self, rates: &Rates, input: &ChargeInput<'_>) -> Result<Amount, ChargeError> {
         let before = Traded {
             notional: input.notional_before,
             quantity: Quantity::ZERO,

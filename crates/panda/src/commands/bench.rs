@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
+use markets::charges::Profile;
 use serde::Serialize;
 use tempfile::TempDir;
 
 use super::print;
-use crate::bench::figures::{Figure, Findings};
-use crate::bench::{Totals, Workload, latency, memory, pass, peak_rss_bytes, recovery, throughput};
+use crate::bench::figures::{Budget, Figure, Findings};
+use crate::bench::{
+    Costs, Totals, Workload, latency, memory, pass, peak_rss_bytes, recovery, throughput,
+};
 
 /// Measure how fast the pipeline and the running system are on this machine.
 #[derive(Debug, Args)]
@@ -25,8 +28,9 @@ enum BenchCommand {
     #[command(
         after_help = "The workload is `ema_cross` 10/20 on ticks with market orders of quantity 1, every risk rule \
         asked at limits that never bind, no charges, fills at the signal's tick. Time is CPU time of the pipeline's thread, \
-        from ticks in memory to events in the output buffer; the hash comes from a second pass.\n\nExamples:\n  \
-        panda bench pipeline\n  panda bench pipeline --no-orders\n  panda bench pipeline --data ticks.csv --json"
+        from ticks in memory to events in the output buffer; the hash comes from a second pass. With --charges the hours and charges of \
+        NSE are part of the workload, and the same ticks without them run in turn: the ratio of the two holds while the machine is busy.\n\nExamples:\n  \
+        panda bench pipeline\n  panda bench pipeline --no-orders\n  panda bench pipeline --charges contract_note\n  panda bench pipeline --data ticks.csv --json"
     )]
     Pipeline(PipelineArgs),
     /// From a tick that a feed hands over to the order that an outside trader is handed
@@ -141,6 +145,9 @@ struct PipelineArgs {
     /// Let the strategy run without trading
     #[arg(long)]
     no_orders: bool,
+    /// Add the market's hours and its charges in this profile, and compare with the figure without them
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["data", "no_orders"], value_parser = ["estimate", "contract_note"])]
+    charges: Option<String>,
     /// Timed passes; the fastest counts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     passes: u32,
@@ -234,6 +241,9 @@ fn tell(benchmark: &'static str, figures: Vec<Figure>, place: &Place) -> anyhow:
 }
 
 fn pipeline(args: &PipelineArgs) -> anyhow::Result<()> {
+    if let Some(profile) = &args.charges {
+        return charged(args, profile.parse().map_err(anyhow::Error::msg)?);
+    }
     let workload = match &args.data {
         Some(path) => Workload::read(path)?,
         None => Workload::generated(args.ticks, args.instruments)?,
@@ -262,6 +272,58 @@ fn pipeline(args: &PipelineArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The workload with hours and charges, and without them in turn: a busy machine slows both.
+fn charged(args: &PipelineArgs, profile: Profile) -> anyhow::Result<()> {
+    let workload = Workload::on_an_exchange(args.ticks, args.instruments)?;
+    let costs = [Costs::None, Costs::Market(profile)];
+    let mut best: [Option<(Totals, f64)>; 2] = [None, None];
+    for _ in 0..args.passes {
+        for (costs, best) in costs.into_iter().zip(&mut best) {
+            let (totals, seconds, _) = pass(&workload, true, costs, false)?;
+            match best {
+                Some((first, fastest)) => {
+                    ensure!(
+                        *first == totals,
+                        "two passes over the same ticks differ: {first:?} and {totals:?}"
+                    );
+                    *fastest = fastest.min(seconds);
+                }
+                None => *best = Some((totals, seconds)),
+            }
+        }
+    }
+    let [(bare, bare_seconds), (with, seconds)] = best.map(Option::unwrap_or_default);
+    ensure!(
+        bare.orders == with.orders && bare.fills == with.fills,
+        "hours or charges changed what was traded: {bare:?} and {with:?}"
+    );
+    let per_second = |seconds: f64| args.ticks as f64 / seconds.max(f64::MIN_POSITIVE);
+    let (rate, bare_rate) = (per_second(seconds), per_second(bare_seconds));
+    let figures = vec![
+        Figure::told("ticks", args.ticks as f64, "ticks"),
+        Figure::told("orders", with.orders as f64, "orders"),
+        Figure::told("without hours and charges", bare_rate, "ticks/CPU s"),
+        Figure::told(format!("with hours and {profile}"), rate, "ticks/CPU s"),
+        Figure::held(
+            "with them, of the figure without",
+            rate / bare_rate * 100.0,
+            Budget::AtLeast(90.0),
+            "%",
+        ),
+    ];
+    let findings = Findings::new("pipeline", figures);
+    if args.json {
+        let mut object = serde_json::to_value(&findings)?;
+        object["charges"] = with.charges.into();
+        return print(&format!("{object}\n"));
+    }
+    print(&findings.table())?;
+    print(&format!(
+        "charged: {} on {} orders\n",
+        with.charges, with.orders
+    ))
+}
+
 fn measure(
     workload: &Workload,
     orders: bool,
@@ -270,7 +332,7 @@ fn measure(
 ) -> anyhow::Result<Output> {
     let mut best: Option<(Totals, f64)> = None;
     for _ in 0..passes {
-        let (totals, seconds, _) = pass(workload, orders, false)?;
+        let (totals, seconds, _) = pass(workload, orders, Costs::None, false)?;
         if let Some((first, fastest)) = &mut best {
             ensure!(
                 *first == totals,
@@ -283,7 +345,7 @@ fn measure(
     }
     let peak_rss_bytes = peak_rss_bytes();
     let (totals, cpu_seconds) = best.unwrap_or_default();
-    let (hashed, _, log_hash) = pass(workload, orders, true)?;
+    let (hashed, _, log_hash) = pass(workload, orders, Costs::None, true)?;
     ensure!(
         hashed == totals,
         "the hashed pass differs: {hashed:?} and {totals:?}"

@@ -31,7 +31,7 @@ Examples:
   panda charges --exchange NSE --segment equity --product intraday --side sell --quantity 1 --price 560 \\
       --date 2023-07-03 --profile estimate")]
 pub struct ChargesArgs {
-    /// The exchange: NSE, BSE, NFO, BFO, CDS, MCX, US
+    /// The exchange: NSE, BSE, NFO, BFO, CDS, MCX, US; derivatives of NSE and BSE are found under their names too
     #[arg(long, value_name = "EXCHANGE")]
     exchange: String,
     /// What is traded; the exchange says whether a future is one on shares, a currency or a commodity
@@ -110,7 +110,7 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
             .with_context(|| format!("--date: `{text}` is no date: write YYYY-MM-DD"))?,
         None => {
             let now = Timestamp(wall());
-            match facts.calendar.venue(&args.exchange, None) {
+            match facts.calendar.venue(exchange(args), None) {
                 Ok(venue) => facts.calendar.date_of(venue, now),
                 Err(_) => now.utc().0,
             }
@@ -145,7 +145,7 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
             .contains(&crate::settings::Assumption::EarliestRates),
     };
     let terms = Terms {
-        exchange: &args.exchange,
+        exchange: exchange(args),
         segment,
         product,
         deed,
@@ -187,6 +187,15 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
     }
 }
 
+/// The code that the rates are found under: the derivatives of NSE and BSE have codes of their own.
+fn exchange(args: &ChargesArgs) -> &str {
+    match (args.exchange.as_str(), args.segment) {
+        ("NSE", SegmentArg::Futures | SegmentArg::Options) => "NFO",
+        ("BSE", SegmentArg::Futures | SegmentArg::Options) => "BFO",
+        (exchange, _) => exchange,
+    }
+}
+
 /// An instrument that is told apart as the arguments say.
 fn instrument(args: &ChargesArgs, segment: Segment) -> anyhow::Result<Instrument> {
     let name = args.underlying.as_deref().unwrap_or("ANY");
@@ -197,7 +206,7 @@ fn instrument(args: &ChargesArgs, segment: Segment) -> anyhow::Result<Instrument
         Segment::Options => (AssetClass::Options, format!("{name}26DEC100CE")),
     };
     // The currency has no say in the amounts.
-    let mut instrument = Instrument::share(&args.exchange, &symbol, "INR".parse()?);
+    let mut instrument = Instrument::share(exchange(args), &symbol, "INR".parse()?);
     instrument.asset_class = asset_class;
     Ok(instrument)
 }

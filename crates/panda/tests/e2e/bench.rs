@@ -220,6 +220,36 @@ fn generated_ticks_need_no_file() {
 }
 
 #[test]
+fn charges_are_the_markets_and_change_nothing_that_is_traded() {
+    let world = World::new();
+    let run = |profile: &str| -> Value {
+        let out = world.ok(&[
+            "bench",
+            "pipeline",
+            "--ticks",
+            "20000",
+            "--passes",
+            "1",
+            "--charges",
+            profile,
+            "--json",
+        ]);
+        serde_json::from_str(&out).unwrap()
+    };
+    let charged = |found: &Value| Decimal::parse(&text(found, "charges"));
+    let (note, estimate) = (run("contract_note"), run("estimate"));
+    // The estimate knows no stamp duty.
+    assert!(charged(&note).0 > charged(&estimate).0);
+    assert!(charged(&estimate).0 > 0);
+    assert_eq!(note["figures"][1], estimate["figures"][1], "the orders");
+    assert!(note["figures"][1]["measured"].as_f64().unwrap() > 300.0);
+    world.refuses(
+        &["bench", "pipeline", "--charges", "none"],
+        &["none", "contract_note"],
+    );
+}
+
+#[test]
 fn wrong_tick_files_are_refused_with_file_and_line() {
     let world = World::new();
     let head = "ts_ns,symbol,price,size\n";

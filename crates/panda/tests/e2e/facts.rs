@@ -191,3 +191,19 @@ fn the_calculator_shows_the_note_marks_what_is_unverified_and_names_gaps() {
     );
     world.refuses(&base("2026-11-25", "0"), &["--price", "positive"]);
 }
+
+#[test]
+fn derivatives_are_found_under_their_exchanges_name() {
+    let world = World::new();
+    for (segment, name, code) in [("futures", "NSE", "NFO"), ("options", "BSE", "BFO")] {
+        let of = |exchange: &str| {
+            #[rustfmt::skip]
+            let args = [
+                "charges", "--exchange", exchange, "--segment", segment, "--product", "carry_forward",
+                "--side", "sell", "--quantity", "65", "--price", "240", "--date", "2026-11-25", "--json",
+            ];
+            json(&world, &args)
+        };
+        assert_eq!(of(name), of(code), "{name} {segment}");
+    }
+}

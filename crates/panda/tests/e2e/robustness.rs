@@ -267,6 +267,10 @@ fn every_command_explains_itself_with_an_example() {
         &["data", "import"],
         &["data", "list"],
         &["data", "show"],
+        &["market", "status"],
+        &["market", "hours"],
+        &["market", "next"],
+        &["charges"],
     ] {
         let help = world.ok(&[command, &["--help"]].concat());
         let example = format!("panda {}", command.join(" "));
@@ -277,7 +281,7 @@ fn every_command_explains_itself_with_an_example() {
         );
         assert!(help.contains("Usage: panda"), "{help}");
     }
-    for group in [&[][..], &["data"], &["bench"]] {
+    for group in [&[][..], &["data"], &["bench"], &["market"]] {
         let help = world.ok(&[group, &["--help"]].concat());
         assert!(help.contains("Commands:"), "{help}");
     }

@@ -1,0 +1,110 @@
+//! Rates that were looked up before. Finding them walks the whole table, which is too slow for every
+//! fill; between two changes of the table the answer is the same, so it is kept.
+
+use std::sync::OnceLock;
+
+use model::Date;
+use model::signal::Product;
+
+use super::{ChargeError, ChargeTable, Conditions, Deed, Rates, Segment, Terms};
+
+/// Kinds of trades that are kept. A start trades a few dozen; the walk is taken for what is above.
+const KEPT_MAX: usize = 256;
+
+/// Rates by what decides over them, found once. Slots are filled in order and never change, so
+/// readers need no lock; two threads that find the same kind at once leave it twice.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    /// The dates on which any rate begins or has ended, rising: between two of them none changes.
+    changes: Vec<Date>,
+    slots: Box<[OnceLock<Kept>]>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    epoch: usize,
+    segment: Segment,
+    product: Product,
+    deed: Deed,
+    exchange: String,
+    /// Only where the table knows rates of its own for it: all others are alike.
+    underlying: Option<String>,
+    rates: Rates,
+}
+
+impl Kept {
+    fn is_for(&self, epoch: usize, terms: &Terms<'_>) -> bool {
+        self.epoch == epoch
+            && self.segment == terms.segment
+            && self.product == terms.product
+            && self.deed == terms.deed
+            && self.underlying.as_deref() == terms.underlying
+            && self.exchange == terms.exchange
+    }
+}
+
+impl Prepared {
+    /// Nothing found yet.
+    pub fn new(table: &ChargeTable) -> Self {
+        let rates = table.rates.iter().map(|rule| (rule.from, rule.to));
+        let gst = table.gst.iter().map(|rule| (rule.from, rule.to));
+        let mut changes: Vec<Date> = rates
+            .chain(gst)
+            .flat_map(|(from, to)| [Some(from), to.map(Date::next)])
+            .flatten()
+            .collect();
+        changes.sort_unstable();
+        changes.dedup();
+        Self {
+            changes,
+            slots: (0..KEPT_MAX).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// Does something with the rates that [`ChargeTable::rates`] gives.
+    pub fn with<T>(
+        &self,
+        table: &ChargeTable,
+        terms: &Terms<'_>,
+        conditions: Conditions,
+        what: impl FnOnce(&Rates) -> Result<T, ChargeError>,
+    ) -> Result<T, ChargeError> {
+        let known = terms.underlying.filter(|name| table.names(name));
+        let alike = Terms {
+            underlying: known,
+            ..*terms
+        };
+        let epoch = self.changes.partition_point(|change| *change <= terms.date);
+        let filled = self.slots.iter().map_while(OnceLock::get);
+        if let Some(kept) = { filled }.find(|kept| kept.is_for(epoch, &alike)) {
+            return what(&kept.rates);
+        }
+        // Gaps are not kept: their message names the very date and underlying.
+        let rates = table.rates(terms, conditions)?;
+        let answer = what(&rates);
+        let mut kept = Kept {
+            epoch,
+            segment: terms.segment,
+            product: terms.product,
+            deed: terms.deed,
+            exchange: terms.exchange.to_owned(),
+            underlying: known.map(str::to_owned),
+            rates,
+        };
+        for slot in &self.slots {
+            match slot.set(kept) {
+                Ok(()) => break,
+                Err(refused) => kept = refused,
+            }
+        }
+        answer
+    }
+}
+
+impl ChargeTable {
+    /// Whether any rate is one for contracts on this underlying.
+    fn names(&self, underlying: &str) -> bool {
+        let mut named = self.rates.iter().flat_map(|rule| &rule.underlyings);
+        named.any(|name| name == underlying)
+    }
+}
