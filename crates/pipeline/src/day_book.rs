@@ -1,12 +1,11 @@
 //! The orders of one trading day with what they were charged: what its close is computed from.
 //! Kept only where charges close days, and bounded by the day's orders.
 
-use std::collections::BTreeMap;
-
 use model::contract_note::{ChargesAdjustment, DayOrder, Deed, NoteName};
 use model::fixed::NumberError;
 use model::signal::Product;
 use model::{Amount, CurrencyIdx, Date, InstrumentIdx, Instruments, OrderId, Quantity, Timestamp};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 /// One order's part in the day.
@@ -37,12 +36,33 @@ pub struct Traded {
     pub booked: Amount,
 }
 
+/// An index of what stands beside it: equal states have equal ones.
+#[derive(Clone, Default)]
+struct Places(FxHashMap<OrderId, usize>);
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
+
+impl std::fmt::Debug for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Places")
+    }
+}
+
 /// The book of one trading day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayBook {
     date: Date,
-    /// By id: whatever is computed from it does not depend on the sequence of executions.
-    orders: BTreeMap<OrderId, Line>,
+    /// In the sequence of their first executions.
+    orders: Vec<(OrderId, Line)>,
+    /// Where each order is; made anew from them after a restart.
+    #[serde(skip)]
+    places: Places,
     /// What closes have booked so far.
     adjusted: Vec<(CurrencyIdx, NoteName, Amount)>,
     /// When it closes; [`Timestamp::MAX`] while nothing has happened since the last close.
@@ -55,7 +75,8 @@ impl Default for DayBook {
     fn default() -> Self {
         Self {
             date: Date::default(),
-            orders: BTreeMap::new(),
+            orders: Vec::new(),
+            places: Places::default(),
             adjusted: Vec::new(),
             due: Timestamp::MAX,
             closed: Timestamp::MIN,
@@ -99,14 +120,26 @@ impl DayBook {
         } else {
             self.due.max(due)
         };
-        let line = self.orders.entry(order).or_insert(Line {
-            instrument: traded.instrument,
-            product: traded.product,
-            deed: traded.deed,
-            quantity: Quantity::ZERO,
-            notional: Amount::ZERO,
-            booked: Amount::ZERO,
-        });
+        if self.places.0.len() != self.orders.len() {
+            let places = self.orders.iter().zip(0..);
+            self.places.0 = places.map(|((id, _), place)| (*id, place)).collect();
+        }
+        let next = self.orders.len();
+        let place = *self.places.0.entry(order).or_insert(next);
+        if place == next {
+            let line = Line {
+                instrument: traded.instrument,
+                product: traded.product,
+                deed: traded.deed,
+                quantity: Quantity::ZERO,
+                notional: Amount::ZERO,
+                booked: Amount::ZERO,
+            };
+            self.orders.push((order, line));
+        }
+        let Some((_, line)) = self.orders.get_mut(place) else {
+            return Ok(());
+        };
         line.quantity = line.quantity.checked_add(traded.quantity)?;
         line.notional = line.notional.checked_add(traded.notional)?;
         line.booked = line.booked.checked_add(traded.booked)?;
@@ -153,6 +186,9 @@ impl DayBook {
             notional: line.notional,
             booked: line.booked,
         };
-        self.orders.values().map(order).collect()
+        // By id: what is computed from them does not depend on the sequence of executions.
+        let mut sorted: Vec<&(OrderId, Line)> = self.orders.iter().collect();
+        sorted.sort_unstable_by_key(|(id, _)| *id);
+        sorted.into_iter().map(|(_, line)| order(line)).collect()
     }
 }

@@ -77,7 +77,7 @@ pub struct Gap {
 #[derive(Debug, Clone)]
 pub struct MarketSessions {
     /// Group 0 is for exchanges without a calendar: always open, and listed.
-    windows: Vec<Vec<SessionWindow>>,
+    windows: Vec<Windows>,
     /// By group the stretches within windows that take other orders than all, and where continuous
     /// trading ends before its window does.
     auctions: Vec<Auctions>,
@@ -100,7 +100,7 @@ struct Auctions {
     /// Closes of windows whose continuous trading ends before them, with that end.
     continuous: Vec<(Timestamp, Timestamp)>,
     /// By date, from the first phase to the last: data comes then.
-    data: Vec<SessionWindow>,
+    data: Windows,
 }
 
 impl Auctions {
@@ -110,7 +110,7 @@ impl Auctions {
         self.phases
             .extend(special.map(|phase| (phase.from, phase.to, phase.takes)));
         if let (Some(first), Some(last)) = (hours.phases.first(), hours.phases.last()) {
-            self.data.push(SessionWindow {
+            self.data.all.push(SessionWindow {
                 open: first.from,
                 close: last.to.plus(LATE),
             });
@@ -161,7 +161,7 @@ impl MarketSessions {
         let names = FnoNames::of(rules, instruments);
         let mut groups: BTreeMap<Key, SessionGroup> = BTreeMap::new();
         let mut table = Self {
-            windows: vec![Vec::new()],
+            windows: vec![Windows::default()],
             auctions: vec![Auctions::default()],
             unknown: vec![Vec::new()],
             by_instrument: BTreeMap::new(),
@@ -190,7 +190,7 @@ impl MarketSessions {
                         })?;
                         let (windows, auctions, unknown) =
                             table.fill(calendar, key, (from, to), assume);
-                        table.windows.push(windows);
+                        table.windows.push(Windows::new(windows));
                         table.auctions.push(auctions);
                         table.unknown.push(unknown);
                         groups.insert(key, SessionGroup(next));
@@ -241,6 +241,7 @@ impl MarketSessions {
             auctions.add(&hours);
             windows.extend(hours.windows());
         }
+        auctions.data = Windows::new(std::mem::take(&mut auctions.data.all));
         (windows, auctions, unknown)
     }
 
@@ -310,16 +311,64 @@ impl Calendar {
     }
 }
 
-fn status_in(windows: &[SessionWindow], at: Timestamp) -> SessionStatus {
-    let next = windows.partition_point(|window| window.close <= at);
-    match windows.get(next) {
-        Some(window) if window.open <= at => SessionStatus::Open(*window),
-        Some(window) => SessionStatus::Closed {
-            next_open: window.open,
-        },
-        None => SessionStatus::Closed {
-            next_open: Timestamp::MAX,
-        },
+/// Windows in the order of time, found by the day of UTC: an order asks several times, and a search
+/// among the thousands of decades costs more than everything else it does.
+#[derive(Debug, Clone, Default)]
+struct Windows {
+    all: Vec<SessionWindow>,
+    /// The day of UTC that `by_day` begins with.
+    first: i64,
+    /// By day, the first window that closes after the day has begun.
+    by_day: Vec<u32>,
+}
+
+impl Windows {
+    fn new(all: Vec<SessionWindow>) -> Self {
+        let day = |at: Timestamp| at.nanos().div_euclid(model::time::DAY);
+        let (Some(first), Some(last)) = (all.first(), all.last()) else {
+            return Self::default();
+        };
+        let (first, last) = (day(first.open), day(last.close));
+        let mut next = 0;
+        let by_day = (first..=last)
+            .map(|date| {
+                let start = Timestamp(date.saturating_mul(model::time::DAY));
+                while all.get(next).is_some_and(|window| window.close <= start) {
+                    next += 1;
+                }
+                u32::try_from(next).unwrap_or(u32::MAX)
+            })
+            .collect();
+        Self { all, first, by_day }
+    }
+
+    /// The first window that closes after an instant.
+    #[inline]
+    fn next(&self, at: Timestamp) -> Option<&SessionWindow> {
+        let day = at.nanos().div_euclid(model::time::DAY) - self.first;
+        let from = match usize::try_from(day) {
+            Err(_) => 0,
+            Ok(day) => self
+                .by_day
+                .get(day)
+                .map_or(self.all.len(), |at| *at as usize),
+        };
+        self.all
+            .get(from..)?
+            .iter()
+            .find(|window| at < window.close)
+    }
+
+    fn status(&self, at: Timestamp) -> SessionStatus {
+        match self.next(at) {
+            Some(window) if window.open <= at => SessionStatus::Open(*window),
+            Some(window) => SessionStatus::Closed {
+                next_open: window.open,
+            },
+            None => SessionStatus::Closed {
+                next_open: Timestamp::MAX,
+            },
+        }
     }
 }
 
@@ -337,8 +386,12 @@ impl Sessions for MarketSessions {
         if group == SessionGroup(0) {
             return model::session::AlwaysOpen.status(group, at);
         }
-        let windows = self.windows.get(group.index());
-        status_in(windows.map_or(&[][..], Vec::as_slice), at)
+        match self.windows.get(group.index()) {
+            Some(windows) => windows.status(at),
+            None => SessionStatus::Closed {
+                next_open: Timestamp::MAX,
+            },
+        }
     }
     fn takes(&self, group: SessionGroup, at: Timestamp) -> Takes {
         if matches!(self.status(group, at), SessionStatus::Closed { .. }) {
@@ -351,7 +404,7 @@ impl Sessions for MarketSessions {
     }
     fn data_expected(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
         match self.auctions.get(group.index()) {
-            Some(auctions) if group != SessionGroup(0) => status_in(&auctions.data, at),
+            Some(auctions) if group != SessionGroup(0) => auctions.data.status(at),
             _ => model::session::AlwaysOpen.status(group, at),
         }
     }
