@@ -462,6 +462,12 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
             line(format!("  {}: {}", key.replace('_', " "), all.join(", ")));
         }
     }
+    let closed = number(broker, "closed_market_data");
+    if closed > 0.0 {
+        line(format!(
+            "  market data while the calendar says closed: {closed}"
+        ));
+    }
     line(format!(
         "  {} orders  {} fills  {} failed{}{}",
         number(activity, "orders_submitted"),

@@ -205,6 +205,9 @@ fn recovery(recovered: &Recovered) -> String {
             |at| format!("the snapshot at {at}")
         )
     );
+    if let Some(why) = &recovered.unread {
+        text += &format!(" ({why})");
+    }
     if recovered.open_orders > 0 {
         text += &format!("; {} orders are being asked about", recovered.open_orders);
     }

@@ -164,6 +164,7 @@ pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Valu
         "disabled_strategies": disabled,
         "orders_today": risk.counters().orders_today(),
         "unresolved_orders": unresolved,
+        "closed_market_data": pipeline.stats().closed_market_data,
         "positions": positions(pipeline, names, is_outside),
         "open_orders": orders(pipeline, names),
         "accounts": accounts(pipeline, names),

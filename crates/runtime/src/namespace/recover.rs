@@ -56,6 +56,9 @@ pub struct Recovered {
     pub cut: Option<Cut>,
     /// Where the snapshot was.
     pub snapshot: Option<Position>,
+    /// Why the newest snapshot was not used though it is whole: another build has written it, and the
+    /// journal is read from its beginning.
+    pub unread: Option<String>,
     /// Records read after it.
     pub records: u64,
     /// Market inputs observed again.
@@ -154,7 +157,14 @@ impl Namespace {
             .pipeline
             .save_strategies()
             .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
-        if let Some((at, old, saved)) = this.load_snapshot(&storage, &dir, opened.end)? {
+        let loaded = match this.load_snapshot(&storage, &dir, opened.end) {
+            Err(error @ RuntimeError::State { .. }) if opened.first == Position(0) => {
+                recovered.unread = Some(error.to_string());
+                None
+            }
+            loaded => loaded?,
+        };
+        if let Some((at, old, saved)) = loaded {
             let unchanged = |strategy: &str| tables::unchanged(&old, &this.start, strategy);
             recovered.restarted = this
                 .pipeline
@@ -215,7 +225,8 @@ impl Namespace {
             return Ok(None);
         };
         let wrong = |e: postcard::Error| {
-            RuntimeError::state(self.name(), format!("the snapshot at {at}: {e}"))
+            let why = format!("the snapshot at {at}: {e}: another build may have written it");
+            RuntimeError::state(self.name(), why)
         };
         let head: SavedStart = postcard::from_bytes(&payload).map_err(wrong)?;
         let map = Arc::new(tables::reindex(&head.start, &self.start));

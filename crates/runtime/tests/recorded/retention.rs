@@ -129,6 +129,30 @@ fn an_older_snapshot_still_has_what_it_needs() {
 }
 
 #[test]
+fn a_snapshot_of_another_build_costs_time_and_nothing_else() {
+    let nothing = || {
+        days(Removed {
+            market: false,
+            east: false,
+        })
+    };
+    let wanted = recovered(&mut nothing());
+    let mut world = nothing();
+    let (storage, dir) = (world.storage(), journal_dir("east"));
+    let newest = *journal::snapshot::list(storage.as_ref(), &dir)
+        .unwrap()
+        .last()
+        .unwrap();
+    journal::snapshot::save(storage.as_ref(), &dir, newest, &[7; 9], 2).unwrap();
+    let mut system = world.start();
+    let found = &system.recovered[0];
+    assert!(found.snapshot.is_none(), "{found:?}");
+    assert!(found.unread.as_deref().unwrap().contains("another build"));
+    world.ticks(&mut system, 90);
+    assert_eq!(system.fingerprints(), wanted);
+}
+
+#[test]
 fn nothing_goes_that_a_namespace_without_a_snapshot_needs() {
     let world = days(Removed {
         market: false,
