@@ -34,6 +34,10 @@ pub struct Traded {
     pub notional: Amount,
     /// What it was charged.
     pub booked: Amount,
+    /// No execution of the order came before.
+    pub is_first: bool,
+    /// The order is filled by it.
+    pub is_last: bool,
 }
 
 /// An index of what stands beside it: equal states have equal ones.
@@ -60,7 +64,7 @@ pub struct DayBook {
     date: Date,
     /// In the sequence of their first executions.
     orders: Vec<(OrderId, Line)>,
-    /// Where each order is; made anew from them after a restart.
+    /// Where the orders are that may be executed further: most are filled at once, and need no index.
     #[serde(skip)]
     places: Places,
     /// What closes have booked so far.
@@ -120,13 +124,20 @@ impl DayBook {
         } else {
             self.due.max(due)
         };
-        if self.places.0.len() != self.orders.len() {
-            let places = self.orders.iter().zip(0..);
-            self.places.0 = places.map(|((id, _), place)| (*id, place)).collect();
+        let known = if traded.is_first {
+            None
+        } else {
+            // After a restart, and late, it is found by looking back: the day may have begun since.
+            let indexed = self.places.0.get(&order).copied();
+            indexed.or_else(|| self.orders.iter().rposition(|(id, _)| *id == order))
+        };
+        let place = known.unwrap_or(self.orders.len());
+        if !traded.is_last {
+            self.places.0.insert(order, place);
+        } else if !traded.is_first {
+            self.places.0.remove(&order);
         }
-        let next = self.orders.len();
-        let place = *self.places.0.entry(order).or_insert(next);
-        if place == next {
+        if known.is_none() {
             let line = Line {
                 instrument: traded.instrument,
                 product: traded.product,

@@ -33,6 +33,10 @@ impl BrokerPipeline {
         if !self.closes_days {
             return;
         }
+        let order = self.engine.order(intent.id);
+        let (before, wanted) = order.map_or((Quantity::ZERO, Quantity::MAX), |order| {
+            (order.filled(), order.quantity())
+        });
         let multiplier = self.instruments.get(intent.instrument).multiplier;
         let notional = Amount::notional(execution.price, execution.quantity, multiplier);
         let traded = notional.map(|notional| Traded {
@@ -42,6 +46,8 @@ impl BrokerPipeline {
             quantity: execution.quantity,
             notional,
             booked: execution.charges,
+            is_first: before.is_zero(),
+            is_last: wanted.raw() <= before.raw().saturating_add(execution.quantity.raw()),
         });
         let (date, due) = (self.date(), self.day_closes(intent.instrument));
         let id = intent.id;

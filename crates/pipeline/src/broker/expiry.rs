@@ -299,6 +299,9 @@ impl BrokerPipeline {
             quantity: settled.quantity,
             notional,
             booked: settled.charges,
+            // Its id is its own: more of the same are found by looking back.
+            is_first: false,
+            is_last: true,
         });
         let id = OrderId::derive(self.hash, event.correlation.0, 0);
         // The close that follows within the same input takes it.
