@@ -194,8 +194,17 @@ impl Amount {
 
     /// `self × rate / 10⁸` with `rate` in units of 10⁻⁸, rounded half away from zero.
     pub fn fraction(self, rate: i64) -> Result<Self, NumberError> {
-        let magnitude = mul_div_half_up(self.0.unsigned_abs(), rate.unsigned_abs(), ONE as u64)
-            .ok_or(NumberError::Overflow)?;
+        let (value, share) = (self.0.unsigned_abs(), rate.unsigned_abs());
+        let magnitude = if share <= SHARE_MAX {
+            let (whole, rest) = div_one(value);
+            let part = (rest * share + ONE as u64 / 2) / ONE as u64;
+            whole
+                .checked_mul(u128::from(share))
+                .and_then(|whole| whole.checked_add(u128::from(part)))
+        } else {
+            mul_div_half_up(value, share, ONE as u64)
+        }
+        .ok_or(NumberError::Overflow)?;
         let magnitude = i128::try_from(magnitude).map_err(|_| NumberError::Overflow)?;
         Ok(Self(if (self.0 < 0) != (rate < 0) {
             -magnitude
@@ -225,6 +234,22 @@ impl Amount {
             .ok()
             .map(Price::from_raw)
     }
+}
+
+/// The largest rate whose product with a rest below 10⁸ fits 64 bits: 100 times the whole.
+const SHARE_MAX: u64 = 100 * ONE as u64;
+
+/// Quotient and rest by 10⁸, limb by limb: every order asks for some ten of them, and a division of 128
+/// bits is slow.
+fn div_one(value: u128) -> (u128, u64) {
+    const D: u64 = ONE as u64;
+    let (high, low) = ((value >> 64) as u64, value as u64);
+    let (first, rest) = (high / D, high % D);
+    let part = (rest << 32) | (low >> 32);
+    let (second, rest) = (part / D, part % D);
+    let part = (rest << 32) | (low & u64::from(u32::MAX));
+    let quotient = (u128::from(first) << 64) | (u128::from(second) << 32) | u128::from(part / D);
+    (quotient, part % D)
 }
 
 /// `value × mul / div`, rounded half up, without losing the high bits of the product.

@@ -97,9 +97,14 @@ pub trait Sessions: Send + Sync {
     /// The kinds of orders that are taken at an instant: a closing auction takes no stop orders.
     fn takes(&self, group: SessionGroup, at: Timestamp) -> Takes {
         match self.status(group, at) {
-            SessionStatus::Open(_) => Takes::ALL,
+            SessionStatus::Open(_) => self.auction_takes(group, at).unwrap_or(Takes::ALL),
             SessionStatus::Closed { .. } => Takes::NONE,
         }
+    }
+    /// Of an instant within a session, what its phase takes where that is not every order.
+    fn auction_takes(&self, group: SessionGroup, at: Timestamp) -> Option<Takes> {
+        let _ = (group, at);
+        None
     }
     /// Whether market data is expected at an instant: also before and after trading, while a phase such
     /// as an opening auction is under way. Without a calendar it always is.

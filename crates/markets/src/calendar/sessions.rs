@@ -393,14 +393,8 @@ impl Sessions for MarketSessions {
             },
         }
     }
-    fn takes(&self, group: SessionGroup, at: Timestamp) -> Takes {
-        if matches!(self.status(group, at), SessionStatus::Closed { .. }) {
-            return Takes::NONE;
-        }
-        let auctions = self.auctions.get(group.index());
-        auctions
-            .and_then(|auctions| auctions.takes(at))
-            .unwrap_or(Takes::ALL)
+    fn auction_takes(&self, group: SessionGroup, at: Timestamp) -> Option<Takes> {
+        self.auctions.get(group.index())?.takes(at)
     }
     fn data_expected(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
         match self.auctions.get(group.index()) {

@@ -23,7 +23,11 @@ impl BrokerPipeline {
         };
         let end = self.day.map_or(Timestamp::MAX, |day| day.end).plus(-1);
         // The session that has closed just now is still the execution's own.
-        let close = close(self.now).or_else(|| close(self.now.plus(-1)));
+        let now = match self.session(group) {
+            SessionStatus::Open(window) if window.close < Timestamp::MAX => Some(window.close),
+            _ => None,
+        };
+        let close = now.or_else(|| close(self.now.plus(-1)));
         let due = close.map_or(end, |close| close.plus(1).min(end));
         due.max(self.now.plus(1))
     }

@@ -14,11 +14,14 @@ struct GroupHours {
     closed_until: Timestamp,
 }
 
+/// No instant lies within it.
+pub(super) const NONE: SessionWindow = SessionWindow {
+    open: Timestamp::MAX,
+    close: Timestamp::MAX,
+};
+
 const fn none() -> SessionWindow {
-    SessionWindow {
-        open: Timestamp::MAX,
-        close: Timestamp::MAX,
-    }
+    NONE
 }
 
 /// When data of each group is expected.

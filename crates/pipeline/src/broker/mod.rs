@@ -15,6 +15,7 @@ mod state;
 use hours::DataHours;
 pub use state::{PipelineState, PipelineStateError};
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use model::charges::{ChargeInput, Charges};
@@ -26,7 +27,7 @@ use model::money::Multiplier;
 use model::order::{Execution, OrderChange, OrderError, OrderIntent, OrderRole, OrderStatus};
 use model::reason::Reason;
 use model::rules::{ExchangeRules, Settlement};
-use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
+use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, Takes, TradingDay};
 use model::signal::{Action, Bracket, Decision, OrderType, Product, Side, Signal, Validity};
 use model::topic::Namespace;
 use model::trader::{Capabilities, InPipelineTrader, ReportKind, TraderReport};
@@ -163,6 +164,8 @@ pub struct BrokerPipeline {
     /// When positions in contracts that would be delivered are squared off.
     deliveries: Vec<GroupClock>,
     hours: DataHours,
+    /// By group the session that was asked for last: it follows from the calendar.
+    open: Vec<Cell<SessionWindow>>,
     stats: PipelineStats,
     /// The earliest of all timers; brought up to date by whatever can move one.
     due: Timestamp,
@@ -264,6 +267,7 @@ impl BrokerPipeline {
             notices,
             opens,
             hours: DataHours::new(sessions.groups()),
+            open: vec![Cell::new(hours::NONE); sessions.groups()],
             stats: PipelineStats::default(),
             due: Timestamp::MIN,
             instruments,
@@ -395,6 +399,23 @@ impl BrokerPipeline {
                 SessionStatus::Open(next) => next.open.max(window.close),
                 SessionStatus::Closed { next_open } => next_open,
             },
+        }
+    }
+
+    /// The state of a group's market now: an order asks several times within one session.
+    pub(super) fn session(&self, group: SessionGroup) -> SessionStatus {
+        let cached = self.open.get(group.index());
+        match cached.map(Cell::get) {
+            Some(window) if window.open <= self.now && self.now < window.close => {
+                SessionStatus::Open(window)
+            }
+            _ => {
+                let status = self.sessions.status(group, self.now);
+                if let (Some(cell), SessionStatus::Open(window)) = (cached, status) {
+                    cell.set(window);
+                }
+                status
+            }
         }
     }
 

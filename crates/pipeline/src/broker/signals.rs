@@ -129,6 +129,12 @@ impl BrokerPipeline {
         let squaring_off = book.is_some_and(|b| b.is_closing()) || self.past_square_off(signal);
         let own = self.risk.own_limits(signal.strategy);
         let group = self.groups[index.index()];
+        let session = self.session(group);
+        let takes = match session {
+            SessionStatus::Open(_) => self.sessions.auction_takes(group, self.now),
+            SessionStatus::Closed { .. } => Some(Takes::NONE),
+        }
+        .unwrap_or(Takes::ALL);
         let day = self.day;
         let date = day.map_or_else(|| self.sessions.trading_day(self.now).date, |day| day.date);
         let proposal = Proposal {
@@ -136,8 +142,8 @@ impl BrokerPipeline {
             instrument: self.instruments.get(index),
             currency,
             now: self.now,
-            session: self.sessions.status(group, self.now),
-            takes: self.sessions.takes(group, self.now),
+            session,
+            takes,
             date,
             settlement: self.settlement[index.index()],
             freeze_quantity: self
@@ -263,7 +269,7 @@ impl BrokerPipeline {
         if signal.decision.product != Product::Intraday || self.square_off_before(group).is_none() {
             return false;
         }
-        match self.sessions.status(group, self.now) {
+        match self.session(group) {
             SessionStatus::Open(window) if window.close != Timestamp::MAX => {
                 self.now >= self.square_off_in(group, &window)
             }

@@ -148,20 +148,16 @@ impl Sessions for Hours {
             }
         }
     }
-    fn takes(&self, group: SessionGroup, at: Timestamp) -> Takes {
-        match self.status(group, at) {
-            SessionStatus::Closed { .. } => Takes::NONE,
-            SessionStatus::Open(w)
-                if group == AUCTIONED && at >= self.continuous_close(group, &w) =>
-            {
-                Takes {
-                    stop: false,
-                    iceberg: false,
-                    ..Takes::ALL
-                }
-            }
-            SessionStatus::Open(_) => Takes::ALL,
-        }
+    fn auction_takes(&self, group: SessionGroup, at: Timestamp) -> Option<Takes> {
+        let SessionStatus::Open(window) = self.status(group, at) else {
+            return None;
+        };
+        let is_auction = group == AUCTIONED && at >= self.continuous_close(group, &window);
+        is_auction.then_some(Takes {
+            stop: false,
+            iceberg: false,
+            ..Takes::ALL
+        })
     }
     fn continuous_close(&self, group: SessionGroup, window: &SessionWindow) -> Timestamp {
         match group {
