@@ -107,14 +107,7 @@ impl<M> Inbox<M> {
 
     /// Adds a message. False when the namespace takes nothing any more.
     pub fn send(&self, message: M) -> bool {
-        let mut state = self.lock();
-        if state.closed {
-            return false;
-        }
-        state.messages.push_back(message);
-        drop(state);
-        self.filled.notify_one();
-        true
+        self.add(self.lock(), message)
     }
 
     /// Adds a broker's report. While too many messages wait, whoever brings it waits too: a broker that
@@ -128,6 +121,10 @@ impl<M> Inbox<M> {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        self.add(state, message)
+    }
+
+    fn add(&self, mut state: MutexGuard<'_, State<M>>, message: M) -> bool {
         if state.closed {
             return false;
         }

@@ -118,7 +118,7 @@ impl Market {
         covered.max(self.days.last_key_value().map(|(date, _)| *date))
     }
 
-    fn gap(&self, date: Date) -> String {
+    pub(super) fn gap(&self, date: Date) -> String {
         let covered: Vec<String> = self
             .coverage
             .iter()

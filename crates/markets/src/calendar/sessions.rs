@@ -220,22 +220,25 @@ impl MarketSessions {
                 Some((expiring, expiry)) if expiry == date => expiring,
                 _ => venue,
             };
-            let mut hours = market.hours(venue.segment, date);
-            if hours.state == DayState::Unknown {
-                self.gap(
-                    &market.exchange,
-                    &market.segments[venue.segment],
-                    date,
-                    &hours.why,
-                );
+            let is_covered = market.is_covered(venue.segment, date);
+            let hours = match is_covered {
+                true => market.hours(venue.segment, date),
+                false => market.assumed_hours(venue.segment, date),
+            };
+            if !is_covered || hours.state == DayState::Unknown {
+                // Most dates of the decades are not covered: the reason is put in words once a gap.
+                let why = || match is_covered {
+                    true => hours.why.clone(),
+                    false => market.gap(date),
+                };
+                self.gap(&market.exchange, &market.segments[venue.segment], date, why);
                 if assume == Assume::Nothing {
                     let (start, end) = (market.start(date), market.start(date.next()));
                     match unknown.last_mut() {
                         Some(last) if last.1 == start => last.1 = end,
                         _ => unknown.push((start, end)),
                     }
-                } else if !market.is_covered(venue.segment, date) {
-                    hours = market.assumed_hours(venue.segment, date);
+                    continue;
                 }
             }
             auctions.add(&hours);
@@ -245,7 +248,13 @@ impl MarketSessions {
         (windows, auctions, unknown)
     }
 
-    fn gap(&mut self, exchange: &Arc<str>, segment: &str, date: Date, why: &str) {
+    fn gap(
+        &mut self,
+        exchange: &Arc<str>,
+        segment: &str,
+        date: Date,
+        why: impl FnOnce() -> String,
+    ) {
         let same = |gap: &&mut Gap| gap.exchange == **exchange && gap.segment == segment;
         if self.gaps.iter_mut().filter(same).any(|gap| {
             let follows = gap.to.next() == date;
@@ -261,7 +270,7 @@ impl MarketSessions {
             segment: segment.to_owned(),
             from: date,
             to: date,
-            why: why.to_owned(),
+            why: why(),
         });
     }
 

@@ -129,9 +129,10 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
     space(&mut report, data_dir);
     clock(&mut report);
     feeds(&mut report, settings);
-    calendars(&mut report, settings);
+    let instruments = instruments(settings);
+    calendars(&mut report, settings, &instruments);
     traders(&mut report, settings, brokers, kinds);
-    strategies(&mut report, settings, plugins);
+    strategies(&mut report, settings, plugins, instruments);
     journals(&mut report, data_dir, brokers);
     report
 }
@@ -283,13 +284,17 @@ fn instruments(settings: &Settings) -> anyhow::Result<model::Instruments> {
 }
 
 /// Of a live session: a calendar must know today, and should know the weeks to come.
-fn calendars(report: &mut Report, settings: &Settings) {
+fn calendars(
+    report: &mut Report,
+    settings: &Settings,
+    instruments: &anyhow::Result<model::Instruments>,
+) {
     let is_replay = |feed: &crate::settings::live::FeedSettings| feed.source == FeedSource::Replay;
     if settings.live.feeds.values().any(is_replay) {
         return;
     }
     // What is wrong with the instruments is said where they are looked at.
-    let Ok(instruments) = instruments(settings) else {
+    let Ok(instruments) = instruments else {
         return;
     };
     let facts = &settings.markets;
@@ -368,7 +373,12 @@ fn traders(report: &mut Report, settings: &Settings, brokers: &[String], kinds: 
     }
 }
 
-fn strategies(report: &mut Report, settings: &Settings, plugins: &Plugins) {
+fn strategies(
+    report: &mut Report,
+    settings: &Settings,
+    plugins: &Plugins,
+    instruments: anyhow::Result<model::Instruments>,
+) {
     let files = &settings.live.strategies.files;
     if files.is_empty() {
         report.add("strategies", Verdict::Ok, "the built-in samples");
@@ -381,8 +391,8 @@ fn strategies(report: &mut Report, settings: &Settings, plugins: &Plugins) {
             return;
         }
     }
-    let resolved = instruments(settings)
-        .and_then(|instruments| compose::load_strategies(files, &instruments, &kinds));
+    let resolved =
+        instruments.and_then(|instruments| compose::load_strategies(files, &instruments, &kinds));
     report.result(
         "strategies",
         resolved.map(|all| {

@@ -17,17 +17,14 @@ impl BrokerPipeline {
     /// When the day of an execution now closes.
     fn day_closes(&self, instrument: InstrumentIdx) -> Timestamp {
         let group = self.groups[instrument.index()];
-        let close = |at| match self.sessions.status(group, at) {
+        let close = |status| match status {
             SessionStatus::Open(window) if window.close < Timestamp::MAX => Some(window.close),
             _ => None,
         };
         let end = self.day.map_or(Timestamp::MAX, |day| day.end).plus(-1);
         // The session that has closed just now is still the execution's own.
-        let now = match self.session(group) {
-            SessionStatus::Open(window) if window.close < Timestamp::MAX => Some(window.close),
-            _ => None,
-        };
-        let close = now.or_else(|| close(self.now.plus(-1)));
+        let just_now = || close(self.sessions.status(group, self.now.plus(-1)));
+        let close = close(self.session(group)).or_else(just_now);
         let due = close.map_or(end, |close| close.plus(1).min(end));
         due.max(self.now.plus(1))
     }

@@ -60,28 +60,15 @@ impl BrokerPipeline {
     }
 
     fn delivery_in(&self, group: SessionGroup, window: &SessionWindow) -> Timestamp {
-        let before = self.square_off_before(group).unwrap_or(BEFORE);
-        let close = self.sessions.continuous_close(group, window);
-        close.plus(-before).max(window.open)
+        self.before_close(
+            group,
+            window,
+            self.square_off_before(group).unwrap_or(BEFORE),
+        )
     }
 
     fn delivery_due(&self, group: SessionGroup, ts: Timestamp) -> Timestamp {
-        let mut at = ts;
-        for _ in 0..4 {
-            match self.sessions.status(group, at) {
-                SessionStatus::Open(window) if window.close == Timestamp::MAX => break,
-                SessionStatus::Open(window) => {
-                    let due = self.delivery_in(group, &window);
-                    if due > ts {
-                        return due;
-                    }
-                    at = window.close;
-                }
-                SessionStatus::Closed { next_open } if next_open == Timestamp::MAX => break,
-                SessionStatus::Closed { next_open } => at = next_open,
-            }
-        }
-        Timestamp::MAX
+        self.next_within(group, ts, |window| self.delivery_in(group, window))
     }
 
     /// What is held of contracts that end on `date` or have ended before, in groups that `is_now` names.
@@ -108,7 +95,7 @@ impl BrokerPipeline {
     }
 
     /// Once per reason and strategy.
-    fn tell(&mut self, mut concerned: Vec<(Reason, StrategyIdx)>, out: &mut Vec<Event>) {
+    pub(super) fn tell(&mut self, mut concerned: Vec<(Reason, StrategyIdx)>, out: &mut Vec<Event>) {
         concerned.sort_unstable();
         concerned.dedup();
         for (reason, strategy) in concerned {

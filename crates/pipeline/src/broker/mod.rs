@@ -419,16 +419,36 @@ impl BrokerPipeline {
         }
     }
 
+    /// The kinds of orders that a group's market takes now.
+    pub(super) fn takes(&self, group: SessionGroup) -> Takes {
+        match self.session(group) {
+            SessionStatus::Closed { .. } => Takes::NONE,
+            SessionStatus::Open(_) => self
+                .sessions
+                .auction_takes(group, self.now)
+                .unwrap_or(Takes::ALL),
+        }
+    }
+
     /// How long before the end of continuous trading a group's intraday positions are closed.
     pub(super) fn square_off_before(&self, group: SessionGroup) -> Option<i64> {
         self.square_off.get(group.index()).copied().flatten()
     }
 
-    /// When a group's intraday positions are squared off in a window.
-    pub(super) fn square_off_in(&self, group: SessionGroup, window: &SessionWindow) -> Timestamp {
-        let before = self.square_off_before(group).unwrap_or(0);
+    /// So long before continuous trading ends in a window, and not before it opens.
+    pub(super) fn before_close(
+        &self,
+        group: SessionGroup,
+        window: &SessionWindow,
+        before: i64,
+    ) -> Timestamp {
         let close = self.sessions.continuous_close(group, window);
         close.plus(-before).max(window.open)
+    }
+
+    /// When a group's intraday positions are squared off in a window.
+    pub(super) fn square_off_in(&self, group: SessionGroup, window: &SessionWindow) -> Timestamp {
+        self.before_close(group, window, self.square_off_before(group).unwrap_or(0))
     }
 
     /// Sets the clocks that stand at or before `passed` to what comes after `ts`.
@@ -447,11 +467,20 @@ impl BrokerPipeline {
     }
 
     /// The next square-off of a group after `ts`, or what is `earlier` than it by so much.
-    pub(super) fn square_off_due(
+    fn square_off_due(&self, group: SessionGroup, ts: Timestamp, earlier: i64) -> Timestamp {
+        self.next_within(group, ts, |window| {
+            let due = self.square_off_in(group, window).plus(-earlier);
+            due.max(window.open)
+        })
+    }
+
+    /// The next instant after `ts` that `due` gives for a session of a group; never where it does not
+    /// close.
+    pub(super) fn next_within(
         &self,
         group: SessionGroup,
         ts: Timestamp,
-        earlier: i64,
+        due: impl Fn(&SessionWindow) -> Timestamp,
     ) -> Timestamp {
         let mut at = ts;
         // At most: this session, whose time has passed, then the next one.
@@ -459,8 +488,7 @@ impl BrokerPipeline {
             match self.sessions.status(group, at) {
                 SessionStatus::Open(window) if window.close == Timestamp::MAX => break,
                 SessionStatus::Open(window) => {
-                    let due = self.square_off_in(group, &window).plus(-earlier);
-                    let due = due.max(window.open);
+                    let due = due(&window);
                     if due > ts {
                         return due;
                     }

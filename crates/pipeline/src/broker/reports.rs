@@ -185,13 +185,8 @@ impl BrokerPipeline {
         }
         let group = self.groups[key.instrument.index()];
         // A closing auction takes no stop orders: what it lets in is protected from the next open on.
-        let open = match self.session(group) {
-            SessionStatus::Closed { .. } => false,
-            SessionStatus::Open(_) => self
-                .sessions
-                .auction_takes(group, self.now)
-                .is_none_or(|takes| takes.stop && takes.limit),
-        };
+        let takes = self.takes(group);
+        let open = takes.stop && takes.limit;
         while let Some(step) = self
             .engine
             .next_protection(key, self.portfolio.quantity(key), open)

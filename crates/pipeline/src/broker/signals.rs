@@ -130,13 +130,8 @@ impl BrokerPipeline {
         let own = self.risk.own_limits(signal.strategy);
         let group = self.groups[index.index()];
         let session = self.session(group);
-        let takes = match session {
-            SessionStatus::Open(_) => self.sessions.auction_takes(group, self.now),
-            SessionStatus::Closed { .. } => Some(Takes::NONE),
-        }
-        .unwrap_or(Takes::ALL);
-        let day = self.day;
-        let date = day.map_or_else(|| self.sessions.trading_day(self.now).date, |day| day.date);
+        let takes = self.takes(group);
+        let date = self.date();
         let proposal = Proposal {
             signal,
             instrument: self.instruments.get(index),

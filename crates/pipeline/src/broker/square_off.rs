@@ -46,7 +46,7 @@ impl BrokerPipeline {
                     SessionStatus::Closed { .. } => false,
                 }
         };
-        let mut concerned: Vec<(Reason, StrategyIdx)> = self
+        let concerned = self
             .portfolio
             .positions()
             .iter()
@@ -62,11 +62,7 @@ impl BrokerPipeline {
                 .map(|reason| (reason, p.key.strategy))
             })
             .collect();
-        concerned.sort_unstable();
-        concerned.dedup();
-        for (reason, strategy) in concerned {
-            self.alert(reason, None, Some(strategy), out);
-        }
+        self.tell(concerned, out);
     }
 
     pub(super) fn begin_square_off(
