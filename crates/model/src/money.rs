@@ -194,23 +194,17 @@ impl Amount {
 
     /// `self × rate / 10⁸` with `rate` in units of 10⁻⁸, rounded half away from zero.
     pub fn fraction(self, rate: i64) -> Result<Self, NumberError> {
-        let (value, share) = (self.0.unsigned_abs(), rate.unsigned_abs());
-        let magnitude = if share <= SHARE_MAX {
-            let (whole, rest) = div_one(value);
-            let part = (rest * share + ONE as u64 / 2) / ONE as u64;
-            whole
-                .checked_mul(u128::from(share))
-                .and_then(|whole| whole.checked_add(u128::from(part)))
-        } else {
-            mul_div_half_up(value, share, ONE as u64)
+        self.split().fraction(rate)
+    }
+
+    /// Taken apart, for several fractions of one amount.
+    pub fn split(self) -> Split {
+        let (whole, rest) = div_one(self.0.unsigned_abs());
+        Split {
+            whole,
+            rest,
+            is_negative: self.0 < 0,
         }
-        .ok_or(NumberError::Overflow)?;
-        let magnitude = i128::try_from(magnitude).map_err(|_| NumberError::Overflow)?;
-        Ok(Self(if (self.0 < 0) != (rate < 0) {
-            -magnitude
-        } else {
-            magnitude
-        }))
     }
 
     /// For statistics and pictures only.
@@ -233,6 +227,53 @@ impl Amount {
         i64::try_from(quotient.checked_add(if up { sign } else { 0 })?)
             .ok()
             .map(Price::from_raw)
+    }
+}
+
+/// An amount taken apart once: a fraction of it then needs no division where its last eight decimals
+/// are zero, as those of price × quantity are for whole shares.
+#[derive(Debug, Clone, Copy)]
+pub struct Split {
+    /// The quotient of the magnitude by 10⁸.
+    whole: u128,
+    /// And its rest.
+    rest: u64,
+    is_negative: bool,
+}
+
+impl Split {
+    /// The magnitude in units of 10⁻⁸, where it has no further decimals and fits.
+    pub fn eight_decimals(self) -> Option<u64> {
+        match self.rest {
+            0 => u64::try_from(self.whole).ok(),
+            _ => None,
+        }
+    }
+
+    /// [`Amount::fraction`] of what was taken apart.
+    pub fn fraction(self, rate: i64) -> Result<Amount, NumberError> {
+        let share = rate.unsigned_abs();
+        let magnitude = if share <= SHARE_MAX {
+            let part = match self.rest {
+                0 => 0,
+                rest => (rest * share + ONE as u64 / 2) / ONE as u64,
+            };
+            let whole = match u64::try_from(self.whole) {
+                Ok(whole) => Some(u128::from(whole) * u128::from(share)),
+                Err(_) => self.whole.checked_mul(u128::from(share)),
+            };
+            whole.and_then(|whole| whole.checked_add(u128::from(part)))
+        } else {
+            let value = self.whole * u128::from(ONE.unsigned_abs()) + u128::from(self.rest);
+            mul_div_half_up(value, share, ONE as u64)
+        };
+        let magnitude = magnitude.and_then(|magnitude| i128::try_from(magnitude).ok());
+        let magnitude = magnitude.ok_or(NumberError::Overflow)?;
+        Ok(Amount(if self.is_negative != (rate < 0) {
+            -magnitude
+        } else {
+            magnitude
+        }))
     }
 }
 

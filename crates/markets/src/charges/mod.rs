@@ -10,6 +10,7 @@ mod order;
 mod prepared;
 mod rates;
 mod schedule;
+mod total;
 
 use std::fmt;
 use std::sync::Arc;

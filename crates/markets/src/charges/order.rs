@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use model::fixed::ONE;
-use model::money::Multiplier;
+use model::money::{Multiplier, Split};
 use model::{Amount, NumberError, Quantity};
 
 use super::rates::Held;
@@ -103,7 +102,12 @@ pub struct Line {
 impl Rate {
     /// Of one order.
     pub(super) fn of(&self, traded: Traded) -> Result<Amount, NumberError> {
-        let mut amount = part(traded.notional.abs(), self.share)?;
+        self.of_turnover(traded, traded.notional.abs().split())
+    }
+
+    /// With the turnover taken apart, as several components are computed from it.
+    fn of_turnover(&self, traded: Traded, turnover: Split) -> Result<Amount, NumberError> {
+        let mut amount = turnover.fraction(self.share)?;
         if !self.per_order.is_zero() && !traded.notional.is_zero() {
             amount = amount.checked_add(self.per_order)?;
         }
@@ -138,26 +142,6 @@ impl Rate {
     }
 }
 
-/// [`Amount::fraction`] of what is not negative, as is the share: by one division where the product
-/// fits, which it does for every amount below a thousand billion.
-fn part(amount: Amount, share: i64) -> Result<Amount, NumberError> {
-    if share == 0 {
-        return Ok(Amount::ZERO);
-    }
-    let product = amount.raw().checked_mul(i128::from(share));
-    let rounded = product.and_then(|product| product.checked_add(i128::from(ONE / 2)));
-    match rounded {
-        // Unsigned division takes fewer steps.
-        Some(product) if product >= 0 => {
-            let quotient = product.unsigned_abs() / u128::from(ONE.unsigned_abs());
-            i128::try_from(quotient)
-                .map(Amount::from_raw)
-                .map_err(|_| NumberError::Overflow)
-        }
-        _ => amount.fraction(share),
-    }
-}
-
 /// A share in units of 10⁻⁸ as a percentage.
 fn percent(share: i64) -> String {
     // A percentage has a hundredth of the share's decimals.
@@ -171,6 +155,7 @@ impl Rates {
     /// An order's charges so far. A fill books these less what is booked already.
     pub fn of_order(&self, traded: Traded, profile: Profile) -> Result<Amounts, NumberError> {
         let mut amounts = Amounts::default();
+        let turnover = traded.notional.abs().split();
         for Held {
             component, rate, ..
         } in &self.held
@@ -178,7 +163,7 @@ impl Rates {
             if *component == Component::StampDuty && profile == Profile::Estimate {
                 continue;
             }
-            amounts.set(*component, rate.of(traded)?);
+            amounts.set(*component, rate.of_turnover(traded, turnover)?);
         }
         self.add_gst(&mut amounts)?;
         Ok(amounts)
@@ -190,7 +175,7 @@ impl Rates {
             let base = gst.on.iter().try_fold(Amount::ZERO, |sum, component| {
                 sum.checked_add(amounts.get(*component))
             })?;
-            amounts.set(Component::Gst, part(base, gst.share)?);
+            amounts.set(Component::Gst, base.fraction(gst.share)?);
         }
         Ok(())
     }
@@ -219,26 +204,5 @@ impl Rates {
             });
         }
         Ok(lines)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_short_way_gives_what_the_long_one_gives() {
-        let half = i128::from(ONE / 2);
-        let mut seed: u128 = 0x9E37_79B9_7F4A_7C15;
-        for n in 0..4_000u32 {
-            seed = seed.wrapping_mul(0xDA94_2042_E4DD_58B5).wrapping_add(11);
-            let raw = i128::try_from(seed >> (1 + n % 127)).unwrap();
-            for raw in [raw, half, half - 1, half * 3, i128::MAX] {
-                for share in [0, 1, 3, 345, 30_000, 18_000_000, ONE] {
-                    let amount = Amount::from_raw(raw);
-                    assert_eq!(part(amount, share), amount.fraction(share), "{raw} {share}");
-                }
-            }
-        }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use model::Date;
 use model::signal::Product;
 
-use super::{ChargeError, ChargeTable, Conditions, Deed, Rates, Segment, Terms};
+use super::total::OrderTotal;
+use super::{ChargeError, ChargeTable, Conditions, Deed, Profile, Segment, Terms};
 
 /// Kinds of trades that are kept. A start trades a few dozen; the walk is taken for what is above.
 const KEPT_MAX: usize = 256;
@@ -22,19 +23,22 @@ pub(super) struct Prepared {
 
 #[derive(Debug, Clone)]
 struct Kept {
-    epoch: usize,
+    /// No rate changes from the first date to the day before the last.
+    span: (Option<Date>, Option<Date>),
     segment: Segment,
     product: Product,
     deed: Deed,
     exchange: String,
     /// Only where the table knows rates of its own for it: all others are alike.
     underlying: Option<String>,
-    rates: Rates,
+    total: OrderTotal,
 }
 
 impl Kept {
-    fn is_for(&self, epoch: usize, terms: &Terms<'_>) -> bool {
-        self.epoch == epoch
+    fn is_for(&self, terms: &Terms<'_>) -> bool {
+        let (from, until) = self.span;
+        from.is_none_or(|from| from <= terms.date)
+            && until.is_none_or(|until| terms.date < until)
             && self.segment == terms.segment
             && self.product == terms.product
             && self.deed == terms.deed
@@ -61,35 +65,42 @@ impl Prepared {
         }
     }
 
-    /// Does something with the rates that [`ChargeTable::rates`] gives.
+    /// The dates around `date` on which the same rates hold, half-open; `None` is no bound.
+    fn span(&self, date: Date) -> (Option<Date>, Option<Date>) {
+        let next = self.changes.partition_point(|change| *change <= date);
+        let before = next.checked_sub(1).and_then(|at| self.changes.get(at));
+        (before.copied(), self.changes.get(next).copied())
+    }
+
+    /// Does something with what [`ChargeTable::rates`] gives.
     pub fn with<T>(
         &self,
         table: &ChargeTable,
         terms: &Terms<'_>,
         conditions: Conditions,
-        what: impl FnOnce(&Rates) -> Result<T, ChargeError>,
+        profile: Profile,
+        what: impl FnOnce(&OrderTotal) -> Result<T, ChargeError>,
     ) -> Result<T, ChargeError> {
         let known = terms.underlying.filter(|name| table.names(name));
         let alike = Terms {
             underlying: known,
             ..*terms
         };
-        let epoch = self.changes.partition_point(|change| *change <= terms.date);
         let filled = self.slots.iter().map_while(OnceLock::get);
-        if let Some(kept) = { filled }.find(|kept| kept.is_for(epoch, &alike)) {
-            return what(&kept.rates);
+        if let Some(kept) = { filled }.find(|kept| kept.is_for(&alike)) {
+            return what(&kept.total);
         }
         // Gaps are not kept: their message names the very date and underlying.
-        let rates = table.rates(terms, conditions)?;
-        let answer = what(&rates);
+        let total = OrderTotal::new(table.rates(terms, conditions)?, profile);
+        let answer = what(&total);
         let mut kept = Kept {
-            epoch,
+            span: self.span(terms.date),
             segment: terms.segment,
             product: terms.product,
             deed: terms.deed,
             exchange: terms.exchange.to_owned(),
             underlying: known.map(str::to_owned),
-            rates,
+            total,
         };
         for slot in &self.slots {
             match slot.set(kept) {

@@ -8,9 +8,9 @@ use model::signal::Product;
 use model::{Amount, Date, Instrument, NumberError, Quantity};
 
 use super::prepared::Prepared;
+use super::total::OrderTotal;
 use super::{
-    ChargeError, ChargeTable, Component, Conditions, DayBook, Deed, Profile, Rates, Segment, Terms,
-    Traded,
+    ChargeError, ChargeTable, Component, Conditions, DayBook, Deed, Profile, Segment, Terms, Traded,
 };
 use crate::provenance::Evidence;
 use crate::rules::Rules;
@@ -85,11 +85,16 @@ impl MarketCharges {
                 input.date,
             )
             .ok_or_else(|| no_schedule(input.instrument, input.date))?;
-        let of = |rates: &Rates| self.added(rates, input);
-        self.prepared.with(&self.table, &terms, self.conditions, of)
+        self.prepared.with(
+            &self.table,
+            &terms,
+            self.conditions,
+            self.profile,
+            |total| Self::added(total, input),
+        )
     }
 
-    fn added(&self, rates: &Rates, input: &ChargeInput<'_>) -> Result<Amount, ChargeError> {
+    fn added(of_order: &OrderTotal, input: &ChargeInput<'_>) -> Result<Amount, ChargeError> {
         let before = Traded {
             notional: input.notional_before,
             quantity: Quantity::ZERO,
@@ -98,11 +103,11 @@ impl MarketCharges {
             notional: input.notional,
             quantity: input.quantity,
         })?;
-        let total = rates.of_order(so_far, self.profile)?.total()?;
+        let total = of_order.of(so_far)?;
         // A fee by the unit is one of the execution: how much the order traded before is not told.
         // What fees by the unit it booked before is then not part of the total either.
-        let booked = if rates.has_unit_fees() {
-            rates.of_order(before, self.profile)?.total()?
+        let booked = if of_order.has_unit_fees {
+            of_order.of(before)?
         } else {
             input.charges_before
         };
@@ -204,12 +209,6 @@ fn no_schedule(instrument: &Instrument, date: Date) -> ChargeError {
         of: instrument.id.clone(),
         date,
         covered: "charges are known for shares, futures and options".to_owned(),
-    }
-}
-
-impl Rates {
-    fn has_unit_fees(&self) -> bool {
-        self.held.iter().any(|held| !held.rate.per_unit.is_zero())
     }
 }
 

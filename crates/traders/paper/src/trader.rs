@@ -6,7 +6,7 @@ use model::event::{Event, EventBody};
 use model::market::MarketData;
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
-use model::session::{SessionStatus, Sessions};
+use model::session::{SessionGroup, SessionStatus, Sessions};
 use model::signal::Validity;
 use model::trader::{
     Capabilities, Delivery, InPipelineTrader, ReportKind, TraderReport, TraderStateError,
@@ -24,6 +24,8 @@ pub struct PaperTrader {
     capabilities: Capabilities,
     instruments: Arc<Instruments>,
     sessions: Arc<dyn Sessions>,
+    /// By instrument: a table of hours finds it by name.
+    groups: Vec<SessionGroup>,
     state: State,
 }
 
@@ -43,6 +45,10 @@ impl PaperTrader {
                 native_oco: true,
             },
             state: State::new(instruments.len(), settings.look_ahead),
+            groups: instruments
+                .iter()
+                .map(|(_, instrument)| sessions.group(instrument))
+                .collect(),
             instruments,
             sessions,
         })
@@ -64,7 +70,7 @@ impl PaperTrader {
         if let Validity::Gtd(until) = intent.validity {
             return until;
         }
-        let group = self.sessions.group(self.instruments.get(intent.instrument));
+        let group = self.groups[intent.instrument.index()];
         match self.sessions.status(group, intent.submitted) {
             SessionStatus::Open(window) => window.close,
             SessionStatus::Closed {
