@@ -25,6 +25,8 @@ pub struct ChargeInput<'a> {
     pub notional: Amount,
     /// Notional of the order's executions before this one.
     pub notional_before: Amount,
+    /// Quantity of the order's executions before this one.
+    pub quantity_before: Quantity,
     /// Charges booked for the order before this execution.
     pub charges_before: Amount,
     /// The trading day.

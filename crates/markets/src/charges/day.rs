@@ -71,6 +71,17 @@ pub struct NoteClose {
     pub unverified: Vec<Evidence>,
 }
 
+/// What a contract note does beyond adding up.
+#[derive(Debug, Clone)]
+pub struct NoteRule<'a> {
+    /// To a multiple of what it rounds; `None`: delivery bought and sold on a day counts as intraday.
+    pub unit: Option<Amount>,
+    /// For which components.
+    pub components: Vec<Component>,
+    /// What supports it.
+    pub evidence: &'a Evidence,
+}
+
 /// The part of a group's orders that counts as intraday.
 #[derive(Clone, Copy)]
 struct Matched {
@@ -330,12 +341,58 @@ impl ChargeTable {
                 });
                 let exact = note.exact.get(component);
                 if let Some(rule) = rule.filter(|_| !exact.is_zero()) {
-                    note.charged.set(component, round(exact, rule.unit)?);
+                    let rounded = match component {
+                        // The note shows the two as one charge, which is rounded once: this is what
+                        // it has beyond the exchange's own part.
+                        Component::InvestorProtection
+                            if rule.components.contains(&Component::Exchange) =>
+                        {
+                            round(note.exact.exchange_turnover()?, rule.unit)?
+                                .checked_sub(note.charged.get(Component::Exchange))?
+                        }
+                        _ => round(exact, rule.unit)?,
+                    };
+                    note.charged.set(component, rounded);
                     note_unverified(&mut note.unverified, &rule.evidence);
                 }
             }
         }
         note.adjustment = note.charged.total()?.checked_sub(note.booked)?;
         Ok(())
+    }
+
+    /// How the components of an exchange's contract note are rounded, and how delivery that is bought
+    /// and sold on a day is charged.
+    pub fn note_rules(&self, exchange: &str) -> Vec<NoteRule<'_>> {
+        let mut schedules = self.schedules.iter().rev();
+        let Some(schedule) = schedules.find(|s| s.exchanges.iter().any(|e| e == exchange)) else {
+            return Vec::new();
+        };
+        let is_of = |notes: &[String]| notes.iter().any(|name| **name == *schedule.note);
+        let mut rules: Vec<NoteRule<'_>> = Vec::new();
+        for component in &schedule.components {
+            let mut roundings = self.rounding.iter().rev();
+            let rule =
+                roundings.find(|rule| rule.components.contains(component) && is_of(&rule.notes));
+            let Some(rule) = rule else { continue };
+            let same = |known: &&mut NoteRule<'_>| {
+                known.unit == Some(rule.unit) && *known.evidence == rule.evidence
+            };
+            match rules.iter_mut().find(same) {
+                Some(known) => known.components.push(*component),
+                None => rules.push(NoteRule {
+                    unit: Some(rule.unit),
+                    components: vec![*component],
+                    evidence: &rule.evidence,
+                }),
+            }
+        }
+        let same_day = self.same_day.iter().rev().find(|rule| is_of(&rule.notes));
+        rules.extend(same_day.map(|rule| NoteRule {
+            unit: None,
+            components: rule.components.clone(),
+            evidence: &rule.evidence,
+        }));
+        rules
     }
 }

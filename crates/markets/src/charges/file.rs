@@ -162,8 +162,44 @@ fn named<T: Copy>(
     names.iter().map(find).collect()
 }
 
+/// At least one, and none twice.
 fn components(entry: &str, names: &[String]) -> Result<Vec<Component>, ChargeError> {
-    named(entry, names, &Component::ALL, Component::name)
+    let components = named(entry, names, &Component::ALL, Component::name)?;
+    let mut seen = components.clone();
+    seen.sort_unstable();
+    seen.dedup();
+    if seen.is_empty() || seen.len() != components.len() {
+        let what = "a list of components names at least one, and none twice";
+        return Err(bad(entry, what));
+    }
+    Ok(components)
+}
+
+/// Names that must be among the known ones: a misspelt one would never count, and nobody would know.
+fn all_known<'a>(
+    entry: &str,
+    what: &str,
+    names: &[String],
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), ChargeError> {
+    if names.is_empty() {
+        return Err(bad(entry, format!("`{what}` names none")));
+    }
+    match names.iter().find(|name| !known.clone().any(|k| k == *name)) {
+        None => Ok(()),
+        Some(name) => {
+            let mut known: Vec<&str> = known.collect();
+            known.sort_unstable();
+            known.dedup();
+            Err(bad(
+                entry,
+                format!(
+                    "`{what}` names `{name}`, which no [[schedule]] knows; known: {}",
+                    known.join(", ")
+                ),
+            ))
+        }
+    }
 }
 
 fn rate(entry: RateEntry, layer: u8) -> Result<RateRule, ChargeError> {
@@ -223,6 +259,9 @@ impl ChargeTable {
                 let what = format!("`note` = `{}` is longer than 24 bytes", entry.note);
                 return Err(bad(name, what));
             }
+            if entry.exchanges.is_empty() {
+                return Err(bad(name, "`exchanges` names none"));
+            }
             self.schedules.push(Schedule {
                 note: Arc::from(entry.note),
                 currency: currency(name, &entry.currency)?,
@@ -230,17 +269,28 @@ impl ChargeTable {
                 components: components(name, &entry.components)?,
             });
         }
+        let exchanges = self.schedules.iter().flat_map(|s| &s.exchanges);
+        let exchanges = exchanges.map(String::as_str);
+        let notes = self.schedules.iter().map(|schedule| &*schedule.note);
         for entry in file.rate {
+            if entry.segments.is_empty() {
+                return Err(bad("rate", "`segments` names none"));
+            }
+            all_known("rate", "exchanges", &entry.exchanges, exchanges.clone())?;
             self.rates.push(rate(entry, layer)?);
         }
         for entry in file.gst {
             let (from, to) = span("gst", &entry.from, entry.to)?;
+            let on = components("gst", &entry.on)?;
+            if on.contains(&Component::Gst) {
+                return Err(bad("gst", "`on`: the tax is not taxed itself"));
+            }
             self.gst.push(GstRule {
                 layer,
                 from,
                 to,
                 share: share("gst", &entry.percent)?,
-                on: components("gst", &entry.on)?,
+                on,
                 evidence: Evidence::new(entry.source, entry.grade),
             });
         }
@@ -250,6 +300,7 @@ impl ChargeTable {
             if unit.is_zero() || unit.raw() % 2 != 0 {
                 return Err(bad("rounding", "`unit` must be positive, such as 0.01"));
             }
+            all_known("rounding", "notes", &entry.notes, notes.clone())?;
             self.rounding.push(RoundingRule {
                 notes: entry.notes,
                 components: components("rounding", &entry.components)?,
@@ -258,6 +309,7 @@ impl ChargeTable {
             });
         }
         for entry in file.same_day {
+            all_known("same_day", "notes", &entry.notes, notes.clone())?;
             self.same_day.push(SameDayRule {
                 notes: entry.notes,
                 components: components("same_day", &entry.components)?,

@@ -19,7 +19,7 @@ use model::{Amount, AssetClass, Currency, Date, Instrument, NumberError, Price};
 
 use crate::provenance::Evidence;
 
-pub use day::{DayBook, NoteClose};
+pub use day::{DayBook, NoteClose, NoteRule};
 pub use model::contract_note::{Amounts, Component, Deed};
 pub use order::{Line, Profile, Traded};
 pub use rates::{Rates, Terms};
@@ -99,6 +99,18 @@ pub enum ChargeError {
         date: Date,
         /// What is covered instead.
         covered: String,
+    },
+    /// Some contracts of the kind have rates of their own, and nobody knows whether this is one.
+    #[error(
+        "the rate of `{component}` for {of} depends on what the contract is written on ({named} have their own), and that is not known: name it with --underlying; of an instrument it is read from its symbol, which must have the broker's form, such as SENSEX26DEC80000CE"
+    )]
+    Underlying {
+        /// The component whose rate depends on it.
+        component: &'static str,
+        /// Exchange, segment and product.
+        of: String,
+        /// The underlyings with rates of their own.
+        named: String,
     },
     /// An exact amount does not fit.
     #[error(transparent)]

@@ -180,8 +180,8 @@ impl Rates {
         Ok(())
     }
 
-    /// Each component of [`Rates::of_order`] with its rate and evidence; one that does not apply to
-    /// this side of a trade has no line.
+    /// Each component of [`Rates::of_order`] with its rate and evidence, also one that such a trade
+    /// does not pay.
     pub fn explain(&self, traded: Traded, profile: Profile) -> Result<Vec<Line>, NumberError> {
         let amounts = self.of_order(traded, profile)?;
         let mut lines: Vec<Line> = self
@@ -194,6 +194,12 @@ impl Rates {
                 evidence: held.evidence.clone(),
             })
             .collect();
+        lines.extend(self.free.iter().map(|(component, evidence)| Line {
+            component: *component,
+            amount: Amount::ZERO,
+            rate: "not on this side".to_owned(),
+            evidence: evidence.clone(),
+        }));
         if let Some(gst) = &self.gst {
             let on: Vec<&str> = gst.on.iter().map(|c| c.name()).collect();
             lines.push(Line {
@@ -203,6 +209,7 @@ impl Rates {
                 evidence: gst.evidence.clone(),
             });
         }
+        lines.sort_by_key(|line| line.component);
         Ok(lines)
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Held {
 pub struct Rates {
     /// Without GST.
     pub(super) held: Vec<Held>,
+    /// Components that such a trade does not pay, with what says so.
+    pub(super) free: Vec<(Component, Evidence)>,
     pub(super) gst: Option<HeldGst>,
 }
 
@@ -97,6 +99,15 @@ impl RateRule {
         match self.deeds.as_slice() {
             [] => deed != Deed::Exercise,
             deeds => deeds.contains(&deed),
+        }
+    }
+
+    /// Whether it speaks of trades, or of exercises, as the deed is one.
+    fn is_of_kind(&self, deed: Deed) -> bool {
+        let exercise = self.deeds.contains(&Deed::Exercise);
+        match deed {
+            Deed::Exercise => exercise,
+            _ => !exercise || self.deeds.len() > 1,
         }
     }
 
@@ -158,15 +169,21 @@ impl ChargeTable {
         let schedule = self.schedule(terms)?;
         let mut rates = Rates {
             held: Vec::with_capacity(schedule.components.len()),
+            free: Vec::new(),
             gst: None,
         };
         let mut is_told = false;
         for component in &schedule.components {
             if *component == Component::Gst {
                 rates.gst = Some(self.gst(terms, conditions)?);
-            } else if let Some(held) = self.held(*component, terms, conditions)? {
-                is_told = true;
-                rates.held.push(held);
+            } else {
+                match self.held(*component, terms, conditions)? {
+                    Ok(held) => {
+                        is_told = true;
+                        rates.held.push(held);
+                    }
+                    Err(evidence) => rates.free.push((*component, evidence)),
+                }
             }
         }
         if is_told {
@@ -181,17 +198,28 @@ impl ChargeTable {
         })
     }
 
+    /// A component's rate, or what says that such a trade does not pay it.
     fn held(
         &self,
         component: Component,
         terms: &Terms<'_>,
         conditions: Conditions,
-    ) -> Result<Option<Held>, ChargeError> {
+    ) -> Result<Result<Held, Evidence>, ChargeError> {
         let rules = || {
             self.rates
                 .iter()
                 .filter(|r| r.component == component && r.concerns(terms, conditions.in_debit))
         };
+        if terms.underlying.is_none()
+            && terms.segment != Segment::Equity
+            && let Some(named) = self.named(component, terms)
+        {
+            return Err(ChargeError::Underlying {
+                component: component.name(),
+                of: terms.told(),
+                named,
+            });
+        }
         let mut date = terms.date;
         let mut evidence = None;
         if !rules().any(|rule| rule.holds_on(date)) {
@@ -211,14 +239,45 @@ impl ChargeTable {
                 }
             }
         }
-        let rule = rules()
-            .filter(|rule| rule.holds_on(date) && rule.holds_for(terms.deed))
+        let holds = || rules().filter(|rule| rule.holds_on(date));
+        // What a user's file says of a component replaces what is said of it below: also that the
+        // sides which it does not name are free.
+        let alike = || holds().filter(|rule| rule.is_of_kind(terms.deed));
+        let layer = alike().map(|rule| rule.layer).max();
+        let rule = alike()
+            .filter(|rule| Some(rule.layer) == layer && rule.holds_for(terms.deed))
             .max_by_key(|rule| rule.order());
-        Ok(rule.map(|rule| Held {
+        let Some(rule) = rule else {
+            let nearest = alike().max_by_key(|rule| rule.order());
+            let nearest = nearest.or_else(|| holds().max_by_key(|rule| rule.order()));
+            let nearest = nearest.map(|rule| rule.evidence.clone());
+            return Ok(Err(evidence
+                .or(nearest)
+                .unwrap_or_else(|| Evidence::new(None, None))));
+        };
+        Ok(Ok(Held {
             component,
             rate: rule.rate,
             evidence: evidence.unwrap_or_else(|| rule.evidence.clone()),
         }))
+    }
+
+    /// The underlyings with a rate of their own among trades that are otherwise like these.
+    fn named(&self, component: Component, terms: &Terms<'_>) -> Option<String> {
+        let mut named: Vec<&str> = self
+            .rates
+            .iter()
+            .filter(|rule| {
+                rule.component == component
+                    && rule.holds_on(terms.date)
+                    && rule.segments.contains(&terms.segment)
+                    && rule.exchanges.iter().any(|e| e == terms.exchange)
+            })
+            .flat_map(|rule| rule.underlyings.iter().map(String::as_str))
+            .collect();
+        named.sort_unstable();
+        named.dedup();
+        (!named.is_empty()).then(|| named.join(", "))
     }
 
     fn gst(&self, terms: &Terms<'_>, conditions: Conditions) -> Result<HeldGst, ChargeError> {

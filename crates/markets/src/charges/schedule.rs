@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use model::charges::{ChargeInput, Charges};
 use model::contract_note::{DayOrder, Note, NoteName};
 use model::signal::Product;
-use model::{Amount, Date, Instrument, NumberError, Quantity};
+use model::{Amount, Date, Instrument, NumberError};
 
 use super::prepared::Prepared;
 use super::total::OrderTotal;
 use super::{
-    ChargeError, ChargeTable, Component, Conditions, DayBook, Deed, Profile, Segment, Terms, Traded,
+    ChargeError, ChargeTable, Component, Conditions, DayBook, Deed, NoteRule, Profile, Segment,
+    Terms, Traded,
 };
 use crate::provenance::Evidence;
 use crate::rules::Rules;
@@ -32,6 +33,9 @@ pub struct Survey {
     pub gaps: Vec<ChargeError>,
     /// Rates that nothing but a memory supports: live money on them deserves a warning.
     pub unverified: Vec<(String, Component, Evidence)>,
+    /// Exchanges whose contract notes follow rules that nothing but a memory supports, and which: those
+    /// decide over the close of each day.
+    pub unverified_notes: Vec<(String, String)>,
 }
 
 impl MarketCharges {
@@ -95,23 +99,12 @@ impl MarketCharges {
     }
 
     fn added(of_order: &OrderTotal, input: &ChargeInput<'_>) -> Result<Amount, ChargeError> {
-        let before = Traded {
-            notional: input.notional_before,
-            quantity: Quantity::ZERO,
+        let so_far = Traded {
+            notional: input.notional_before.checked_add(input.notional)?,
+            quantity: input.quantity_before.checked_add(input.quantity)?,
         };
-        let so_far = before.plus(Traded {
-            notional: input.notional,
-            quantity: input.quantity,
-        })?;
         let total = of_order.of(so_far)?;
-        // A fee by the unit is one of the execution: how much the order traded before is not told.
-        // What fees by the unit it booked before is then not part of the total either.
-        let booked = if of_order.has_unit_fees {
-            of_order.of(before)?
-        } else {
-            input.charges_before
-        };
-        Ok(total.checked_sub(booked)?.max(Amount::ZERO))
+        Ok(total.checked_sub(input.charges_before)?.max(Amount::ZERO))
     }
 
     /// What each contract note says of a day, or the gap.
@@ -152,7 +145,11 @@ impl MarketCharges {
         }
         let mut survey = Survey::default();
         let mut seen = BTreeSet::new();
+        let mut notes = BTreeSet::new();
         for (instrument, product) in traded {
+            let is_delivery =
+                product == Product::Delivery && Segment::of(instrument) == Some(Segment::Equity);
+            notes.extend(self.doubtful_note(&instrument.exchange, is_delivery));
             if Segment::of(instrument).is_none() {
                 survey.gaps.push(no_schedule(instrument, from));
                 continue;
@@ -165,7 +162,29 @@ impl MarketCharges {
                 }
             }
         }
+        survey.unverified_notes = notes.into_iter().collect();
         survey
+    }
+
+    /// What the notes of an exchange do that nothing but a memory supports.
+    fn doubtful_note(&self, exchange: &str, is_delivery: bool) -> Option<(String, String)> {
+        if self.profile != Profile::ContractNote {
+            return None;
+        }
+        let of = |rule: NoteRule<'_>| {
+            let names: Vec<&str> = rule.components.iter().map(|c| c.name()).collect();
+            match rule.unit {
+                Some(unit) => format!("the rounding of {} to {unit}", names.join(", ")),
+                None => "that delivery bought and sold on a day counts as intraday".to_owned(),
+            }
+        };
+        let rules = self.table.note_rules(exchange).into_iter();
+        let doubtful: Vec<String> = rules
+            .filter(|rule| rule.evidence.grade.is_unverified())
+            .filter(|rule| is_delivery || rule.unit.is_some())
+            .map(of)
+            .collect();
+        (!doubtful.is_empty()).then(|| (exchange.to_owned(), doubtful.join(", and ")))
     }
 
     fn look(
@@ -192,7 +211,8 @@ impl MarketCharges {
             }
             Err(error) => {
                 let component = match &error {
-                    ChargeError::Gap { component, .. } => component,
+                    ChargeError::Gap { component, .. }
+                    | ChargeError::Underlying { component, .. } => component,
                     _ => "schedule",
                 };
                 if seen.insert((of, component, true)) {

@@ -16,8 +16,6 @@ pub(super) struct OrderTotal {
     profile: Profile,
     /// `None` where these rates have no short way.
     short: Option<Short>,
-    /// A fee depends on the quantity.
-    pub has_unit_fees: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,7 +34,6 @@ impl OrderTotal {
     pub fn new(rates: Rates, profile: Profile) -> Self {
         Self {
             short: Short::of(&rates, profile),
-            has_unit_fees: rates.held.iter().any(|held| !held.rate.per_unit.is_zero()),
             rates,
             profile,
         }
@@ -62,24 +59,12 @@ impl Short {
         };
         if let Some(gst) = &rates.gst {
             short.gst = gst.share;
-            // A tax on a component twice, or on itself, is for the long way.
-            let mut on = gst.on.clone();
-            on.sort_unstable();
-            on.dedup();
-            if on.len() != gst.on.len() || on.contains(&Component::Gst) {
-                return None;
-            }
         }
         let mut single = short.single.iter_mut();
-        let mut seen = Vec::new();
         for held in &rates.held {
             if held.component == Component::StampDuty && profile == Profile::Estimate {
                 continue;
             }
-            if seen.contains(&held.component) {
-                return None;
-            }
-            seen.push(held.component);
             let is_taxed = taxed(held.component);
             if held.rate.is_linear() && held.rate.per_unit.is_zero() {
                 short.share = short.share.checked_add(held.rate.share)?;

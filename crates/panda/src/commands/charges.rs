@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use markets::charges::{
-    Amounts, Component, Conditions, DayBook, Deed, NoteClose, Profile, Segment, Terms, Traded,
+    Amounts, ChargeError, Component, Conditions, DayBook, Deed, NoteClose, NoteRule, Profile,
+    Segment, Terms, Traded,
 };
 use model::money::Multiplier;
 use model::signal::Product;
@@ -44,10 +45,10 @@ pub struct ChargesArgs {
     #[arg(long, value_enum)]
     side: SideArg,
     /// How much, in units of the quoted thing times the multiplier
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     quantity: Quantity,
     /// At which price
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     price: Price,
     /// The trading day; default: today in the market's zone
     #[arg(long, value_name = "DATE")]
@@ -55,7 +56,7 @@ pub struct ChargesArgs {
     /// How exactly the charges follow the contract note
     #[arg(long, value_enum, default_value = "contract-note")]
     profile: ProfileArg,
-    /// What a derivative is written on: some have rates of their own
+    /// What a derivative is written on: some have rates of their own, as options on SENSEX and BANKEX
     #[arg(long, value_name = "NAME")]
     underlying: Option<String>,
     /// Units of the quoted thing in one unit of quantity
@@ -144,12 +145,13 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
             .assumed()
             .contains(&crate::settings::Assumption::EarliestRates),
     };
+    let given = args.underlying.as_deref().map(str::to_uppercase);
     let terms = Terms {
         exchange: exchange(args),
         segment,
         product,
         deed,
-        underlying: args.underlying.as_deref(),
+        underlying: given.as_deref(),
         date,
     };
     let traded = Traded {
@@ -157,23 +159,52 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
             .context("price × quantity × multiplier")?,
         quantity: args.quantity,
     };
-    let rates = facts.charges.rates(&terms, conditions).with_context(
-        || "add the rate to a file ([markets] charges_file), or ask for a date that is covered",
-    )?;
+    let mut rates = facts.charges.rates(&terms, conditions);
+    let mut underlying = given.clone();
+    let mut notice = None;
+    if let Err(ChargeError::Underlying {
+        component, named, ..
+    }) = &rates
+    {
+        notice = Some(format!(
+            "without --underlying the rate of `{component}` is the one of all others than {named}, which have their own"
+        ));
+        underlying = Some(OTHERS.to_owned());
+        let terms = Terms {
+            underlying: underlying.as_deref(),
+            ..terms
+        };
+        rates = facts.charges.rates(&terms, conditions);
+    }
+    let rates = match rates {
+        Err(error @ ChargeError::Gap { .. }) => Err(error).with_context(
+            || "add the rate to a file ([markets] charges_file), or ask for a date that is covered",
+        ),
+        rates => rates.map_err(Into::into),
+    }?;
     let lines = rates.explain(traded, profile)?;
     let amounts = rates.of_order(traded, profile)?;
     let close = match profile {
         Profile::Estimate => None,
         Profile::ContractNote => {
             let mut day = DayBook::default();
-            let instrument = instrument(args, segment)?;
+            let instrument = instrument(args, segment, underlying.as_deref())?;
             let total = amounts.total()?;
             day.fill(0, &facts.rules, &instrument, product, deed, traded, total)?;
             let closed = day.close(&facts.charges, profile, conditions, date)?;
             closed.into_iter().next()
         }
     };
+    let note_rules = match profile {
+        Profile::Estimate => Vec::new(),
+        Profile::ContractNote => facts.charges.note_rules(exchange(args)),
+    };
+    if let Some(notice) = &notice {
+        eprintln!("warning: {notice}");
+    }
     let sums = Sums {
+        note_rules,
+        notice,
         date,
         profile,
         notional: traded.notional,
@@ -187,6 +218,9 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Stands for an underlying without rates of its own.
+const OTHERS: &str = "ANY";
+
 /// The code that the rates are found under: the derivatives of NSE and BSE have codes of their own.
 fn exchange(args: &ChargesArgs) -> &str {
     match (args.exchange.as_str(), args.segment) {
@@ -197,8 +231,12 @@ fn exchange(args: &ChargesArgs) -> &str {
 }
 
 /// An instrument that is told apart as the arguments say.
-fn instrument(args: &ChargesArgs, segment: Segment) -> anyhow::Result<Instrument> {
-    let name = args.underlying.as_deref().unwrap_or("ANY");
+fn instrument(
+    args: &ChargesArgs,
+    segment: Segment,
+    underlying: Option<&str>,
+) -> anyhow::Result<Instrument> {
+    let name = underlying.unwrap_or(OTHERS);
     // What a contract is written on is read from its symbol; its month does not matter.
     let (asset_class, symbol) = match segment {
         Segment::Equity => (AssetClass::Equity, name.to_owned()),
@@ -211,7 +249,9 @@ fn instrument(args: &ChargesArgs, segment: Segment) -> anyhow::Result<Instrument
     Ok(instrument)
 }
 
-struct Sums {
+struct Sums<'a> {
+    note_rules: Vec<NoteRule<'a>>,
+    notice: Option<String>,
     date: Date,
     profile: Profile,
     notional: Amount,
@@ -219,7 +259,7 @@ struct Sums {
     close: Option<NoteClose>,
 }
 
-impl Sums {
+impl Sums<'_> {
     fn json(&self, lines: &[markets::charges::Line]) -> anyhow::Result<Value> {
         let of = |amounts: &Amounts| -> anyhow::Result<Map<String, Value>> {
             let mut map = Map::new();
@@ -257,7 +297,26 @@ impl Sums {
         all.insert("profile".to_owned(), json!(self.profile.name()));
         all.insert("notional".to_owned(), json!(self.notional.to_string()));
         all.insert("rates".to_owned(), json!(rates));
+        let note_rules: Vec<Value> = self
+            .note_rules
+            .iter()
+            .map(|rule| {
+                let components: Vec<&str> = rule.components.iter().map(|c| c.name()).collect();
+                json!({
+                    "components": components,
+                    "rule": if rule.unit.is_some() { "rounding" } else { "same_day" },
+                    "unit": rule.unit.map(|unit| unit.to_string()),
+                    "source": &*rule.evidence.source,
+                    "grade": rule.evidence.grade.name(),
+                    "is_unverified": rule.evidence.grade.is_unverified(),
+                })
+            })
+            .collect();
+        if let Some(notice) = &self.notice {
+            all.insert("notice".to_owned(), json!(notice));
+        }
         if let Some(close) = &self.close {
+            all.insert("note_rules".to_owned(), json!(note_rules));
             all.insert("note".to_owned(), Value::Object(of(&close.charged)?));
         }
         Ok(Value::Object(all))
@@ -296,6 +355,21 @@ impl Sums {
                 line.evidence.grade,
                 line.evidence.source
             );
+            if line.component == Component::InvestorProtection {
+                let note = self
+                    .close
+                    .as_ref()
+                    .map(|close| close.charged.exchange_turnover());
+                let _infallible = writeln!(
+                    text,
+                    "  {:20} {:>14} {:>10}  exchange + investor_protection",
+                    "exchange_turnover",
+                    self.amounts.exchange_turnover()?.to_string(),
+                    note.transpose()?
+                        .map(|sum| sum.to_string())
+                        .unwrap_or_default(),
+                );
+            }
         }
         let note = match &self.close {
             Some(close) => close.charged.total()?.to_string(),
@@ -307,9 +381,30 @@ impl Sums {
             "total",
             self.amounts.total()?.to_string()
         );
+        for rule in &self.note_rules {
+            let names: Vec<&str> = rule.components.iter().map(|c| c.name()).collect();
+            let mark = if rule.evidence.grade.is_unverified() {
+                unverified = true;
+                "UNVERIFIED "
+            } else {
+                ""
+            };
+            let what = match rule.unit {
+                Some(unit) => format!("rounded to {unit}: {}", names.join(", ")),
+                None => format!(
+                    "delivery bought and sold on a day counts as intraday for {}",
+                    names.join(", ")
+                ),
+            };
+            let _infallible = writeln!(
+                text,
+                "  note: {what}; {mark}{}: {}",
+                rule.evidence.grade, rule.evidence.source
+            );
+        }
         if unverified {
             text.push_str(
-                "UNVERIFIED rates come from memory alone: check them before money depends on them; [markets] charges_file corrects them\n",
+                "What is UNVERIFIED comes from memory alone: check it before money depends on them; [markets] charges_file corrects it\n",
             );
         }
         Ok(text)

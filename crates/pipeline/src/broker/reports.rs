@@ -135,10 +135,11 @@ impl BrokerPipeline {
         price: Price,
     ) -> Result<Amount, model::NumberError> {
         let instrument = self.instruments.get(intent.instrument);
-        let (before, charged) = self
-            .engine
-            .order(intent.id)
-            .map_or((0, Amount::ZERO), |o| (o.executed_value(), o.charges()));
+        let order = self.engine.order(intent.id);
+        let (before, quantity_before, charged) = order
+            .map_or((0, Quantity::ZERO, Amount::ZERO), |o| {
+                (o.executed_value(), o.filled(), o.charges())
+            });
         let notional_before = before
             .checked_mul(i128::from(instrument.multiplier.hundredths()))
             .map(Amount::from_raw)
@@ -151,6 +152,7 @@ impl BrokerPipeline {
             price,
             notional: Amount::notional(price, quantity, instrument.multiplier)?,
             notional_before,
+            quantity_before,
             charges_before: charged,
             date: self.date(),
         })

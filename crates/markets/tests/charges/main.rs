@@ -5,11 +5,13 @@
     reason = "helpers of tests may fail as tests do"
 )]
 
+mod days;
+
 use std::path::Path;
 
 use markets::charges::{
-    ChargeError, Component, Conditions, DayBook, Deed, MarketCharges, Profile, Segment, Terms,
-    Traded,
+    Amounts, ChargeError, Component, Conditions, DayBook, Deed, MarketCharges, Profile, Segment,
+    Terms, Traded,
 };
 use markets::{ChargeTable, Rules};
 use model::charges::{ChargeInput, Charges};
@@ -17,7 +19,6 @@ use model::contract_note::DayOrder;
 use model::money::Multiplier;
 use model::signal::{Product, Side};
 use model::{Amount, AssetClass, Date, Instrument, NumberError, Price, Quantity};
-use proptest::prelude::*;
 
 fn date(text: &str) -> Date {
     Date::parse(text).unwrap()
@@ -241,6 +242,7 @@ fn rates_change_on_their_dates() {
         Deed::Buy,
         "2026-11-25",
     );
+    bse.underlying = Some("SENSEX50");
     assert_eq!(of(Component::Exchange, bse, plain), "50");
     bse.underlying = Some("SENSEX");
     assert_eq!(of(Component::Exchange, bse, plain), "325");
@@ -340,20 +342,126 @@ fn a_gap_is_named_and_what_is_assumed_or_unverified_is_flagged() {
     );
     for (text, want) in [
         (
-            "[[rate]]\ncomponent = \"tax\"\nexchanges = []\nsegments = []\nfrom = \"2021-01-01\"\npercent = \"1\"",
+            "[[rate]]\ncomponent = \"tax\"\nexchanges = [\"NSE\"]\nsegments = [\"equity\"]\nfrom = \"2021-01-01\"\npercent = \"1\"",
             "tax",
         ),
         (
-            "[[rate]]\ncomponent = \"stt\"\nexchanges = []\nsegments = []\nfrom = \"2021-01-01\"",
+            "[[rate]]\ncomponent = \"stt\"\nexchanges = [\"NSE\"]\nsegments = [\"equity\"]\nfrom = \"2021-01-01\"",
             "percent",
         ),
         (
-            "[[rate]]\ncomponent = \"stt\"\nexchanges = []\nsegments = []\nfrom = \"2021-01-01\"\npercent = \"-1\"",
+            "[[rate]]\ncomponent = \"stt\"\nexchanges = [\"NSE\"]\nsegments = [\"equity\"]\nfrom = \"2021-01-01\"\npercent = \"-1\"",
             "-1",
+        ),
+        // What would never count, so that nobody would notice.
+        (
+            "[[rate]]\ncomponent = \"stt\"\nexchanges = [\"NSX\"]\nsegments = [\"equity\"]\nfrom = \"2021-01-01\"\npercent = \"1\"",
+            "`NSX`",
+        ),
+        (
+            "[[rate]]\ncomponent = \"stt\"\nexchanges = [\"NSE\"]\nsegments = []\nfrom = \"2021-01-01\"\npercent = \"1\"",
+            "`segments` names none",
+        ),
+        (
+            "[[rounding]]\nnotes = [\"securitis\"]\ncomponents = [\"stt\"]\nunit = \"1\"",
+            "`securitis`",
+        ),
+        (
+            "[[gst]]\nfrom = \"2021-01-01\"\npercent = \"18\"\non = [\"brokerage\", \"gst\"]",
+            "not taxed itself",
+        ),
+        (
+            "[[schedule]]\nnote = \"mine\"\ncurrency = \"INR\"\nexchanges = [\"NSE\"]\ncomponents = [\"brokerage\", \"brokerage\"]",
+            "none twice",
         ),
     ] {
         let error = ChargeTable::with_overrides(text).unwrap_err().to_string();
         assert!(error.contains(want), "{error}");
+    }
+}
+
+#[test]
+fn a_users_rate_that_names_sides_is_zero_on_the_others() {
+    let text = "[[rate]]\ncomponent = \"stt\"\nexchanges = [\"NSE\"]\nsegments = [\"equity\"]\nproducts = [\"intraday\"]\nsides = [\"buy\"]\nfrom = \"2021-01-01\"\npercent = \"1\"";
+    let table = ChargeTable::with_overrides(text).unwrap();
+    let stt = |product, deed| {
+        let terms = terms("NSE", Segment::Equity, product, deed, "2026-11-25");
+        let rates = table.rates(&terms, Conditions::default()).unwrap();
+        let of = rates.of_order(traded("100", "1"), Profile::ContractNote);
+        let lines = rates.explain(traded("100", "1"), Profile::ContractNote);
+        // Free or not, it is told with its source.
+        assert!(lines.unwrap().iter().any(|l| l.component == Component::Stt));
+        of.unwrap().get(Component::Stt)
+    };
+    assert_eq!(stt(Product::Intraday, Deed::Buy), amount("1"));
+    assert_eq!(stt(Product::Intraday, Deed::Sell), Amount::ZERO);
+    // What it does not speak of stays.
+    assert_eq!(stt(Product::Delivery, Deed::Sell), amount("0.1"));
+}
+
+#[test]
+fn a_rate_that_depends_on_the_underlying_is_not_guessed() {
+    let table = ChargeTable::embedded().unwrap();
+    let exchange = |name, underlying| {
+        let terms = Terms {
+            underlying,
+            ..terms(
+                name,
+                Segment::Options,
+                Product::Intraday,
+                Deed::Buy,
+                "2026-11-25",
+            )
+        };
+        let rates = table.rates(&terms, Conditions::default())?;
+        let amounts = rates.of_order(traded("100", "20"), Profile::Estimate)?;
+        Ok::<_, ChargeError>(amounts.get(Component::Exchange))
+    };
+    assert_eq!(exchange("BFO", Some("SENSEX")), Ok(amount("0.65")));
+    assert_eq!(exchange("BFO", Some("SENSEX50")), Ok(amount("0.1")));
+    let error = exchange("BFO", None).unwrap_err().to_string();
+    assert!(
+        error.contains("BANKEX, SENSEX") && error.contains("--underlying"),
+        "{error}"
+    );
+    assert!(exchange("NFO", None).is_ok());
+}
+
+#[test]
+fn the_two_parts_of_the_exchanges_charge_are_rounded_as_one() {
+    let (charges, rules) = (charges(Profile::ContractNote), Rules::embedded().unwrap());
+    let infy = share("NSE", "INFY");
+    let mut day = DayBook::default();
+    let bought = traded("1500", "10");
+    day.fill(
+        0,
+        &rules,
+        &infy,
+        Product::Delivery,
+        Deed::Buy,
+        bought,
+        Amount::ZERO,
+    )
+    .unwrap();
+    let note = day
+        .close(
+            charges.table(),
+            Profile::ContractNote,
+            Conditions::default(),
+            date("2026-11-25"),
+        )
+        .unwrap();
+    let turnover = |amounts: &Amounts| amounts.exchange_turnover().unwrap();
+    assert_eq!(turnover(&note[0].exact), amount("0.4605"));
+    assert_eq!(turnover(&note[0].charged), amount("0.46"));
+    let survey = charges.survey(
+        [(&infy, Product::Delivery)],
+        (date("2026-11-25"), date("2026-11-25")),
+    );
+    let (exchange, doubtful) = &survey.unverified_notes[0];
+    assert_eq!(exchange, "NSE");
+    for part in ["the rounding of stamp_duty to 1", "counts as intraday"] {
+        assert!(doubtful.contains(part), "{doubtful}");
     }
 }
 
@@ -425,7 +533,7 @@ fn a_fill_books_its_orders_charges_so_far_less_what_is_booked() {
                 side,
                 price: &str,
                 quantity: &str,
-                before,
+                before: Traded,
                 booked,
                 day| {
         let now = traded(price, quantity);
@@ -436,7 +544,8 @@ fn a_fill_books_its_orders_charges_so_far_less_what_is_booked() {
             quantity: now.quantity,
             price: price.parse().unwrap(),
             notional: now.notional,
-            notional_before: before,
+            notional_before: before.notional,
+            quantity_before: before.quantity,
             charges_before: booked,
             date: date(day),
         })
@@ -456,40 +565,47 @@ fn a_fill_books_its_orders_charges_so_far_less_what_is_booked() {
         )
         .unwrap()
     };
-    let first = buy("50", Amount::ZERO, Amount::ZERO);
-    let second = buy("50", traded("1000", "50").notional, first);
-    let at_once = buy("100", Amount::ZERO, Amount::ZERO);
+    let none = Traded::default();
+    let first = buy("50", none, Amount::ZERO);
+    let second = buy("50", traded("1000", "50"), first);
+    let at_once = buy("100", none, Amount::ZERO);
     assert_eq!(first.checked_add(second).unwrap(), at_once);
     // The cap of 20 is the order's: 15 went to the first fill, 5 to the second.
     let brokerage_saved = first.checked_sub(second).unwrap();
     assert_eq!(brokerage_saved, amount("11.8"));
-    let too_much = buy("1", Amount::ZERO, amount("1000"));
+    let too_much = buy("1", none, amount("1000"));
     assert_eq!(too_much, Amount::ZERO);
     let ford = share("NYSE", "F");
-    let sell = |before, booked| {
+    let sell = |shares, before, booked| {
         let product = Product::Delivery;
         fill(
             &ford,
             product,
             Side::Sell,
             "10",
-            "1000",
+            shares,
             before,
             booked,
             "2021-03-01",
         )
         .unwrap()
     };
-    let first = sell(Amount::ZERO, Amount::ZERO);
+    let first = sell("1000", none, Amount::ZERO);
     assert_eq!(first, amount("0.17"));
-    assert_eq!(sell(amount("10000"), first), amount("0.17"));
+    assert_eq!(sell("1000", traded("10", "1000"), first), amount("0.17"));
+    // The fee by the unit has a cap by the order, not by the execution.
+    let capped = sell("200000", none, Amount::ZERO);
+    let half = sell("100000", none, Amount::ZERO);
+    let rest = sell("100000", traded("10", "100000"), half);
+    assert_eq!(half.checked_add(rest).unwrap(), capped);
+    assert!(rest < half, "{half} {rest}");
     let gap = fill(
         &ford,
         Product::Delivery,
         Side::Sell,
         "10",
         "1",
-        Amount::ZERO,
+        none,
         Amount::ZERO,
         "2026-03-02",
     );
@@ -583,153 +699,6 @@ fn only_the_exercise_of_an_option_is_taxed_on_what_it_pays() {
     }
 }
 
-/// One execution: order, and hundredths of a rupee, and shares.
-type Fill = (usize, i64, i64);
-
-/// The orders of the property: each has an instrument, a product and a side.
-const ORDERS: [(&str, Product, Side); 7] = [
-    ("A", Product::Delivery, Side::Buy),
-    ("A", Product::Delivery, Side::Buy),
-    ("A", Product::Delivery, Side::Sell),
-    ("A", Product::Intraday, Side::Sell),
-    ("B", Product::Intraday, Side::Buy),
-    ("B", Product::Delivery, Side::Sell),
-    ("B", Product::Delivery, Side::Buy),
-];
-
-/// The total of a day: what the fills booked, one after another, and the close's adjustment.
-fn day_of(fills: &[Fill], profile: Profile) -> (Amount, markets::charges::NoteClose) {
-    let (charges, rules) = (charges(profile), Rules::embedded().unwrap());
-    let day = date("2026-11-25");
-    let mut book = DayBook::default();
-    let mut so_far = [(Amount::ZERO, Amount::ZERO); ORDERS.len()];
-    let mut booked = Amount::ZERO;
-    for (order, cents, shares) in fills {
-        let (symbol, product, side) = ORDERS[*order];
-        let instrument = share("NSE", symbol);
-        let price = Price::from_raw(cents * 1_000_000);
-        let quantity = Quantity::from_int(*shares).unwrap();
-        let notional = Amount::notional(price, quantity, Multiplier::ONE).unwrap();
-        let (notional_before, charges_before) = so_far[*order];
-        let charge = charges
-            .of(&ChargeInput {
-                instrument: &instrument,
-                product,
-                side,
-                quantity,
-                price,
-                notional,
-                notional_before,
-                charges_before,
-                date: day,
-            })
-            .unwrap();
-        so_far[*order] = (
-            notional_before.checked_add(notional).unwrap(),
-            charges_before.checked_add(charge).unwrap(),
-        );
-        booked = booked.checked_add(charge).unwrap();
-        let traded = Traded { notional, quantity };
-        book.fill(
-            *order,
-            &rules,
-            &instrument,
-            product,
-            side.into(),
-            traded,
-            charge,
-        )
-        .unwrap();
-    }
-    let notes = book.close(charges.table(), profile, Conditions::default(), day);
-    let mut notes = notes.unwrap();
-    let note = notes.pop().unwrap();
-    assert!(notes.is_empty());
-    assert_eq!(note.booked, booked);
-    (booked.checked_add(note.adjustment).unwrap(), note)
-}
-
-/// The day's transaction tax by schoolbook: from sums, exactly, rounded to the rupee once.
-fn tax_of(fills: &[Fill]) -> bigdecimal::BigDecimal {
-    use bigdecimal::{BigDecimal, RoundingMode};
-    let number = |value: i64| BigDecimal::from(value);
-    let mut tax = number(0);
-    for symbol in ["A", "B"] {
-        let sum = |product, side| {
-            let of = fills
-                .iter()
-                .filter(|f| ORDERS[f.0] == (symbol, product, side));
-            of.fold((0, 0), |(value, shares), (_, cents, n)| {
-                (value + cents * n, shares + n)
-            })
-        };
-        let (bought, bought_shares) = sum(Product::Delivery, Side::Buy);
-        let (sold, sold_shares) = sum(Product::Delivery, Side::Sell);
-        let (intraday, _) = sum(Product::Intraday, Side::Sell);
-        let matched = bought_shares.min(sold_shares);
-        // In hundredths of a rupee times the shares of a side, so that nothing is divided early.
-        let delivered = |value: i64, shares: i64| {
-            if shares == 0 {
-                number(0)
-            } else {
-                number(value) * number(shares - matched) / number(shares)
-            }
-        };
-        let of_day = if sold_shares == 0 {
-            number(0)
-        } else {
-            number(sold) * number(matched) / number(sold_shares)
-        };
-        let delivery = delivered(bought, bought_shares) + delivered(sold, sold_shares);
-        tax += delivery / number(100_000)
-            + (of_day + number(intraday)) * number(25) / number(10_000_000);
-    }
-    tax.with_scale_round(0, RoundingMode::HalfUp)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn a_closed_day_costs_the_same_whatever_the_order_of_its_fills(
-        fills in prop::collection::vec((0..ORDERS.len(), 1_i64..500_000, 1_i64..2_000), 1..24),
-        seed in any::<u64>(),
-    ) {
-        let mut shuffled = fills.clone();
-        // Fisher and Yates, by a linear congruence.
-        let mut state = seed;
-        for at in (1..shuffled.len()).rev() {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            shuffled.swap(at, (state >> 33) as usize % (at + 1));
-        }
-        for profile in Profile::ALL {
-            let (total, note) = day_of(&fills, profile);
-            let (other_total, other) = day_of(&shuffled, profile);
-            prop_assert_eq!(total, other_total);
-            prop_assert_eq!(note.exact, other.exact);
-            prop_assert_eq!(note.charged, other.charged);
-            prop_assert_eq!(total, note.charged.total().unwrap());
-            if profile == Profile::Estimate {
-                prop_assert_eq!(note.exact, note.charged);
-                continue;
-            }
-            for component in Component::ALL {
-                let (exact, charged) = (note.exact.get(component), note.charged.get(component));
-                let unit = match component {
-                    Component::Stt | Component::StampDuty => amount("1"),
-                    _ => amount("0.01"),
-                };
-                prop_assert_eq!(charged.raw() % unit.raw(), 0);
-                let off = charged.checked_sub(exact).unwrap().raw();
-                // One rounding, half up: never further than half a unit from the exact sum.
-                prop_assert!(-unit.raw() / 2 < off && off <= unit.raw() / 2);
-            }
-            let tax = note.charged.get(Component::Stt).to_string();
-            prop_assert_eq!(tax.parse::<bigdecimal::BigDecimal>().unwrap(), tax_of(&fills));
-        }
-    }
-}
-
 #[test]
 fn what_was_looked_up_before_changes_no_answer() {
     let notional = traded("1234.55", "70");
@@ -758,6 +727,7 @@ fn what_was_looked_up_before_changes_no_answer() {
                         price: "1234.55".parse().unwrap(),
                         notional: notional.notional,
                         notional_before: Amount::ZERO,
+                        quantity_before: Quantity::ZERO,
                         charges_before: Amount::ZERO,
                         date: day,
                     };
