@@ -1,5 +1,6 @@
 //! What became of every row.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use model::{Date, Price, Timestamp};
@@ -103,7 +104,7 @@ macro_rules! counters {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let map = std::collections::BTreeMap::<String, u64>::deserialize(deserializer)?;
+                let map = BTreeMap::<String, u64>::deserialize(deserializer)?;
                 let mut counts = Self::default();
                 for (name, count) in map {
                     let kind = $kind::ALL.into_iter().find(|kind| kind.name() == name);
@@ -165,6 +166,12 @@ pub struct FileReport {
     pub price_max: Option<Price>,
     /// The day that the path names.
     pub day: Option<Date>,
+    /// Rows that were rejected as outside the session, of days on which the market was closed all day.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub closed_days: BTreeMap<Date, u64>,
+    /// Rows that were rejected as of an unknown session, by day.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown_days: BTreeMap<Date, u64>,
 }
 
 impl FileReport {

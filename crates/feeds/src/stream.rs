@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::{Bar, Date, Tick, Timestamp};
+use model::{Bar, Date, InstrumentIdx, Tick, Timestamp};
 
 use crate::actions::History;
 use crate::catalogue::StoredPartition;
@@ -55,6 +55,23 @@ pub enum MarketStream {
 }
 
 impl MarketStream {
+    /// Which instruments have rows on which days, by the clock of the data.
+    pub fn days(&self) -> Vec<(Date, InstrumentIdx)> {
+        let days = match self {
+            Self::Ticks(ticks) => &ticks.days,
+            Self::Bars(bars) => &bars.days,
+        };
+        let of = |(date, day): &(Date, Day)| {
+            let instruments: Vec<InstrumentIdx> = match day {
+                Day::Memory(all) => all.iter().map(|part| part.instrument).collect(),
+                Day::Stored(all) => all.iter().map(StoredPartition::instrument).collect(),
+            };
+            let date = *date;
+            instruments.into_iter().map(move |index| (date, index))
+        };
+        days.iter().flat_map(of).collect()
+    }
+
     /// What became of the days that were delivered.
     pub fn history(&self) -> &History {
         match self {

@@ -4,8 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
-use feeds::report::{QualityReport, Reject};
+use feeds::Loaded;
+use feeds::report::{FileReport, Reject};
 use markets::calendar::{Gap, MarketSessions};
+use markets::charges::ChargeError;
+use model::session::Sessions as _;
 use model::signal::Product;
 use model::{Date, InstrumentIdx, Instruments, Timestamp};
 use strategies::ResolvedStrategy;
@@ -40,6 +43,26 @@ fn told(gap: &Gap) -> String {
     )
 }
 
+/// Rows by day over all files, in words: `120 rows of 2026-11-08, 121 of 2026-12-25`; `None` without any.
+fn by_day<'a>(
+    files: &'a [FileReport],
+    of: impl Fn(&'a FileReport) -> &'a BTreeMap<Date, u64>,
+) -> Option<String> {
+    const SHOWN: usize = 5;
+    let mut days: BTreeMap<Date, u64> = BTreeMap::new();
+    for (day, rows) in files.iter().flat_map(of) {
+        *days.entry(*day).or_default() += rows;
+    }
+    let total: u64 = days.values().sum();
+    let shown: Vec<String> = days
+        .keys()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .chain((days.len() > SHOWN).then(|| format!("and {} more days", days.len() - SHOWN)))
+        .collect();
+    (total > 0).then(|| format!("{total} rows of {}", shown.join(", ")))
+}
+
 const FIX_CALENDAR: &str = "give their calendar ([markets] calendar_file = \"FILE\"), or say what is assumed ([markets] assume = [\"weekdays\"])";
 
 impl Dependence<'_> {
@@ -55,44 +78,61 @@ impl Dependence<'_> {
 
     /// Refuses recorded data of which nobody knows when its market was open, or what trading cost. Gives
     /// what the reader of the result must know.
-    pub fn check_recorded(&self, report: &QualityReport) -> anyhow::Result<Vec<String>> {
+    pub fn check_recorded(&self, loaded: &Loaded) -> anyhow::Result<Vec<String>> {
         let mut said = Vec::new();
+        let report = &loaded.report;
         let unknown = report.rejected.get(Reject::UnknownSession);
-        let kept: Vec<Date> = report
-            .files
+        let days = loaded.stream.days();
+        let mut gaps: Vec<&Gap> = days
             .iter()
-            .flat_map(|file| [file.first, file.last])
-            .flatten()
-            .filter_map(date)
+            .filter_map(|(day, index)| self.sessions.gap_on(self.instruments.get(*index), *day))
             .collect();
-        let gaps = self.sessions.gaps();
-        let within = |gap: &&Gap| kept.iter().any(|day| (gap.from..=gap.to).contains(day));
-        let assumed = self.settings.markets.assumed();
-        if assumed.contains(&Assumption::Weekdays) {
-            for gap in gaps.iter().filter(within) {
+        gaps.sort_by_key(|gap| (gap.from, &gap.exchange, &gap.segment));
+        gaps.dedup();
+        if self
+            .settings
+            .markets
+            .assumed()
+            .contains(&Assumption::Weekdays)
+        {
+            for gap in gaps {
                 said.push(format!(
                     "assumed that every weekday is a regular trading day on {}",
                     told(gap)
                 ));
             }
+            if let Some(rows) = by_day(&report.files, |file| &file.unknown_days) {
+                said.push(format!(
+                    "{rows} were left out: a session was announced without its time, and nothing stands in for that; [markets] calendar_file gives it"
+                ));
+            }
         } else if unknown > 0 {
+            let rows = by_day(&report.files, |file| &file.unknown_days);
             bail!(
-                "{unknown} rows are of dates of which no calendar tells whether the market was open: {FIX_CALENDAR}; `panda market status EXCHANGE --at TIME` tells what is known"
+                "{}, when no calendar tells whether the market was open: {FIX_CALENDAR}; `panda market status EXCHANGE --at TIME` tells what is known",
+                rows.unwrap_or_else(|| format!("{unknown} rows are of dates"))
             );
-        } else if let Some(gap) = gaps.iter().find(within) {
+        } else if let Some(gap) = gaps.first() {
             bail!(
                 "the data has dates of which no calendar tells whether the market was open, {}: {FIX_CALENDAR}",
                 told(gap)
             );
         }
+        if let Some(rows) = by_day(&report.files, |file| &file.closed_days) {
+            said.push(format!(
+                "{rows} were left out: the calendar says that the market was closed all day; if it was not, correct the calendar ([markets] calendar_file)"
+            ));
+        }
+        self.check_contracts()?;
         for exchange in self.sessions.without_calendar() {
             said.push(format!(
                 "no calendar for the exchange `{exchange}`: it counts as always open; [markets] always_open = [\"{exchange}\"] says that this is meant"
             ));
         }
         said.extend(self.free_trading());
-        if let (Some(from), Some(to)) = (kept.iter().min(), kept.iter().max()) {
-            said.extend(self.check_charges((*from, *to))?);
+        let dates = days.iter().map(|(day, _)| *day);
+        if let (Some(from), Some(to)) = (dates.clone().min(), dates.max()) {
+            said.extend(self.check_charges((from, to))?);
         }
         Ok(said)
     }
@@ -112,14 +152,23 @@ impl Dependence<'_> {
                 without.join(", ")
             );
         }
+        self.check_contracts()?;
         let Some(today) = date(now) else {
             bail!("the clock stands outside the years of any calendar");
         };
-        // A local day may be the next one already.
-        if let Some(gap) = self.sessions.gap_within(today, today) {
+        for (_, instrument) in self.instruments.iter() {
+            if self.sessions.is_known(self.sessions.group(instrument), now) {
+                continue;
+            }
+            // A local day may be the next one already.
+            let days = [today, today.next(), Date::from_days(today.days() - 1)];
+            let mut gaps = days
+                .iter()
+                .map(|day| self.sessions.gap_on(instrument, *day));
+            let gap = gaps.find_map(|gap| gap);
             bail!(
                 "the calendar does not know whether the market is open today, {}: extend it ([markets] calendar_file = \"FILE\")",
-                told(gap)
+                gap.map_or_else(|| instrument.exchange.clone(), told)
             );
         }
         self.check_charges((today, today))
@@ -142,6 +191,20 @@ impl Dependence<'_> {
         ))
     }
 
+    /// Refuses contracts of which nobody can tell what becomes of them at their expiry.
+    fn check_contracts(&self) -> anyhow::Result<()> {
+        for (index, _) in self.traded() {
+            let instrument = self.instruments.get(index);
+            if self.settings.markets.rules.is_unreadable(instrument) {
+                bail!(
+                    "{}: what it is written on cannot be read from its symbol, so nobody can tell how it is settled, when it closes on its last day, and what it costs: write the symbol as the broker does, such as NIFTY26DEC24000CE or NIFTY26DECFUT",
+                    instrument.id
+                );
+            }
+        }
+        Ok(())
+    }
+
     fn check_charges(&self, span: (Date, Date)) -> anyhow::Result<Vec<String>> {
         let traded = self.traded();
         let mut said = Vec::new();
@@ -157,6 +220,12 @@ impl Dependence<'_> {
             let all = traded.iter();
             let all = all.map(|(index, product)| (self.instruments.get(*index), *product));
             let survey = schedule.survey(all, span);
+            if let Some(gap @ ChargeError::Underlying { .. }) = survey.gaps.first() {
+                bail!(
+                    "[trading_engine.{name}] charges = \"{}\": {gap}",
+                    model::charges::Charges::name(schedule.as_ref())
+                );
+            }
             if let Some(gap) = survey.gaps.first() {
                 bail!(
                     "[trading_engine.{name}] charges = \"{}\": {gap}: add the rate ([markets] charges_file = \"FILE\"), in a backtest say [markets] assume = [\"earliest_rates\"], or choose other charges",
@@ -169,6 +238,11 @@ impl Dependence<'_> {
                     .entry(of.clone())
                     .or_default()
                     .push(component.name());
+            }
+            for (exchange, rules) in &survey.unverified_notes {
+                said.push(format!(
+                    "charges of `{name}`: nothing but memory supports {rules} on the contract notes of {exchange}, which decide over each day's close; [markets] charges_file corrects them"
+                ));
             }
             for (of, components) in by_kind {
                 said.push(format!(

@@ -67,6 +67,11 @@ pub(crate) struct StoredPartition {
 }
 
 impl StoredPartition {
+    /// Whose rows it holds.
+    pub(crate) const fn instrument(&self) -> InstrumentIdx {
+        self.instrument
+    }
+
     /// Reads the file and checks that it holds what was written into it.
     pub(crate) fn read(&self) -> Result<Partition, DataError> {
         let corrupt = |problem: String| DataError::Corrupt {

@@ -54,6 +54,18 @@ impl<'a> Hours<'a> {
         !matches!(self.status(ts), Some(SessionStatus::Closed { .. }))
     }
 
+    /// Whether no session begins on a trading day.
+    pub fn is_closed_day(&self, at: Timestamp) -> bool {
+        let Some((sessions, group)) = self.rule else {
+            return false;
+        };
+        let day = sessions.trading_day(at);
+        match sessions.status(group, day.start) {
+            SessionStatus::Open(_) => false,
+            SessionStatus::Closed { next_open } => next_open >= day.end,
+        }
+    }
+
     /// Why what lies outside the session is refused: nobody may know whether it does.
     pub fn refused(&self, ts: Timestamp) -> Reject {
         match self.rule {
@@ -149,8 +161,8 @@ mod tests {
             let date = Date::from_days(at.0.div_euclid(DAY) as i32);
             TradingDay {
                 date,
-                start: at,
-                end: at,
+                start: Timestamp(at.0.div_euclid(DAY) * DAY),
+                end: Timestamp((at.0.div_euclid(DAY) + 1) * DAY),
             }
         }
     }
@@ -177,6 +189,7 @@ mod tests {
         assert_eq!(bar(at(9, 15), Close, "1m"), None);
         assert_eq!(bar(at(0, 0), Open, "1d"), Some((at(9, 15), at(15, 30))));
         assert_eq!(bar(at(24, 0), Close, "1d"), Some((at(9, 15), at(15, 30))));
+        assert!(!hours.is_closed_day(at(20, 0)));
         assert!(hours.admit(at(9, 15)) && !hours.admit(at(15, 30)) && !hours.admit(at(9, 14)));
     }
 }

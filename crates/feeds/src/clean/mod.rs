@@ -190,6 +190,10 @@ pub fn clean(
         Series::Bars(_) => (3, 2),
     };
     let prices = |column: usize| partitions.iter().flat_map(move |p| p.column(column));
+    let days = |reason: Reject| {
+        let of = pass.closed_days.iter().filter(|((_, r), _)| *r == reason);
+        of.map(|((day, _), rows)| (*day, *rows)).collect()
+    };
     let report = FileReport {
         file: file.name.clone(),
         bytes: opened.content.bytes,
@@ -215,6 +219,8 @@ pub fn clean(
         price_min: prices(low).min().map(|raw| Price::from_raw(*raw)),
         price_max: prices(high).max().map(|raw| Price::from_raw(*raw)),
         day,
+        closed_days: days(Reject::OutsideSession),
+        unknown_days: days(Reject::UnknownSession),
     };
     debug_assert!(report.balances());
     Ok(Cleaned {

@@ -53,6 +53,8 @@ pub(super) struct Pass {
     repeats: Vec<Repeat>,
     pub rejected: Rejected,
     pub rejects: Vec<RejectedRow>,
+    /// Rows outside the session, of days that have none, by day and reason.
+    pub closed_days: BTreeMap<(Date, Reject), u64>,
     keep_rejects: bool,
     pub not_selected: u64,
     pub rows_read: u64,
@@ -67,6 +69,7 @@ impl Pass {
             repeats: Vec::new(),
             rejected: Rejected::default(),
             rejects: Vec::new(),
+            closed_days: BTreeMap::new(),
             keep_rejects,
             not_selected: 0,
             rows_read: 0,
@@ -243,7 +246,14 @@ impl Pass {
             let track = &mut tracks[row.slot as usize];
             match track.judge(&row, series, cleaning, &mut self.clock, &mut doubtful) {
                 Ok(()) => {}
-                Err(reason) => self.reject(reason, row.line, row.start, row.len),
+                Err(reason) => {
+                    if matches!(reason, Reject::OutsideSession | Reject::UnknownSession)
+                        && track.is_of_closed_day(&row)
+                    {
+                        *self.closed_days.entry((row.day, reason)).or_default() += 1;
+                    }
+                    self.reject(reason, row.line, row.start, row.len);
+                }
             }
         }
         for track in tracks {

@@ -20,6 +20,8 @@ pub(super) struct Track<'a> {
     tick_size: i64,
     hours: Hours<'a>,
     day: Option<Date>,
+    /// The day that was looked at last, and whether it has no session.
+    closed: Option<(Date, bool)>,
     jumps: Jumps,
     /// The greatest cumulative volume of the day's kept rows.
     volume: Option<i64>,
@@ -39,6 +41,7 @@ impl<'a> Track<'a> {
             tick_size: instrument.tick_size.raw(),
             hours: Hours::new(sessions, instrument),
             day: None,
+            closed: None,
             jumps: Jumps::default(),
             volume: None,
             last_bar: None,
@@ -52,6 +55,18 @@ impl<'a> Track<'a> {
             self.done.insert(current.day, current);
         }
         self.done.into_values()
+    }
+
+    /// Whether a row outside the session is of a day that has none.
+    pub fn is_of_closed_day(&mut self, row: &Row) -> bool {
+        match self.closed {
+            Some((day, closed)) if day == row.day => closed,
+            _ => {
+                let closed = self.hours.is_closed_day(row.ts);
+                self.closed = Some((row.day, closed));
+                closed
+            }
+        }
     }
 
     /// Keeps a row, or says why not.

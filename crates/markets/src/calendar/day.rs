@@ -50,6 +50,8 @@ pub struct Hours {
     pub why: String,
     /// What supports it.
     pub evidence: Evidence,
+    /// What supports the phases, where they are those of regular days.
+    pub hours_evidence: Option<Evidence>,
 }
 
 impl Hours {
@@ -163,12 +165,14 @@ impl Market {
             phases: Vec::new(),
             why,
             evidence: evidence.clone(),
+            hours_evidence: None,
         };
         let trading = |rows: &[Row], keep, why, evidence: &Evidence| Hours {
             state: DayState::Trading,
             phases: self.phases(date, rows, keep),
             why,
             evidence: evidence.clone(),
+            hours_evidence: None,
         };
         let regular = |keep, what: &str, evidence: &Evidence| match self.session(segment, date) {
             Some(session) => {
@@ -176,13 +180,10 @@ impl Market {
                     "" => "regular trading day".to_owned(),
                     what => what.to_owned(),
                 };
-                // The weaker of the two facts decides how much the answer is worth.
-                let weaker = if session.evidence.grade > evidence.grade {
-                    &session.evidence
-                } else {
-                    evidence
-                };
-                trading(&session.rows, keep, why, weaker)
+                Hours {
+                    hours_evidence: Some(session.evidence.clone()),
+                    ..trading(&session.rows, keep, why, evidence)
+                }
             }
             None => {
                 let name = &self.segments[segment];
@@ -243,6 +244,7 @@ impl Market {
             phases,
             why: "assumed from the day of the week".to_owned(),
             evidence: Evidence::none(),
+            hours_evidence: None,
         }
     }
 

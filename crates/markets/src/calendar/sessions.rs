@@ -71,6 +71,8 @@ pub struct Gap {
     pub to: Date,
     /// The reason, for people.
     pub why: String,
+    /// A session that is announced without its time: nothing stands in for it.
+    pub is_special: bool,
 }
 
 /// The hours of the instruments of one start, ready to be asked on every tick.
@@ -83,6 +85,8 @@ pub struct MarketSessions {
     auctions: Vec<Auctions>,
     /// By group the stretches of which nothing is known and nothing was assumed, half-open.
     unknown: Vec<Vec<(Timestamp, Timestamp)>>,
+    /// By group which of the gaps are its own.
+    gaps_of: Vec<Vec<usize>>,
     by_instrument: BTreeMap<String, SessionGroup>,
     without_calendar: Vec<String>,
     gaps: Vec<Gap>,
@@ -164,6 +168,7 @@ impl MarketSessions {
             windows: vec![Windows::default()],
             auctions: vec![Auctions::default()],
             unknown: vec![Vec::new()],
+            gaps_of: vec![Vec::new()],
             by_instrument: BTreeMap::new(),
             without_calendar: Vec::new(),
             gaps: Vec::new(),
@@ -214,6 +219,7 @@ impl MarketSessions {
         let mut windows = Vec::new();
         let mut auctions = Auctions::default();
         let mut unknown: Vec<(Timestamp, Timestamp)> = Vec::new();
+        let mut gaps = Vec::new();
         for days in from.days()..=to.days() {
             let date = Date::from_days(days);
             let venue = match expiring {
@@ -231,8 +237,9 @@ impl MarketSessions {
                     true => hours.why.clone(),
                     false => market.gap(date),
                 };
-                self.gap(&market.exchange, &market.segments[venue.segment], date, why);
-                if assume == Assume::Nothing {
+                let gap = (&market.exchange, market.segments[venue.segment].as_str());
+                gaps.push(self.gap(gap, date, is_covered, why));
+                if assume == Assume::Nothing || is_covered {
                     let (start, end) = (market.start(date), market.start(date.next()));
                     match unknown.last_mut() {
                         Some(last) if last.1 == start => last.1 = end,
@@ -244,26 +251,33 @@ impl MarketSessions {
             auctions.add(&hours);
             windows.extend(hours.windows());
         }
+        gaps.sort_unstable();
+        gaps.dedup();
+        self.gaps_of.push(gaps);
         auctions.data = Windows::new(std::mem::take(&mut auctions.data.all));
         (windows, auctions, unknown)
     }
 
+    /// The place of the gap that a date belongs to.
     fn gap(
         &mut self,
-        exchange: &Arc<str>,
-        segment: &str,
+        (exchange, segment): (&Arc<str>, &str),
         date: Date,
+        is_special: bool,
         why: impl FnOnce() -> String,
-    ) {
-        let same = |gap: &&mut Gap| gap.exchange == **exchange && gap.segment == segment;
-        if self.gaps.iter_mut().filter(same).any(|gap| {
-            let follows = gap.to.next() == date;
+    ) -> usize {
+        let same = |gap: &Gap| {
+            gap.exchange == **exchange && gap.segment == segment && gap.is_special == is_special
+        };
+        let known = self.gaps.iter_mut().position(|gap| {
+            let follows = same(gap) && gap.to.next() == date;
             if follows {
                 gap.to = date;
             }
-            follows || (gap.from..=gap.to).contains(&date)
-        }) {
-            return;
+            follows || same(gap) && (gap.from..=gap.to).contains(&date)
+        });
+        if let Some(known) = known {
+            return known;
         }
         self.gaps.push(Gap {
             exchange: exchange.to_string(),
@@ -271,7 +285,16 @@ impl MarketSessions {
             from: date,
             to: date,
             why: why(),
+            is_special,
         });
+        self.gaps.len() - 1
+    }
+
+    /// The gap in what is known of an instrument's hours that a date lies in.
+    pub fn gap_on(&self, instrument: &Instrument, date: Date) -> Option<&Gap> {
+        let own = self.gaps_of.get(self.group(instrument).index())?;
+        let mut gaps = own.iter().filter_map(|gap| self.gaps.get(*gap));
+        gaps.find(|gap| (gap.from..=gap.to).contains(&date))
     }
 
     /// The first stretch of dates from `from` to `to` of which nothing is known.

@@ -57,6 +57,8 @@ pub struct Status {
     pub why: String,
     /// What supports it.
     pub evidence: Evidence,
+    /// What supports the times, where they are those of regular days.
+    pub hours_evidence: Option<Evidence>,
 }
 
 /// What a market's future brings.
@@ -70,6 +72,8 @@ pub enum Next {
         why: String,
         /// What supports it.
         evidence: Evidence,
+        /// What supports the times, where they are those of regular days.
+        hours_evidence: Option<Evidence>,
     },
     /// Before any trading that is known of come dates of which nothing is known.
     Unknown {
@@ -120,6 +124,7 @@ impl Market {
             stage_ends: None,
             why: hours.why.clone(),
             evidence: hours.evidence.clone(),
+            hours_evidence: hours.hours_evidence.clone(),
         };
         if self.always {
             return Status {
@@ -198,6 +203,7 @@ impl Calendar {
                 stage_ends: None,
                 why: error.to_string(),
                 evidence: Evidence::none(),
+                hours_evidence: None,
             },
         }
     }
@@ -234,6 +240,7 @@ impl Calendar {
                     window,
                     why: hours.why,
                     evidence: hours.evidence,
+                    hours_evidence: hours.hours_evidence,
                 };
             }
         }

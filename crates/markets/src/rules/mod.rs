@@ -158,6 +158,27 @@ impl Rules {
         Ok(rules)
     }
 
+    /// A contract of an exchange on which everything depends on its underlying, which its symbol does
+    /// not tell.
+    pub fn is_unreadable(&self, instrument: &Instrument) -> bool {
+        instrument.expiry.is_some()
+            && matches!(instrument.exchange.as_str(), "NFO" | "BFO")
+            && self.contract(&instrument.symbol).is_none()
+    }
+
+    /// The exchanges that the user's file names: whether they exist others know.
+    pub fn named_exchanges(&self) -> impl Iterator<Item = &str> {
+        let lots = self.lots.iter().chain(&self.freezes);
+        let lots = lots
+            .filter(|dated| dated.layer > 0)
+            .map(|dated| &dated.exchange);
+        let multipliers = self.multipliers.iter().filter(|dated| dated.layer > 0);
+        let ticks = self.ticks.iter().filter(|rule| rule.layer > 0);
+        lots.chain(multipliers.map(|dated| &dated.exchange))
+            .chain(ticks.flat_map(|rule| &rule.exchanges))
+            .map(String::as_str)
+    }
+
     /// The version of the embedded data.
     pub fn version(&self) -> &str {
         &self.version

@@ -131,7 +131,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         instruments: &inputs.instruments,
         strategies: &inputs.strategies,
     };
-    let known = dependence.check_recorded(&loaded.report)?;
+    let known = dependence.check_recorded(&loaded)?;
     let sessions: Arc<dyn Sessions> = Arc::new(inputs.sessions.clone());
     let mut system = compose(&Parts {
         settings: &inputs.settings,

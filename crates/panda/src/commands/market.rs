@@ -148,6 +148,16 @@ fn support(evidence: &Evidence) -> Value {
     json!({ "source": &*evidence.source, "grade": evidence.grade.name() })
 }
 
+/// Of a day and, where they come from elsewhere, of its hours.
+fn both_texts(day: &Evidence, hours: Option<&Evidence>) -> String {
+    match hours {
+        Some(hours) if hours != day => {
+            format!("{}; hours: {}", support_text(day), support_text(hours))
+        }
+        _ => support_text(day),
+    }
+}
+
 fn support_text(evidence: &Evidence) -> String {
     let doubt = if evidence.grade.is_unverified() {
         " (UNVERIFIED)"
@@ -209,6 +219,7 @@ fn status(args: &AskArgs) -> anyhow::Result<()> {
             "takes": takes,
             "why": status.why,
             "evidence": support(&status.evidence),
+            "hours_evidence": status.hours_evidence.as_ref().map(support),
         });
         return print(&format!("{value}\n"));
     }
@@ -236,6 +247,9 @@ fn status(args: &AskArgs) -> anyhow::Result<()> {
     }
     line("why", status.why.clone());
     line("source", support_text(&status.evidence));
+    if let Some(evidence) = &status.hours_evidence {
+        line("hours", support_text(evidence));
+    }
     print(&text)
 }
 
@@ -258,6 +272,7 @@ fn hours(args: &HoursArgs) -> anyhow::Result<()> {
             "state": state,
             "why": hours.why,
             "evidence": support(&hours.evidence),
+            "hours_evidence": hours.hours_evidence.as_ref().map(support),
             "phases": hours.phases.iter().map(|phase| json!({
                 "name": &*phase.name,
                 "stage": phase.stage.as_deref(),
@@ -273,7 +288,7 @@ fn hours(args: &HoursArgs) -> anyhow::Result<()> {
             "{} on {date}: {state}, {} ({})",
             asked.name(),
             hours.why,
-            support_text(&hours.evidence)
+            both_texts(&hours.evidence, hours.hours_evidence.as_ref())
         );
         for phase in &hours.phases {
             let name = match &phase.stage {
@@ -314,11 +329,13 @@ fn next(args: &AskArgs) -> anyhow::Result<()> {
             window,
             why,
             evidence,
+            hours_evidence,
         } => (
             json!({
                 "market": asked.name(), "next": "opens",
                 "open": asked.local(window.open), "close": asked.local(window.close),
                 "why": why, "evidence": support(&evidence),
+                "hours_evidence": hours_evidence.as_ref().map(support),
             }),
             format!(
                 "{} opens at {} (in {}), until {}: {why} ({})",
@@ -326,7 +343,7 @@ fn next(args: &AskArgs) -> anyhow::Result<()> {
                 asked.local(window.open),
                 span(window.open.since(asked.at)),
                 asked.local(window.close),
-                support_text(&evidence)
+                both_texts(&evidence, hours_evidence.as_ref())
             ),
         ),
         Next::Unknown { from, why } => (

@@ -134,7 +134,8 @@ pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
         plugins,
     })
     .map_err(|error| exit::Coded::error(exit::PREFLIGHT, error))?;
-    for warning in &opened.warnings {
+    let is_said = |warning: &String| report.checks.iter().any(|check| check.text == *warning);
+    for warning in opened.warnings.iter().filter(|warning| !is_said(warning)) {
         tracing::warn!(channel = "system", "{warning}");
     }
     let session = Session::start(opened, Arc::clone(&stop))

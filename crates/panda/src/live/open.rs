@@ -192,25 +192,7 @@ fn composed(
     };
     let replay_feed = feed_of(FeedSource::Replay);
     let simulated = feed_of(FeedSource::Simulated);
-    // A replay's list is of the days that it replays, whatever day it is.
-    let as_of = match replay_feed {
-        Some(_) => None,
-        None => crate::facts::date(Timestamp(wall())),
-    };
-    let today = match &settings.live.instruments {
-        Some(path) => {
-            let book = settings.markets.rule_book(as_of);
-            feeds::load_instruments_with_notes(path, &book)
-                .with_context(|| format!("instruments = {}", path.display()))?
-        }
-        None if simulated.is_some() => LoadedInstruments {
-            instruments: Instruments::new(exchange::instruments())?,
-            ..LoadedInstruments::default()
-        },
-        None => bail!(
-            "a replay needs the data's instruments: set `instruments` to a minimal CSV, or a broker's dump"
-        ),
-    };
+    let today = todays_instruments(settings)?;
     let instruments = Arc::new(union(&today.instruments, known)?);
     let calendar = settings.sessions(&instruments)?;
     let replay = match replay_feed {
@@ -234,7 +216,7 @@ fn composed(
     for kind in plugins.kinds {
         kinds.register(kind)?;
     }
-    let resolved = resolve(settings, &instruments, simulated.is_some(), &kinds)?;
+    let resolved = resolve(settings, &instruments, &kinds)?;
     let dependence = Dependence {
         settings,
         brokers: names,
@@ -245,7 +227,7 @@ fn composed(
     let depends = match &replay {
         _ if recorded => Vec::new(),
         Some((_, _, loaded)) => {
-            let mut said = dependence.check_recorded(&loaded.report)?;
+            let mut said = dependence.check_recorded(loaded)?;
             said.extend_from_slice(&loaded.warnings);
             said
         }
@@ -484,14 +466,42 @@ fn same_session(
     Ok(())
 }
 
-fn resolve(
+fn has(settings: &Settings, source: FeedSource) -> bool {
+    let mut feeds = settings.live.feeds.values();
+    feeds.any(|feed| feed.source == source)
+}
+
+/// The instruments of a start.
+pub(super) fn todays_instruments(settings: &Settings) -> anyhow::Result<LoadedInstruments> {
+    // A replay's list is of the days that it replays, whatever day it is.
+    let as_of = match has(settings, FeedSource::Replay) {
+        true => None,
+        false => crate::facts::date(Timestamp(wall())),
+    };
+    match &settings.live.instruments {
+        Some(path) => {
+            let book = settings.markets.rule_book(as_of);
+            feeds::load_instruments_with_notes(path, &book)
+                .with_context(|| format!("instruments = {}", path.display()))
+        }
+        None if has(settings, FeedSource::Simulated) => Ok(LoadedInstruments {
+            instruments: Instruments::new(exchange::instruments())?,
+            ..LoadedInstruments::default()
+        }),
+        None => bail!(
+            "a replay needs the data's instruments: set `instruments` to a minimal CSV, or a broker's dump"
+        ),
+    }
+}
+
+/// The strategies of a start.
+pub(super) fn resolve(
     settings: &Settings,
     instruments: &Instruments,
-    simulated: bool,
     kinds: &strategies::KindRegistry,
 ) -> anyhow::Result<Vec<ResolvedStrategy>> {
     let files = &settings.live.strategies.files;
-    if files.is_empty() && simulated {
+    if files.is_empty() && has(settings, FeedSource::Simulated) {
         let definitions = strategies::parse("the built-in samples", super::parts::SAMPLES)?;
         return Ok(strategies::resolve(definitions, instruments, kinds)?);
     }

@@ -129,10 +129,13 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
     space(&mut report, data_dir);
     clock(&mut report);
     feeds(&mut report, settings);
-    let instruments = instruments(settings);
+    let instruments = super::open::todays_instruments(settings).map(|loaded| loaded.instruments);
     calendars(&mut report, settings, &instruments);
     traders(&mut report, settings, brokers, kinds);
-    strategies(&mut report, settings, plugins, instruments);
+    let resolved = strategies(&mut report, settings, plugins, &instruments);
+    if let (Ok(instruments), Some(resolved)) = (&instruments, &resolved) {
+        market_facts(&mut report, settings, brokers, instruments, resolved);
+    }
     journals(&mut report, data_dir, brokers);
     report
 }
@@ -271,16 +274,9 @@ fn feeds(report: &mut Report, settings: &Settings) {
 /// The days before a calendar's end on which it is worth a warning.
 const CALENDAR_ENDS_SOON: i32 = 60;
 
-fn instruments(settings: &Settings) -> anyhow::Result<model::Instruments> {
-    match &settings.live.instruments {
-        Some(path) => Ok(feeds::load_instruments(
-            path,
-            &settings
-                .markets
-                .rule_book(crate::facts::date(model::Timestamp(wall()))),
-        )?),
-        None => Ok(model::Instruments::new(exchange::instruments())?),
-    }
+fn replays(settings: &Settings) -> bool {
+    let mut feeds = settings.live.feeds.values();
+    feeds.any(|feed| feed.source == FeedSource::Replay)
 }
 
 /// Of a live session: a calendar must know today, and should know the weeks to come.
@@ -289,8 +285,7 @@ fn calendars(
     settings: &Settings,
     instruments: &anyhow::Result<model::Instruments>,
 ) {
-    let is_replay = |feed: &crate::settings::live::FeedSettings| feed.source == FeedSource::Replay;
-    if settings.live.feeds.values().any(is_replay) {
+    if replays(settings) {
         return;
     }
     // What is wrong with the instruments is said where they are looked at.
@@ -377,29 +372,75 @@ fn strategies(
     report: &mut Report,
     settings: &Settings,
     plugins: &Plugins,
-    instruments: anyhow::Result<model::Instruments>,
-) {
-    let files = &settings.live.strategies.files;
-    if files.is_empty() {
-        report.add("strategies", Verdict::Ok, "the built-in samples");
-        return;
-    }
+    instruments: &anyhow::Result<model::Instruments>,
+) -> Option<Vec<strategies::ResolvedStrategy>> {
+    const TITLE: &str = "strategies";
     let mut kinds = compose::kind_registry();
     for kind in &plugins.kinds {
         if let Err(error) = kinds.register(*kind) {
-            report.add("strategies", Verdict::Fail, error.to_string());
-            return;
+            report.add(TITLE, Verdict::Fail, error.to_string());
+            return None;
         }
     }
-    let resolved =
-        instruments.and_then(|instruments| compose::load_strategies(files, &instruments, &kinds));
-    report.result(
-        "strategies",
-        resolved.map(|all| {
-            let names: Vec<&str> = all.iter().map(strategies::ResolvedStrategy::id).collect();
-            format!("{} defined: {}", names.len(), names.join(", "))
-        }),
-    );
+    let instruments = match instruments {
+        Ok(instruments) => instruments,
+        Err(error) => {
+            report.add(TITLE, Verdict::Fail, format!("{error:#}"));
+            return None;
+        }
+    };
+    match super::open::resolve(settings, instruments, &kinds) {
+        Ok(all) => {
+            let text = if settings.live.strategies.files.is_empty() {
+                "the built-in samples".to_owned()
+            } else {
+                let names: Vec<&str> = all.iter().map(strategies::ResolvedStrategy::id).collect();
+                format!("{} defined: {}", names.len(), names.join(", "))
+            };
+            report.add(TITLE, Verdict::Ok, text);
+            Some(all)
+        }
+        Err(error) => {
+            report.add(TITLE, Verdict::Fail, format!("{error:#}"));
+            None
+        }
+    }
+}
+
+/// What a live start asks of the calendar and the charges. A replay's facts are those of its data,
+/// which is not read here.
+fn market_facts(
+    report: &mut Report,
+    settings: &Settings,
+    brokers: &[String],
+    instruments: &model::Instruments,
+    strategies: &[strategies::ResolvedStrategy],
+) {
+    const TITLE: &str = "market facts";
+    if replays(settings) {
+        return;
+    }
+    let known = settings.sessions(instruments).and_then(|sessions| {
+        let dependence = crate::facts::Dependence {
+            settings,
+            brokers,
+            sessions: &sessions,
+            instruments,
+            strategies,
+        };
+        dependence.check_live(model::Timestamp(wall()))
+    });
+    match known {
+        Ok(said) if said.is_empty() => {
+            report.add(TITLE, Verdict::Ok, "hours and charges of today are known");
+        }
+        Ok(said) => {
+            for text in said {
+                report.add(TITLE, Verdict::Warn, text);
+            }
+        }
+        Err(error) => report.add(TITLE, Verdict::Fail, format!("{error:#}")),
+    }
 }
 
 /// Damage in what was confirmed keeps the system from starting: it is found here, where it can be

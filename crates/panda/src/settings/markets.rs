@@ -168,6 +168,15 @@ impl MarketFacts {
             Some(text) => ChargeTable::with_overrides(&text),
         }
         .with_context(|| at(&settings.charges_file))?;
+        let known: Vec<&str> = calendar.markets().map(|(exchange, _)| exchange).collect();
+        let unknown = |name: &&str| !known.contains(name) && !charges.knows(name);
+        if let Some(name) = rules.named_exchanges().find(unknown) {
+            bail!(
+                "{}: the exchange `{name}` is not known, so its entry would never count; known: {}; an exchange of your own has its hours in [markets] calendar_file",
+                at(&settings.rules_file),
+                known.join(", ")
+            );
+        }
         let has_files = settings.calendar_file.is_some()
             || settings.rules_file.is_some()
             || settings.charges_file.is_some();
@@ -306,7 +315,7 @@ pub const MARKETS_REFERENCE: &[(&str, &str, &str)] = &[
     (
         "assume",
         "[]",
-        "what stands for facts that nobody has, in backtests and replays only: `weekdays` (a weekday that no calendar covers is a regular trading day), `earliest_rates` (dates before the first known rate have that rate); reports say so",
+        "what stands for facts that nobody has, in backtests and replays only: `weekdays` (a weekday that no calendar covers is a regular trading day; a session that was announced without its time stays closed), `earliest_rates` (dates before the first known rate have that rate); reports say so",
     ),
     (
         "always_open",

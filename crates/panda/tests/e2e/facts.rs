@@ -56,6 +56,11 @@ fn a_markets_status_is_told_with_its_phase_end_and_reason() {
     let late = status("NSE", "2026-12-07T11:00");
     assert_eq!(late["status"], "closed");
     assert_eq!(late["why"], "declared late");
+    // What a day rests on, and what its hours rest on.
+    let hours = world.ok(&["market", "hours", "NSE:cash_fno", "--at", "2026-12-08"]);
+    let (day, times) = hours.split_once("; hours: ").unwrap();
+    assert!(day.contains("grade"), "{hours}");
+    assert!(times.contains("SEBI circular of 2026-10-15"), "{hours}");
     let hours = world.ok(&["market", "hours", "NFO", "--at", "2026-12-07"]);
     assert!(hours.contains("09:15 - 15:45  continuous"), "{hours}");
     world.refuses(&["market", "status", "NYX"], &["`NYX`", "known: NSE"]);
@@ -189,7 +194,76 @@ fn the_calculator_shows_the_note_marks_what_is_unverified_and_names_gaps() {
         &base("2019-04-15", "1501.3"),
         &["NSE equity", "2019-04-15", "charges_file"],
     );
-    world.refuses(&base("2026-11-25", "0"), &["--price", "positive"]);
+    for price in ["0", "-3"] {
+        world.refuses(&base("2026-11-25", price), &["--price", "positive"]);
+    }
+    // Every component has its line, and what the close does to them its source too.
+    let mut args = base("2026-11-25", "1501.3");
+    args[8] = "buy";
+    let bought = world.ok(&args);
+    for line in [
+        "stt",
+        "not on this side",
+        "exchange_turnover",
+        "exchange + investor_protection",
+        "rounded to 1: stamp_duty; UNVERIFIED unverified: recalled",
+        "counts as intraday for brokerage, stt, stamp_duty; UNVERIFIED",
+    ] {
+        assert!(bought.contains(line), "{line}: {bought}");
+    }
+    args.push("--json");
+    let bought = json(&world, &args);
+    assert_eq!(bought["stt"], "0");
+    let rules = bought["note_rules"].as_array().unwrap();
+    assert!(rules.iter().any(|rule| rule["rule"] == "same_day"));
+    assert!(rules.iter().any(|rule| rule["is_unverified"] == true));
+}
+
+#[test]
+fn what_depends_on_the_underlying_is_said() {
+    let world = World::new();
+    let of = |underlying: &[&str]| {
+        #[rustfmt::skip]
+        let mut args = vec![
+            "charges", "--exchange", "BSE", "--segment", "options", "--product", "intraday",
+            "--side", "buy", "--quantity", "20", "--price", "100", "--date", "2026-11-25", "--json",
+        ];
+        args.extend(underlying);
+        let ran = world.panda(&args);
+        assert!(ran.ok, "{}", ran.stderr);
+        (
+            serde_json::from_str::<Value>(&ran.stdout).unwrap(),
+            ran.stderr,
+        )
+    };
+    let (sensex, _) = of(&["--underlying", "sensex"]);
+    assert_eq!(sensex["exchange_turnover"], "0.65");
+    assert!(sensex.get("notice").is_none());
+    let (any, said) = of(&[]);
+    assert_eq!(any["exchange_turnover"], "0.1");
+    assert!(any["notice"].to_string().contains("BANKEX, SENSEX"));
+    assert!(said.contains("warning: without --underlying"), "{said}");
+}
+
+#[test]
+fn an_entry_that_would_never_count_is_refused() {
+    let world = World::new();
+    for (key, text, wanted) in [
+        (
+            "rules_file",
+            "[[freeze]]\nexchange = \"NFOO\"\nfrom = \"2026-01-01\"\nquantities = { NIFTY = \"1800\" }\n",
+            "`NFOO`",
+        ),
+        (
+            "charges_file",
+            "[[rate]]\ncomponent = \"stt\"\nexchanges = [\"NSX\"]\nsegments = [\"equity\"]\nfrom = \"2026-01-01\"\npercent = \"1\"\n",
+            "`NSX`",
+        ),
+    ] {
+        world.write("own.toml", text);
+        world.write("panda.toml", format!("[markets]\n{key} = \"own.toml\"\n"));
+        world.refuses(&["config", "check"], &["own.toml", wanted, "known: "]);
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_charge_that_nobody_knows_is_refused_by_name() {
     assert_ne!(summary["charges"], "0", "{summary}");
     world.write(
         "instruments.csv",
-        "id,asset_class,currency,tick_size,expiry\nNFO:TCS,futures,INR,0.05,2021-04-29\n",
+        "id,asset_class,currency,tick_size,expiry,aliases\nNFO:TCS21APRFUT,futures,INR,0.05,2021-04-29,TCS\n",
     );
     world.write(
         "strategies.yaml",
@@ -90,6 +90,76 @@ fn a_charge_that_nobody_knows_is_refused_by_name() {
             "charges_file",
             "earliest_rates",
         ],
+    );
+    // What a contract is written on decides over its end, its hours and its cost.
+    world.write(
+        "instruments.csv",
+        "id,asset_class,currency,tick_size,expiry\nNFO:TCS,futures,INR,0.05,2021-04-29\n",
+    );
+    world.refuses(
+        &args("free.toml"),
+        &["NFO:TCS", "cannot be read from its symbol", "NIFTY26DECFUT"],
+    );
+}
+
+#[test]
+fn days_within_a_file_are_looked_at_one_by_one() {
+    let world = world();
+    let rows = |date: &str| market::csv(date, &market::day(&mut Random::new(8), 500, 20));
+    let all = |dates: &[&str]| {
+        let mut text = String::new();
+        for (at, date) in dates.iter().enumerate() {
+            let rows = rows(date);
+            let (head, body) = rows.split_once('\n').unwrap();
+            if at == 0 {
+                text = format!("{head}\n");
+            }
+            text.push_str(body);
+        }
+        text
+    };
+    world.write("assumed.toml", "[markets]\nassume = \"weekdays\"\n");
+    world.write("none.toml", "");
+    let said = |config: &str| {
+        world.ok(&args(config));
+        world.json("out/summary.json")["warnings"].to_string()
+    };
+    // A gap strictly within a file.
+    let dates = all(&["2021-06-10", "2023-05-03", "2025-06-10"]);
+    world.write("data/TCS.csv", dates);
+    let warnings = said("assumed.toml");
+    assert!(
+        warnings.contains("assumed that every weekday"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("NSE:cash ") && !warnings.contains("NFO"),
+        "{warnings}"
+    );
+    assert_eq!(world.json("out/summary.json")["ticks"], 1_500);
+    world.refuses(&args("none.toml"), &["500 rows of 2023-05-03", "weekdays"]);
+    // Days on which the market was closed, and a session that was announced without its time.
+    world.write(
+        "data/TCS.csv",
+        all(&["2026-11-06", "2026-11-08", "2026-12-25"]),
+    );
+    let warnings = said("assumed.toml");
+    assert!(
+        warnings.contains("500 rows of 2026-11-08 were left out: a session was announced"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("500 rows of 2026-12-25 were left out: the calendar says"),
+        "{warnings}"
+    );
+    let rejected = &world.json("out/summary.json")["rows_rejected"];
+    assert_eq!(
+        (&rejected["outside_session"], &rejected["unknown_session"]),
+        (&500.into(), &500.into())
+    );
+    world.refuses(
+        &args("none.toml"),
+        &["500 rows of 2026-11-08", "calendar_file"],
     );
 }
 
@@ -149,4 +219,38 @@ fn the_doctor_says_when_a_calendar_ends_and_a_start_refuses_a_day_that_it_does_n
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn what_a_start_refuses_the_doctor_fails() {
+    let world = World::new();
+    world.write("instruments.csv", "id,currency\nNSE:TCS,INR\nUS:F,USD\n");
+    let today = jiff::Zoned::now().date();
+    world.write(
+        "calendar.toml",
+        format!("[[special]]\nexchanges = [\"NSE\"]\ndates = [\"{today}\"]\nwhat = \"Muhurat\"\n"),
+    );
+    world.write(
+        "strategies.yaml",
+        "- { id: c, kind: ema_cross, instruments: [\"US:F\"], product: intraday, parameters: { fast: 2, slow: 5, quantity: 1 } }\n",
+    );
+    let head = "instruments = \"instruments.csv\"\n[strategies]\nfiles = [\"strategies.yaml\"]\n";
+    let charged = "[trading_engine.paper]\ncharges = \"contract_note\"\n";
+    for (rest, wanted) in [
+        ("[markets]\nassume = \"weekdays\"\n", "live session"),
+        ("[markets]\ncalendar_file = \"calendar.toml\"\n", "Muhurat"),
+        (charged, "`sec_fee`"),
+    ] {
+        world.write("panda.toml", format!("{head}{rest}"));
+        let doctor = world.panda(&["doctor"]);
+        let failed = doctor.stdout.lines().find(|line| line.starts_with("FAIL"));
+        let failed = failed.unwrap_or_else(|| panic!("{rest}: {}", doctor.stdout));
+        assert!(
+            failed.contains("market facts") && failed.contains(wanted),
+            "{failed}"
+        );
+        assert!(!doctor.ok);
+        let ran = world.panda(&["run", "--for", "1s"]);
+        assert!(!ran.ok && ran.stderr.contains(wanted), "{}", ran.stderr);
+    }
 }
