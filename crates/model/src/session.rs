@@ -24,6 +24,14 @@ pub struct SessionWindow {
     pub close: Timestamp,
 }
 
+impl SessionWindow {
+    /// No instant lies within it.
+    pub const NONE: Self = Self {
+        open: Timestamp::MAX,
+        close: Timestamp::MAX,
+    };
+}
+
 /// The state of a market at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionStatus {

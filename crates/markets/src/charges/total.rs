@@ -12,7 +12,8 @@ const SINGLE_MAX: usize = 2;
 /// The rates of one kind of trade, prepared for the sum alone.
 #[derive(Debug, Clone)]
 pub(super) struct OrderTotal {
-    rates: Rates,
+    /// Boxed: only the long way reads them.
+    rates: Box<Rates>,
     profile: Profile,
     /// `None` where these rates have no short way.
     short: Option<Short>,
@@ -34,7 +35,7 @@ impl OrderTotal {
     pub fn new(rates: Rates, profile: Profile) -> Self {
         Self {
             short: Short::of(&rates, profile),
-            rates,
+            rates: Box::new(rates),
             profile,
         }
     }

@@ -29,15 +29,17 @@ impl BrokerPipeline {
         due.max(self.now.plus(1))
     }
 
-    /// An execution is part of its day.
-    pub(super) fn book_of_day(&mut self, intent: &OrderIntent, execution: &Execution) {
+    /// An execution is part of its day, of an order with so much of what it wants executed before.
+    pub(super) fn book_of_day(
+        &mut self,
+        intent: &OrderIntent,
+        execution: &Execution,
+        before: Quantity,
+        wanted: Quantity,
+    ) {
         if !self.closes_days {
             return;
         }
-        let order = self.engine.order(intent.id);
-        let (before, wanted) = order.map_or((Quantity::ZERO, Quantity::MAX), |order| {
-            (order.filled(), order.quantity())
-        });
         let multiplier = self.instruments.get(intent.instrument).multiplier;
         let notional = Amount::notional(execution.price, execution.quantity, multiplier);
         let traded = notional.map(|notional| Traded {

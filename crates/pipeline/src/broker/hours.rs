@@ -14,14 +14,8 @@ struct GroupHours {
     closed_until: Timestamp,
 }
 
-/// No instant lies within it.
-pub(super) const NONE: SessionWindow = SessionWindow {
-    open: Timestamp::MAX,
-    close: Timestamp::MAX,
-};
-
 const fn none() -> SessionWindow {
-    NONE
+    SessionWindow::NONE
 }
 
 /// When data of each group is expected.

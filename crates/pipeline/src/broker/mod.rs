@@ -169,6 +169,8 @@ pub struct BrokerPipeline {
     stats: PipelineStats,
     /// The earliest of all timers; brought up to date by whatever can move one.
     due: Timestamp,
+    /// The earliest of the groups' clocks, which move with time alone: every order asks for it.
+    clocks_due: Timestamp,
 }
 
 impl BrokerPipeline {
@@ -267,7 +269,8 @@ impl BrokerPipeline {
             notices,
             opens,
             hours: DataHours::new(sessions.groups()),
-            open: vec![Cell::new(hours::NONE); sessions.groups()],
+            open: vec![Cell::new(SessionWindow::NONE); sessions.groups()],
+            clocks_due: Timestamp::MIN,
             stats: PipelineStats::default(),
             due: Timestamp::MIN,
             instruments,
@@ -329,15 +332,18 @@ impl BrokerPipeline {
             due = due.min(day.end);
         }
         due = due.min(self.day_book.due());
-        let clocks = self.square_offs.iter().chain(&self.notices);
-        let clocks = clocks.chain(&self.expiries).chain(&self.deliveries);
-        for clock in clocks.chain(&self.opens) {
-            due = due.min(clock.due);
-        }
+        due = due.min(self.clocks_due);
         if let Some(trader) = &self.trader {
             due = due.min(trader.next_due());
         }
         due
+    }
+
+    fn set_clocks_due(&mut self) {
+        let clocks = self.square_offs.iter().chain(&self.notices);
+        let clocks = clocks.chain(&self.expiries).chain(&self.deliveries);
+        let dues = clocks.chain(&self.opens).map(|clock| clock.due);
+        self.clocks_due = dues.min().unwrap_or(Timestamp::MAX);
     }
 
     // The contract: observe, apply, step.
@@ -388,6 +394,7 @@ impl BrokerPipeline {
         for i in 0..self.opens.len() {
             self.opens[i].due = self.next_open(self.opens[i].group, ts);
         }
+        self.set_clocks_due();
     }
 
     /// The first open of a group's market after `ts`.
@@ -525,6 +532,7 @@ impl BrokerPipeline {
                 self.opens[i].due = if next > due { next } else { Timestamp::MAX };
             }
         }
+        self.set_clocks_due();
         if let Some(trader) = &mut self.trader {
             trader.observe_time(due);
         }
@@ -566,10 +574,13 @@ impl BrokerPipeline {
             change: OrderChange::Filled(x),
             ..
         }) = &event.body
-            && let Some(intent) = self.engine.order(*order).map(|o| *o.intent())
+            && let Some((intent, before, wanted)) = self
+                .engine
+                .order(*order)
+                .map(|o| (*o.intent(), o.filled(), o.quantity()))
         {
             self.portfolio.apply_fill(&intent, x, event.ts);
-            self.book_of_day(&intent, x);
+            self.book_of_day(&intent, x, before, wanted);
             if self.next_snapshot == Timestamp::MAX {
                 self.next_snapshot = self.snapshot_after(self.now);
             }

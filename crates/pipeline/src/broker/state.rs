@@ -92,6 +92,7 @@ impl BrokerPipeline {
                     Timestamp::MAX
                 };
             }
+            self.set_clocks_due();
             self.due = self.earliest_due();
         }
         Ok(anew)

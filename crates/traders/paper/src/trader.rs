@@ -1,12 +1,13 @@
 //! The trader itself: orders in, reports out.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use model::event::{Event, EventBody};
 use model::market::MarketData;
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
-use model::session::{SessionGroup, SessionStatus, Sessions};
+use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions};
 use model::signal::Validity;
 use model::trader::{
     Capabilities, Delivery, InPipelineTrader, ReportKind, TraderReport, TraderStateError,
@@ -26,6 +27,8 @@ pub struct PaperTrader {
     sessions: Arc<dyn Sessions>,
     /// By instrument: a table of hours finds it by name.
     groups: Vec<SessionGroup>,
+    /// By group the session that was asked for last: every order asks.
+    open: Vec<Cell<SessionWindow>>,
     state: State,
 }
 
@@ -49,6 +52,7 @@ impl PaperTrader {
                 .iter()
                 .map(|(_, instrument)| sessions.group(instrument))
                 .collect(),
+            open: vec![Cell::new(SessionWindow::NONE); sessions.groups()],
             instruments,
             sessions,
         })
@@ -71,8 +75,20 @@ impl PaperTrader {
             return until;
         }
         let group = self.groups[intent.instrument.index()];
+        let known = self.open.get(group.index());
+        if let Some(window) = known.map(Cell::get)
+            && window.open <= intent.submitted
+            && intent.submitted < window.close
+        {
+            return window.close;
+        }
         match self.sessions.status(group, intent.submitted) {
-            SessionStatus::Open(window) => window.close,
+            SessionStatus::Open(window) => {
+                if let Some(known) = known {
+                    known.set(window);
+                }
+                window.close
+            }
             SessionStatus::Closed {
                 next_open: Timestamp::MAX,
             } => self.sessions.trading_day(intent.submitted).end,
