@@ -161,14 +161,22 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
     };
     let mut rates = facts.charges.rates(&terms, conditions);
     let mut underlying = given.clone();
-    let mut notice = None;
+    let version = Date::parse(facts.charges.version());
+    let is_old = |version: &Date| date.days() - version.days() > RATES_AGE_MAX;
+    let mut notice = version.filter(is_old).map(|version| {
+        format!("the rates are those known on {version}: what changes later they do not tell")
+    });
     if let Err(ChargeError::Underlying {
         component, named, ..
     }) = &rates
     {
-        notice = Some(format!(
+        let general = format!(
             "without --underlying the rate of `{component}` is the one of all others than {named}, which have their own"
-        ));
+        );
+        notice = Some(match notice {
+            Some(later) => format!("{later}; {general}"),
+            None => general,
+        });
         underlying = Some(OTHERS.to_owned());
         let terms = Terms {
             underlying: underlying.as_deref(),
@@ -217,6 +225,9 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
         print(&sums.text(&lines)?)
     }
 }
+
+/// Rates are taken for granted for so many days after those of the table were looked up.
+const RATES_AGE_MAX: i32 = 60;
 
 /// Stands for an underlying without rates of its own.
 const OTHERS: &str = "ANY";

@@ -226,9 +226,12 @@ fn what_depends_on_the_underlying_is_said() {
         #[rustfmt::skip]
         let mut args = vec![
             "charges", "--exchange", "BSE", "--segment", "options", "--product", "intraday",
-            "--side", "buy", "--quantity", "20", "--price", "100", "--date", "2026-11-25", "--json",
+            "--side", "buy", "--quantity", "20", "--price", "100", "--json",
         ];
         args.extend(underlying);
+        if !underlying.contains(&"--date") {
+            args.extend(["--date", "2026-11-25"]);
+        }
         let ran = world.panda(&args);
         assert!(ran.ok, "{}", ran.stderr);
         (
@@ -239,6 +242,13 @@ fn what_depends_on_the_underlying_is_said() {
     let (sensex, _) = of(&["--underlying", "sensex"]);
     assert_eq!(sensex["exchange_turnover"], "0.65");
     assert!(sensex.get("notice").is_none());
+    let (later, said) = of(&["--underlying", "SENSEX", "--date", "2030-01-01"]);
+    assert!(
+        later["notice"]
+            .to_string()
+            .contains("the rates are those known on")
+    );
+    assert!(said.contains("what changes later"), "{said}");
     let (any, said) = of(&[]);
     assert_eq!(any["exchange_turnover"], "0.1");
     assert!(any["notice"].to_string().contains("BANKEX, SENSEX"));
