@@ -107,7 +107,12 @@ impl Rate {
 
     /// With the turnover taken apart, as several components are computed from it.
     fn of_turnover(&self, traded: Traded, turnover: Split) -> Result<Amount, NumberError> {
-        let mut amount = turnover.fraction(self.share)?;
+        self.beyond(traded, turnover.fraction(self.share)?)
+    }
+
+    /// With the flat parts and the cap, where the share of the turnover is known.
+    pub(super) fn beyond(&self, traded: Traded, share: Amount) -> Result<Amount, NumberError> {
+        let mut amount = share;
         if !self.per_order.is_zero() && !traded.notional.is_zero() {
             amount = amount.checked_add(self.per_order)?;
         }

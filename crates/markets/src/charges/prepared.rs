@@ -29,7 +29,7 @@ struct Kept {
     product: Product,
     deed: Deed,
     exchange: String,
-    /// Only where the table knows rates of its own for it: all others are alike.
+    /// Empty where the table knows no rates of its own for it: all those are alike.
     underlying: Option<String>,
     total: OrderTotal,
 }
@@ -72,35 +72,37 @@ impl Prepared {
         (before.copied(), self.changes.get(next).copied())
     }
 
-    /// Does something with what [`ChargeTable::rates`] gives.
-    pub fn with<T>(
+    /// What was found before for such trades.
+    #[inline]
+    pub fn get(&self, table: &ChargeTable, terms: &Terms<'_>) -> Option<&OrderTotal> {
+        let alike = Terms {
+            underlying: alike(table, terms.underlying),
+            ..*terms
+        };
+        let filled = self.slots.iter().map_while(OnceLock::get);
+        { filled }
+            .find(|kept| kept.is_for(&alike))
+            .map(|kept| &kept.total)
+    }
+
+    /// Finds what [`ChargeTable::rates`] gives, and keeps it. Gaps are not kept: their message names
+    /// the very date and underlying.
+    pub fn find(
         &self,
         table: &ChargeTable,
         terms: &Terms<'_>,
         conditions: Conditions,
         profile: Profile,
-        what: impl FnOnce(&OrderTotal) -> Result<T, ChargeError>,
-    ) -> Result<T, ChargeError> {
-        let known = terms.underlying.filter(|name| table.names(name));
-        let alike = Terms {
-            underlying: known,
-            ..*terms
-        };
-        let filled = self.slots.iter().map_while(OnceLock::get);
-        if let Some(kept) = { filled }.find(|kept| kept.is_for(&alike)) {
-            return what(&kept.total);
-        }
-        // Gaps are not kept: their message names the very date and underlying.
+    ) -> Result<OrderTotal, ChargeError> {
         let total = OrderTotal::new(table.rates(terms, conditions)?, profile);
-        let answer = what(&total);
         let mut kept = Kept {
             span: self.span(terms.date),
             segment: terms.segment,
             product: terms.product,
             deed: terms.deed,
             exchange: terms.exchange.to_owned(),
-            underlying: known.map(str::to_owned),
-            total,
+            underlying: alike(table, terms.underlying).map(str::to_owned),
+            total: total.clone(),
         };
         for slot in &self.slots {
             match slot.set(kept) {
@@ -108,8 +110,13 @@ impl Prepared {
                 Err(refused) => kept = refused,
             }
         }
-        answer
+        Ok(total)
     }
+}
+
+/// Underlyings without rates of their own are alike; that none is known is something else.
+fn alike<'a>(table: &ChargeTable, underlying: Option<&'a str>) -> Option<&'a str> {
+    underlying.map(|name| if table.names(name) { name } else { "" })
 }
 
 impl ChargeTable {

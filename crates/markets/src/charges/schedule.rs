@@ -89,16 +89,16 @@ impl MarketCharges {
                 input.date,
             )
             .ok_or_else(|| no_schedule(input.instrument, input.date))?;
-        self.prepared.with(
-            &self.table,
-            &terms,
-            self.conditions,
-            self.profile,
-            |total| Self::added(total, input),
-        )
+        let prepared = &self.prepared;
+        let (table, conditions, profile) = (&self.table, self.conditions, self.profile);
+        let added = match prepared.get(table, &terms) {
+            Some(total) => Self::added(total, input),
+            None => Self::added(&prepared.find(table, &terms, conditions, profile)?, input),
+        };
+        Ok(added?)
     }
 
-    fn added(of_order: &OrderTotal, input: &ChargeInput<'_>) -> Result<Amount, ChargeError> {
+    fn added(of_order: &OrderTotal, input: &ChargeInput<'_>) -> Result<Amount, NumberError> {
         let so_far = Traded {
             notional: input.notional_before.checked_add(input.notional)?,
             quantity: input.quantity_before.checked_add(input.quantity)?,
@@ -242,6 +242,13 @@ fn number(error: ChargeError) -> NumberError {
 impl Charges for MarketCharges {
     /// A gap is out of range here: [`MarketCharges::survey`] names it before trading starts.
     fn of(&self, input: &ChargeInput<'_>) -> Result<Amount, NumberError> {
+        // Every execution but the first of its kind: an error of the other way is large to hand on.
+        let (instrument, product, date) = (input.instrument, input.product, input.date);
+        if let Some(terms) = self.terms(instrument, product, input.side.into(), date)
+            && let Some(total) = self.prepared.get(&self.table, &terms)
+        {
+            return Self::added(total, input);
+        }
         self.of_fill(input).map_err(number)
     }
     fn closes_days(&self) -> bool {

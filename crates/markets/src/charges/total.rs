@@ -84,7 +84,7 @@ impl Short {
         let share = |share: i64| Amount::from_raw(i128::from(whole) * i128::from(share));
         let (mut total, mut base) = (share(self.share), share(self.taxed));
         for (rate, is_taxed) in self.single.iter().flatten() {
-            let amount = rate.of(traded)?;
+            let amount = rate.beyond(traded, share(rate.share))?;
             total = total.checked_add(amount)?;
             if *is_taxed {
                 base = base.checked_add(amount)?;

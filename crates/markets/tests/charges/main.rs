@@ -712,6 +712,7 @@ fn what_was_looked_up_before_changes_no_answer() {
             ("SENSEX26DECFUT", "BFO", AssetClass::Futures),
             ("SENSEX26DEC80000CE", "BFO", AssetClass::Options),
             ("SENSEX5026DEC80000CE", "BFO", AssetClass::Options),
+            ("ODD", "BFO", AssetClass::Options),
             ("NIFTY26DEC24000CE", "NFO", AssetClass::Options),
             ("F", "NYSE", AssetClass::Equity),
         ] {
