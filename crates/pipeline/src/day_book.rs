@@ -179,12 +179,12 @@ impl DayBook {
         Ok(())
     }
 
-    /// What earlier closes of the day have booked for a note.
-    pub fn adjusted(&self, currency: CurrencyIdx, note: &NoteName) -> Amount {
+    /// What earlier closes of the day have booked for a note; `None` before the first.
+    pub fn adjusted(&self, currency: CurrencyIdx, note: &NoteName) -> Option<Amount> {
         let mut known = self.adjusted.iter();
         known
             .find(|(c, n, _)| (c, n) == (&currency, note))
-            .map_or(Amount::ZERO, |(_, _, amount)| *amount)
+            .map(|(_, _, amount)| *amount)
     }
 
     /// The day's orders.

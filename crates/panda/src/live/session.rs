@@ -262,6 +262,9 @@ impl Session {
             on_stop(&handles);
         }
         handles.is_stopping.store(true, Ordering::Release);
+        if !handles.clock.is_live() {
+            stopping::until_caught_up(&handles);
+        }
         ended.unprotected = unprotected(&handles);
         for out in &handles.excluded {
             ended.detached.push((out.name.clone(), out.why.clone()));

@@ -84,14 +84,15 @@ impl BrokerPipeline {
                 let total = note.charged.total().ok()?;
                 let left = total.checked_sub(note.booked).ok()?;
                 let earlier = self.day_book.adjusted(currency, &note.name);
-                let amount = left.checked_sub(earlier).ok()?;
-                Some((currency, amount))
+                let amount = left.checked_sub(earlier.unwrap_or_default()).ok()?;
+                // The first close tells the note's components, also where nothing is left to book.
+                Some((currency, amount, earlier.is_none() && !total.is_zero()))
             });
-            let Some((currency, amount)) = amount else {
+            let Some((currency, amount, is_news)) = amount else {
                 self.alert(Reason::ChargesUnknown, None, None, out);
                 continue;
             };
-            if amount.is_zero() {
+            if amount.is_zero() && !is_news {
                 continue;
             }
             let adjustment = ChargesAdjustment {
@@ -104,7 +105,7 @@ impl BrokerPipeline {
             let correlation = self.own_correlation(u32::MAX - 4);
             let body = EventBody::ChargesAdjusted(adjustment);
             self.emit(self.now, correlation, Cause::Timer(due), body, out);
-            if !changed.contains(&currency) {
+            if !amount.is_zero() && !changed.contains(&currency) {
                 changed.push(currency);
             }
         }

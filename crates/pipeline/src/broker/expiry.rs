@@ -147,6 +147,9 @@ impl BrokerPipeline {
         let before = due.plus(-1);
         let date = self.sessions.trading_day(before.plus(-1)).date;
         let held = self.expiring(date, |group| self.expiry_due(group, before) == due);
+        let mut held = held;
+        // Holders before writers: what is left of the account's net tells how much is exercised.
+        held.sort_by_key(|(key, _)| self.portfolio.quantity(key) < Quantity::ZERO);
         let cause = Cause::Timer(due);
         let (mut concerned, mut currencies) = (Vec::new(), Vec::new());
         let mut is_charged = false;
@@ -206,16 +209,14 @@ impl BrokerPipeline {
                 SettlementBasis::LastPrice,
             ),
         };
-        // The holder of an option that pays exercises it; its writer is only assigned.
-        let is_exercised =
-            instrument.option_kind.is_some() && quantity > Quantity::ZERO && price > Price::ZERO;
-        let charges = if is_exercised {
-            Amount::notional(price, quantity, instrument.multiplier).and_then(|notional| {
+        let exercised = self.exercised(key, price);
+        let charges = if exercised > Quantity::ZERO {
+            Amount::notional(price, exercised, instrument.multiplier).and_then(|notional| {
                 let order = DayOrder {
                     instrument,
                     product: key.product,
                     deed: Deed::Exercise,
-                    quantity,
+                    quantity: exercised,
                     notional,
                     booked: Amount::ZERO,
                 };
@@ -236,6 +237,16 @@ impl BrokerPipeline {
             basis,
             charges: charges.unwrap_or_default(),
         }
+    }
+
+    /// How much of a position in an option that pays is exercised: the account's net, what strategies
+    /// hold against each other does not exist for the exchange. Its writer is only assigned.
+    fn exercised(&self, key: &PositionKey, price: Price) -> Quantity {
+        if self.instruments.get(key.instrument).option_kind.is_none() || price <= Price::ZERO {
+            return Quantity::ZERO;
+        }
+        let net = self.portfolio.net(key.instrument).max(Quantity::ZERO);
+        self.portfolio.quantity(key).min(net)
     }
 
     /// What an option pays by its underlying's last price, where both are known.
@@ -261,6 +272,12 @@ impl BrokerPipeline {
 
     /// A settlement is a fact: the position is closed, and an exercise is part of its day.
     pub(super) fn take_settlement(&mut self, settled: &Settled, event: &Event) {
+        let key = PositionKey {
+            strategy: settled.strategy,
+            instrument: settled.instrument,
+            product: settled.product,
+        };
+        let exercised = self.exercised(&key, settled.price);
         self.portfolio.apply_settlement(settled, event.ts);
         let side = Side::of(settled.quantity).opposite();
         self.strategies.fill(
@@ -278,12 +295,12 @@ impl BrokerPipeline {
             return;
         }
         let multiplier = self.instruments.get(settled.instrument).multiplier;
-        let notional = Amount::notional(settled.price, settled.quantity, multiplier);
+        let notional = Amount::notional(settled.price, exercised, multiplier);
         let traded = notional.map(|notional| Traded {
             instrument: settled.instrument,
             product: settled.product,
             deed: Deed::Exercise,
-            quantity: settled.quantity,
+            quantity: exercised,
             notional,
             booked: settled.charges,
             // Its id is its own: more of the same are found by looking back.

@@ -1,14 +1,15 @@
 //! An auditor that sees only events: replays every order on the state machine, follows every chain of
 //! correlation, and keeps books of its own in arbitrary precision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::{BigInt, Sign};
+use model::contract_note::NoteName;
 use model::event::{Event, EventBody};
 use model::order::{Execution, Order, OrderChange, OrderIntent};
 use model::{
-    Amount, CorrelationId, CurrencyIdx, InstrumentIdx, Instruments, OrderId, Price, Quantity,
+    Amount, CorrelationId, CurrencyIdx, Date, InstrumentIdx, Instruments, OrderId, Price, Quantity,
     SignalId,
 };
 use pipeline::BrokerPipeline;
@@ -35,6 +36,8 @@ pub struct Audit {
     last: BTreeMap<InstrumentIdx, BigInt>,
     /// What days' closes have booked.
     adjusted: BTreeMap<CurrencyIdx, BigInt>,
+    /// The notes of which a close has told.
+    told: BTreeSet<(Date, CurrencyIdx, NoteName)>,
     pub fills: usize,
     pub closes: usize,
 }
@@ -61,6 +64,7 @@ impl Audit {
             held: BTreeMap::new(),
             last: BTreeMap::new(),
             adjusted: BTreeMap::new(),
+            told: BTreeSet::new(),
             fills: 0,
             closes: 0,
         }
@@ -130,7 +134,12 @@ impl Audit {
                 self.trade(key, signed, s.price, s.charges);
             }
             EventBody::ChargesAdjusted(adjustment) => {
-                assert!(!adjustment.amount.is_zero(), "{event:?}: it says nothing");
+                // A close that books nothing tells the day's components, once.
+                let note = (adjustment.date, adjustment.currency, adjustment.note);
+                assert!(
+                    self.told.insert(note) || !adjustment.amount.is_zero(),
+                    "{event:?}: it says nothing"
+                );
                 self.closes += 1;
                 *self.adjusted.entry(adjustment.currency).or_default() += money(adjustment.amount);
             }

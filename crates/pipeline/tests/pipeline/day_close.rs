@@ -94,6 +94,31 @@ fn contract_note() -> MarketCharges {
     MarketCharges::new(table, rules, Profile::ContractNote, Conditions::default())
 }
 
+#[test]
+fn a_close_tells_the_components_also_where_it_has_nothing_to_book() {
+    let (table, rules) = (ChargeTable::embedded().unwrap(), Rules::embedded().unwrap());
+    let estimate = MarketCharges::new(table, rules, Profile::Estimate, Conditions::default());
+    let plan = Plan {
+        charges: Arc::new(estimate),
+        ..Plan::outside()
+    };
+    let mut desk = Desk::new(&plan);
+    desk.tick(AXIS, "1000");
+    desk.signal(1, enter(AXIS, Buy, 10));
+    let id = desk.orders()[0].id;
+    desk.fill(id, 10, "1000");
+    desk.clock(SESSION + 1);
+    let [told] = adjustments(&desk)[..] else {
+        panic!("one close of one note");
+    };
+    assert!(told.amount.is_zero());
+    assert_eq!(told.charged.total().unwrap(), charges(&desk.pipeline, 0));
+    // Once: the books have not changed.
+    desk.clock(NEXT_DAY + SESSION + 1);
+    assert_eq!(adjustments(&desk).len(), 1);
+    desk.check();
+}
+
 /// Strategy, instrument, product, side, quantity.
 const ORDERS: [(u32, InstrumentIdx, Product, Side, i64); 7] = [
     (1, AXIS, Product::Delivery, Buy, 400),

@@ -119,14 +119,14 @@ fn contracts_settle_in_cash_at_the_close_of_their_last_day() {
         [
             (1, CALL, long, "7.35".to_owned()),
             (1, PUT, long, "0".to_owned()),
+            (3, ORPHAN, long, "9".to_owned()),
             (2, CALL, short, "7.35".to_owned()),
             (3, FUTURE, short, "107.5".to_owned()),
-            (3, ORPHAN, long, "9".to_owned()),
         ]
     );
     let (last, underlying) = (SettlementBasis::LastPrice, SettlementBasis::Underlying);
     let bases: Vec<_> = settled(&desk).iter().map(|s| s.basis).collect();
-    assert_eq!(bases, [underlying, underlying, underlying, last, last]);
+    assert_eq!(bases, [underlying, underlying, last, underlying, last]);
     assert_eq!(
         alerts(&desk),
         [
@@ -135,14 +135,12 @@ fn contracts_settle_in_cash_at_the_close_of_their_last_day() {
             (Reason::SettledAtUnderlying, 2),
         ]
     );
-    // Only holders of options that pay exercise them: 73.5, and 90 by the last price.
+    // Only holders of options that pay exercise them: 90 by the last price. The account holds no call:
+    // one strategy's is written by another.
     let tax: Vec<_> = settled(&desk).iter().map(|s| s.charges).collect();
-    let call = amount("73.5").fraction(TAX).unwrap();
-    let orphan = amount("90").fraction(TAX).unwrap();
+    let booked = amount("90").fraction(TAX).unwrap();
     let zero = Amount::ZERO;
-    assert_eq!(tax, [call, zero, zero, zero, orphan]);
-    // The close of the same instant has rounded the first of them, and knows no more.
-    let booked = call.checked_add(orphan).unwrap();
+    assert_eq!(tax, [zero, zero, booked, zero, zero]);
     let adjusted = desk.events.iter().find_map(|e| match e.body {
         EventBody::ChargesAdjusted(a) => Some(a.amount),
         _ => None,
@@ -162,6 +160,47 @@ fn contracts_settle_in_cash_at_the_close_of_their_last_day() {
     assert!(account.gross_exposure.is_zero());
     desk.clock(3 * NEXT_DAY);
     assert_eq!(settled(&desk).len(), 5, "once");
+    desk.check();
+}
+
+#[test]
+fn the_account_exercises_what_it_holds_and_not_what_its_strategies_hold_against_each_other() {
+    let plan = Plan {
+        charges: Arc::new(Exercise),
+        ..Plan::default()
+    };
+    let mut desk = Desk::new(&plan);
+    desk.tick(AXIS, "104");
+    open(&mut desk, 1, CALL, Sell, "6");
+    open(&mut desk, 2, CALL, Buy, "6");
+    open(&mut desk, 3, CALL, Buy, "6");
+    desk.tick(CALL, "6");
+    desk.signal(
+        3,
+        Decision {
+            product: Product::CarryForward,
+            ..exit(CALL, Some(4))
+        },
+    );
+    desk.tick(CALL, "6");
+    desk.clock(NEXT_DAY);
+    desk.tick(AXIS, "107.35");
+    desk.clock(NEXT_DAY + SESSION + 1);
+    // 10 written, 10 and 6 held: 6 are exercised, by the holder that is settled first.
+    let tax: Vec<_> = settled(&desk)
+        .iter()
+        .map(|s| (s.strategy.0, s.quantity, s.charges))
+        .collect();
+    let six = amount("44.1").fraction(TAX).unwrap();
+    let long = |count| quantity(count);
+    assert_eq!(
+        tax,
+        [
+            (2, long("10"), six),
+            (3, long("6"), Amount::ZERO),
+            (1, long("-10"), Amount::ZERO),
+        ]
+    );
     desk.check();
 }
 

@@ -59,7 +59,7 @@ pub struct DayCharges {
     pub booked: Amount,
     /// What the day's closes booked beyond that.
     pub adjustment: Amount,
-    /// What the contract notes say of the whole day, where a close had something to book.
+    /// What the contract notes say of the whole day, of each that has closed.
     pub notes: Vec<(NoteName, Amounts)>,
 }
 

@@ -43,7 +43,7 @@ pub fn charges(page: &Page<'_>) -> String {
     }
     out.push_str(
         "<p class=\"note\">The exact charges of each execution are in <code>fills.csv</code>, of each \
-         trade in <code>trades.csv</code>, of each day, with its components where a close told them, in \
+         trade in <code>trades.csv</code>, of each day, with its components where it has closed, in \
          <code>charges.csv</code>.</p>",
     );
     out

@@ -35,7 +35,7 @@ fn a_replay_gives_the_events_of_the_backtest_whatever_else_runs() {
     };
     let both = summary("paper,paper2", "backtest");
     let run = |brokers: &str, dir: &str| {
-        world.ok(&[
+        let ran = world.panda(&[
             "run",
             "--config",
             "live.toml",
@@ -44,9 +44,21 @@ fn a_replay_gives_the_events_of_the_backtest_whatever_else_runs() {
             "--data-dir",
             dir,
         ]);
+        assert!(ran.ok, "{}", ran.stderr);
+        let said = |line: &str| {
+            let (_, said) = line.split_once("left without protection")?;
+            Some(said.to_owned())
+        };
+        let lines = ran.stderr.lines();
+        lines
+            .filter(|line| line.contains("\"paper\"") || line.contains("broker=paper "))
+            .filter_map(said)
+            .collect::<std::collections::BTreeSet<_>>()
     };
-    run("paper,paper2", "both");
-    run("paper", "alone");
+    // What is told at the end is told of the end, when the day's positions are closed.
+    for left in [run("paper,paper2", "both"), run("paper", "alone")] {
+        assert!(left.is_empty(), "{left:?}");
+    }
     let hashes = &both["log_hash_by_broker"];
     for broker in ["paper", "paper2"] {
         let journal = Journal::read(&world.path("both"), broker);
