@@ -2,6 +2,7 @@
 //! bounded in number, and other messages, bounded by who may send them: each waits for its answer.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,10 @@ pub struct Inbox<M> {
     filled: Condvar,
     emptied: Condvar,
     capacity: usize,
+    /// The namespace sleeps until something arrives; changes under the lock.
+    sleeps: AtomicBool,
+    /// It was called, and will sleep again where nothing has arrived yet.
+    called: AtomicBool,
 }
 
 impl<M> Inbox<M> {
@@ -70,6 +75,8 @@ impl<M> Inbox<M> {
             filled: Condvar::new(),
             emptied: Condvar::new(),
             capacity,
+            sleeps: AtomicBool::new(false),
+            called: AtomicBool::new(false),
         }
     }
 
@@ -100,8 +107,7 @@ impl<M> Inbox<M> {
         }
         state.steps += size;
         state.packets.push_back(SharedPacket::clone(packet));
-        drop(state);
-        self.filled.notify_one();
+        self.wake(state);
         Ok(())
     }
 
@@ -129,9 +135,25 @@ impl<M> Inbox<M> {
             return false;
         }
         state.messages.push_back(message);
-        drop(state);
-        self.filled.notify_one();
+        self.wake(state);
         true
+    }
+
+    fn wake(&self, state: MutexGuard<'_, State<M>>) {
+        let sleeps = self.sleeps.load(Ordering::Relaxed);
+        drop(state);
+        if sleeps {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Something is about to arrive: a namespace that sleeps wakes, finds nothing and sleeps again, but
+    /// its core is awake by then, which takes longer than the runner's work on a tick. It does not spin:
+    /// on a busy machine that costs more than it saves.
+    pub fn expect(&self) {
+        if self.sleeps.load(Ordering::Relaxed) && !self.called.swap(true, Ordering::Relaxed) {
+            self.filled.notify_one();
+        }
     }
 
     /// Takes all messages and up to `packets` packets, waiting up to `wait` for the first.
@@ -145,11 +167,14 @@ impl<M> Inbox<M> {
             if left.is_zero() {
                 break;
             }
+            self.called.store(false, Ordering::Relaxed);
+            self.sleeps.store(true, Ordering::Relaxed);
             state = self
                 .filled
                 .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+            self.sleeps.store(false, Ordering::Relaxed);
         }
         let was_full = state.messages.len() >= REPORTS;
         work.messages.extend(state.messages.drain(..));

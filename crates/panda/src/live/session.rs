@@ -205,6 +205,10 @@ impl Session {
             Policy::Block
         };
         let queue = Arc::new(FeedQueue::new(capacity, policy, sources.len()));
+        if live {
+            let inboxes: Vec<_> = hosts.iter().map(|host| Arc::clone(host.inbox())).collect();
+            queue.set_herald(move || inboxes.iter().for_each(|inbox| inbox.expect()));
+        }
         let market = starter.market(market, &queue, &hosts, live.then(|| Arc::clone(&probe)))?;
         for strategy in hung {
             let switch = MarketMessage::Switch(strategy, false, Reason::StrategyTimeout);

@@ -4,9 +4,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::reason::Reason;
 use traders::{Answer, BrokerReport, Found, Reports, Trader};
@@ -26,6 +26,8 @@ pub type Unreadable = Arc<dyn Fn(&[u8], &str) + Send + Sync>;
 
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
 enum Order {
+    /// A call may follow at once.
+    Expect,
     Call(Call),
     Confirm(u64),
     Stop,
@@ -51,9 +53,23 @@ pub struct LinkStatus {
 /// A handle to the thread.
 #[derive(Debug)]
 pub struct Link {
-    orders: SyncSender<Order>,
+    orders: Arc<SyncSender<Order>>,
     status: Arc<LinkStatus>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Tells a link that a call may follow at once: its thread and its core wake while others work towards
+/// the call.
+#[derive(Debug, Clone)]
+pub struct Announcer(Weak<SyncSender<Order>>);
+
+impl Announcer {
+    /// Tells it. A call that is announced in vain costs the thread a wake-up.
+    pub fn expect(&self) {
+        if let Some(orders) = self.0.upgrade() {
+            let _ = orders.try_send(Order::Expect);
+        }
+    }
 }
 
 struct Sink {
@@ -104,7 +120,7 @@ impl Link {
             .name(format!("link-{name}"))
             .spawn(move || worker.run(&receiver))?;
         Ok(Self {
-            orders,
+            orders: Arc::new(orders),
             status,
             thread: Some(thread),
         })
@@ -116,6 +132,11 @@ impl Link {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
+    }
+
+    /// For whoever knows of calls before they are made.
+    pub fn announcer(&self) -> Announcer {
+        Announcer(Arc::downgrade(&self.orders))
     }
 
     /// Tells the broker that reports up to `number` are durable here. One that is lost is made good
@@ -135,9 +156,9 @@ impl Link {
         let Some(thread) = self.thread.take() else {
             return true;
         };
-        let deadline = std::time::Instant::now() + patience;
+        let deadline = Instant::now() + patience;
         while !thread.is_finished() {
-            if std::time::Instant::now() >= deadline {
+            if Instant::now() >= deadline {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -170,7 +191,12 @@ impl Worker {
             } else {
                 self.pause
             };
-            match orders.recv_timeout(wait) {
+            let order = match orders.recv_timeout(wait) {
+                Ok(Order::Expect) => continue,
+                order => order,
+            };
+            match order {
+                Ok(Order::Expect) => {}
                 Ok(Order::Call(call)) => self.make(call),
                 Ok(Order::Confirm(number)) => {
                     if connected {

@@ -370,6 +370,11 @@ impl Worker {
                 namespace.detach("queue_full", why, &self.parts.notice);
             }
         }
+        if live {
+            for namespace in &self.parts.namespaces {
+                namespace.announce(&packet);
+            }
+        }
     }
 
     /// Whether the market log is to be synced: shortly before it must be in a quiet moment, so that it

@@ -17,7 +17,7 @@ use model::{InputId, Timestamp};
 
 use traders::BrokerReport;
 
-use super::link::Link;
+use super::link::{Announcer, Link};
 use super::{CommandReply, Detached, Message};
 use crate::clock::{SessionClock, wall};
 use crate::error::RuntimeError;
@@ -134,6 +134,9 @@ pub struct NamespaceHost {
     name: String,
     inbox: Arc<Inbox<Message>>,
     status: Arc<NamespaceStatus>,
+    /// Its place among the namespaces, and who may be called soon.
+    index: usize,
+    announcer: Option<Announcer>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -155,6 +158,11 @@ impl NamespaceHost {
             lockstep.show(Arc::clone(&status));
         }
         let name = namespace.name().to_owned();
+        let index = namespace.index();
+        let announcer = match &speaker {
+            Speaker::Link(link) => Some(link.announcer()),
+            _ => None,
+        };
         let worker = Worker {
             name: name.clone(),
             namespace,
@@ -197,6 +205,8 @@ impl NamespaceHost {
             name,
             inbox,
             status,
+            index,
+            announcer,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -212,6 +222,18 @@ impl NamespaceHost {
     /// How it is.
     pub fn status(&self) -> &Arc<NamespaceStatus> {
         &self.status
+    }
+    /// A packet is on its way: where it holds a signal for this namespace, its broker may be called
+    /// soon.
+    pub fn announce(&self, packet: &Packet) {
+        let Some(announcer) = &self.announcer else {
+            return;
+        };
+        let is_for_this =
+            |step: &Step| matches!(step, Step::Signal(_, brokers) if brokers.contains(self.index));
+        if packet.steps.iter().any(is_for_this) {
+            announcer.expect();
+        }
     }
 
     /// Takes it out of the system until the next start: its queue is dropped, nobody waits for it.
