@@ -220,7 +220,9 @@ impl Dependence<'_> {
             let all = traded.iter();
             let all = all.map(|(index, product)| (self.instruments.get(*index), *product));
             let survey = schedule.survey(all, span);
-            if let Some(gap @ ChargeError::Underlying { .. }) = survey.gaps.first() {
+            if let Some(gap @ (ChargeError::Underlying { .. } | ChargeError::NoSuchTrade { .. })) =
+                survey.gaps.first()
+            {
                 bail!(
                     "[trading_engine.{name}] charges = \"{}\": {gap}",
                     model::charges::Charges::name(schedule.as_ref())

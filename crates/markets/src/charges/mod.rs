@@ -100,6 +100,16 @@ pub enum ChargeError {
         /// What is covered instead.
         covered: String,
     },
+    /// No rate of any date names such trades.
+    #[error(
+        "no rate of `{component}` names {of} on any date: shares are held as delivery or intraday, contracts as intraday or carry_forward"
+    )]
+    NoSuchTrade {
+        /// The component without a rate.
+        component: &'static str,
+        /// Exchange, segment and product.
+        of: String,
+    },
     /// Some contracts of the kind have rates of their own, and nobody knows whether this is one.
     #[error(
         "the rate of `{component}` for {of} depends on what the contract is written on ({named} have their own), and that is not known: name it with --underlying; of an instrument it is read from its symbol, which must have the broker's form, such as SENSEX26DEC80000CE"

@@ -229,7 +229,13 @@ impl ChargeTable {
                     date = first;
                     evidence = Some(assumed(first));
                 }
-                _ => {
+                None => {
+                    return Err(ChargeError::NoSuchTrade {
+                        component: component.name(),
+                        of: terms.told(),
+                    });
+                }
+                Some(_) => {
                     return Err(ChargeError::Gap {
                         component: component.name(),
                         of: terms.told(),

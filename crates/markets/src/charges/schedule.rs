@@ -212,6 +212,7 @@ impl MarketCharges {
             Err(error) => {
                 let component = match &error {
                     ChargeError::Gap { component, .. }
+                    | ChargeError::NoSuchTrade { component, .. }
                     | ChargeError::Underlying { component, .. } => component,
                     _ => "schedule",
                 };

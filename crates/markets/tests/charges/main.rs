@@ -310,7 +310,15 @@ fn a_gap_is_named_and_what_is_assumed_or_unverified_is_flagged() {
         "2026-01-02",
         true,
     );
-    assert!(gap(odd).contains("brokerage"));
+    let error = odd.unwrap_err();
+    assert!(matches!(error, ChargeError::NoSuchTrade { .. }), "{error}");
+    for part in [
+        "brokerage",
+        "NSE equity, carry_forward",
+        "delivery or intraday",
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
     let other = rates(
         "XNSE",
         Segment::Equity,
