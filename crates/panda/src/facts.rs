@@ -43,7 +43,7 @@ fn told(gap: &Gap) -> String {
     )
 }
 
-/// Rows by day over all files, in words: `120 rows of 2026-11-08, 121 of 2026-12-25`; `None` without any.
+/// Rows by day over all files, in words: `241 rows of 2026-11-08, 2026-12-25`; `None` without any.
 fn by_day<'a>(
     files: &'a [FileReport],
     of: impl Fn(&'a FileReport) -> &'a BTreeMap<Date, u64>,

@@ -53,7 +53,7 @@ pub(super) struct Pass {
     repeats: Vec<Repeat>,
     pub rejected: Rejected,
     pub rejects: Vec<RejectedRow>,
-    /// Rows outside the session, of days that have none, by day and reason.
+    /// Rows outside the session, of days that have none or may have none, by day and reason.
     pub closed_days: BTreeMap<(Date, Reject), u64>,
     keep_rejects: bool,
     pub not_selected: u64,
@@ -247,9 +247,12 @@ impl Pass {
             match track.judge(&row, series, cleaning, &mut self.clock, &mut doubtful) {
                 Ok(()) => {}
                 Err(reason) => {
-                    if matches!(reason, Reject::OutsideSession | Reject::UnknownSession)
-                        && track.is_of_closed_day(&row)
-                    {
+                    let names_day = match reason {
+                        Reject::UnknownSession => true,
+                        Reject::OutsideSession => track.is_of_closed_day(&row),
+                        _ => false,
+                    };
+                    if names_day {
                         *self.closed_days.entry((row.day, reason)).or_default() += 1;
                     }
                     self.reject(reason, row.line, row.start, row.len);

@@ -297,14 +297,6 @@ impl MarketSessions {
         gaps.find(|gap| (gap.from..=gap.to).contains(&date))
     }
 
-    /// The first stretch of dates from `from` to `to` of which nothing is known.
-    pub fn gap_within(&self, from: Date, to: Date) -> Option<&Gap> {
-        self.gaps
-            .iter()
-            .filter(|gap| gap.from <= to && from <= gap.to)
-            .min_by_key(|gap| gap.from)
-    }
-
     /// The dates of which nothing is known: a live session must refuse them, a backtest that
     /// assumed something must report them.
     pub fn gaps(&self) -> &[Gap] {

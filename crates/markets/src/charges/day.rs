@@ -7,8 +7,8 @@ use model::signal::Product;
 use model::{Amount, Currency, Date, Instrument, NumberError, Quantity};
 
 use super::{
-    Amounts, ChargeError, ChargeTable, Component, Conditions, Deed, Profile, Rates, Segment, Terms,
-    Traded,
+    Amounts, ChargeError, ChargeTable, Component, Conditions, Deed, Profile, Rates, RoundingRule,
+    SameDayRule, Segment, Terms, Traded,
 };
 use crate::provenance::Evidence;
 use crate::rules::Rules;
@@ -183,8 +183,7 @@ impl<K: Ord> DayBook<K> {
             for order in orders {
                 note.booked = note.booked.checked_add(order.booked)?;
             }
-            let rule = table.same_day.iter().rev();
-            let rule = { rule }.find(|rule| rule.notes.iter().any(|n| **n == *schedule.note));
+            let rule = table.same_day_of(&schedule.note);
             let matched = rule.and_then(|_| matched(group, &totals));
             let day = Day {
                 table,
@@ -334,11 +333,7 @@ impl ChargeTable {
         note.charged = note.exact;
         if profile == Profile::ContractNote {
             for component in Component::ALL {
-                let mut rules = self.rounding.iter().rev();
-                let rule = rules.find(|rule| {
-                    rule.components.contains(&component)
-                        && rule.notes.iter().any(|name| **name == *note.note)
-                });
+                let rule = self.rounding_of(&note.note, component);
                 let exact = note.exact.get(component);
                 if let Some(rule) = rule.filter(|_| !exact.is_zero()) {
                     let rounded = match component {
@@ -361,6 +356,20 @@ impl ChargeTable {
         Ok(())
     }
 
+    /// How a component is rounded on a note: what was said last counts.
+    fn rounding_of(&self, note: &str, component: Component) -> Option<&RoundingRule> {
+        let mut rules = self.rounding.iter().rev();
+        rules.find(|rule| {
+            rule.components.contains(&component) && rule.notes.iter().any(|name| name == note)
+        })
+    }
+
+    /// What a note says of delivery that is bought and sold on a day.
+    fn same_day_of(&self, note: &str) -> Option<&SameDayRule> {
+        let mut rules = self.same_day.iter().rev();
+        rules.find(|rule| rule.notes.iter().any(|name| name == note))
+    }
+
     /// How the components of an exchange's contract note are rounded, and how delivery that is bought
     /// and sold on a day is charged.
     pub fn note_rules(&self, exchange: &str) -> Vec<NoteRule<'_>> {
@@ -368,13 +377,11 @@ impl ChargeTable {
         let Some(schedule) = schedules.find(|s| s.exchanges.iter().any(|e| e == exchange)) else {
             return Vec::new();
         };
-        let is_of = |notes: &[String]| notes.iter().any(|name| **name == *schedule.note);
         let mut rules: Vec<NoteRule<'_>> = Vec::new();
         for component in &schedule.components {
-            let mut roundings = self.rounding.iter().rev();
-            let rule =
-                roundings.find(|rule| rule.components.contains(component) && is_of(&rule.notes));
-            let Some(rule) = rule else { continue };
+            let Some(rule) = self.rounding_of(&schedule.note, *component) else {
+                continue;
+            };
             let same = |known: &&mut NoteRule<'_>| {
                 known.unit == Some(rule.unit) && *known.evidence == rule.evidence
             };
@@ -387,8 +394,7 @@ impl ChargeTable {
                 }),
             }
         }
-        let same_day = self.same_day.iter().rev().find(|rule| is_of(&rule.notes));
-        rules.extend(same_day.map(|rule| NoteRule {
+        rules.extend(self.same_day_of(&schedule.note).map(|rule| NoteRule {
             unit: None,
             components: rule.components.clone(),
             evidence: &rule.evidence,

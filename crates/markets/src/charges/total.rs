@@ -5,8 +5,8 @@ use model::{Amount, NumberError};
 
 use super::{Component, Profile, Rate, Rates, Traded};
 
-/// Components that are computed one by one. A schedule has one, its brokerage; what has more is
-/// computed the long way.
+/// Components that are computed one by one: the brokerage, in the US the fee by the unit too. What has
+/// more is computed the long way.
 const SINGLE_MAX: usize = 2;
 
 /// The rates of one kind of trade, prepared for the sum alone.

@@ -415,7 +415,7 @@ impl Sums<'_> {
         }
         if unverified {
             text.push_str(
-                "What is UNVERIFIED comes from memory alone: check it before money depends on them; [markets] charges_file corrects it\n",
+                "What is UNVERIFIED comes from memory alone: check it before money depends on it; [markets] charges_file corrects it\n",
             );
         }
         Ok(text)

@@ -466,7 +466,8 @@ fn same_session(
     Ok(())
 }
 
-fn has(settings: &Settings, source: FeedSource) -> bool {
+/// Whether a feed of a start is of this kind.
+pub(super) fn has(settings: &Settings, source: FeedSource) -> bool {
     let mut feeds = settings.live.feeds.values();
     feeds.any(|feed| feed.source == source)
 }

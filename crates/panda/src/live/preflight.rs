@@ -274,18 +274,13 @@ fn feeds(report: &mut Report, settings: &Settings) {
 /// The days before a calendar's end on which it is worth a warning.
 const CALENDAR_ENDS_SOON: i32 = 60;
 
-fn replays(settings: &Settings) -> bool {
-    let mut feeds = settings.live.feeds.values();
-    feeds.any(|feed| feed.source == FeedSource::Replay)
-}
-
 /// Of a live session: a calendar must know today, and should know the weeks to come.
 fn calendars(
     report: &mut Report,
     settings: &Settings,
     instruments: &anyhow::Result<model::Instruments>,
 ) {
-    if replays(settings) {
+    if super::open::has(settings, FeedSource::Replay) {
         return;
     }
     // What is wrong with the instruments is said where they are looked at.
@@ -417,7 +412,7 @@ fn market_facts(
     strategies: &[strategies::ResolvedStrategy],
 ) {
     const TITLE: &str = "market facts";
-    if replays(settings) {
+    if super::open::has(settings, FeedSource::Replay) {
         return;
     }
     let known = settings.sessions(instruments).and_then(|sessions| {

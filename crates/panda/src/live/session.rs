@@ -4,7 +4,7 @@ mod starter;
 mod stopping;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use feeds::live::supervise::Supervision;
@@ -48,6 +48,8 @@ pub struct Session {
     pub market_recovered: MarketRecovered,
     lifecycle: Lifecycle,
     unsaved: Arc<Mutex<Option<String>>>,
+    /// When a replay was seen to have delivered everything.
+    delivered: OnceLock<Instant>,
     _lock: journal::DirLock,
 }
 
@@ -249,13 +251,20 @@ impl Session {
             market_recovered,
             lifecycle: starter.lifecycle,
             unsaved: starter.unsaved,
+            delivered: OnceLock::new(),
             _lock: lock,
         })
     }
 
-    /// Whether a replay has delivered everything, or nothing can go on.
+    /// Whether a replay has delivered everything and its namespaces have taken it, or nothing can go on.
     pub fn is_over(&self) -> bool {
-        self.handles.market.status().ended.load(Ordering::Acquire)
+        if !self.handles.market.status().ended.load(Ordering::Acquire) {
+            return false;
+        }
+        let delivered = self.delivered.get_or_init(Instant::now);
+        self.handles.clock.is_live()
+            || !stopping::is_behind(&self.handles)
+            || delivered.elapsed() > STOP_REPLAY
     }
 
     /// Does what `on_stop` says, then stops everything in the reverse order of the start.
@@ -266,9 +275,6 @@ impl Session {
             on_stop(&handles);
         }
         handles.is_stopping.store(true, Ordering::Release);
-        if !handles.clock.is_live() {
-            stopping::until_caught_up(&handles);
-        }
         ended.unprotected = unprotected(&handles);
         for out in &handles.excluded {
             ended.detached.push((out.name.clone(), out.why.clone()));

@@ -146,8 +146,7 @@ impl BrokerPipeline {
         }
         let before = due.plus(-1);
         let date = self.sessions.trading_day(before.plus(-1)).date;
-        let held = self.expiring(date, |group| self.expiry_due(group, before) == due);
-        let mut held = held;
+        let mut held = self.expiring(date, |group| self.expiry_due(group, before) == due);
         // Holders before writers: what is left of the account's net tells how much is exercised.
         held.sort_by_key(|(key, _)| self.portfolio.quantity(key) < Quantity::ZERO);
         let cause = Cause::Timer(due);

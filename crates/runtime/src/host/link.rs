@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use model::reason::Reason;
@@ -26,8 +26,6 @@ pub type Unreadable = Arc<dyn Fn(&[u8], &str) + Send + Sync>;
 
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
 enum Order {
-    /// A call may follow at once.
-    Expect,
     Call(Call),
     Confirm(u64),
     Stop,
@@ -53,7 +51,7 @@ pub struct LinkStatus {
 /// A handle to the thread.
 #[derive(Debug)]
 pub struct Link {
-    orders: Arc<SyncSender<Order>>,
+    orders: SyncSender<Order>,
     status: Arc<LinkStatus>,
     thread: Option<JoinHandle<()>>,
 }
@@ -61,14 +59,13 @@ pub struct Link {
 /// Tells a link that a call may follow at once: its thread and its core wake while others work towards
 /// the call.
 #[derive(Debug, Clone)]
-pub struct Announcer(Weak<SyncSender<Order>>);
+pub struct Announcer(Thread);
 
 impl Announcer {
-    /// Tells it. A call that is announced in vain costs the thread a wake-up.
+    /// Tells it. The thread finds nothing and sleeps again: nothing is queued, so announcements take no
+    /// room from calls, however many there are and whatever hangs.
     pub fn expect(&self) {
-        if let Some(orders) = self.0.upgrade() {
-            let _ = orders.try_send(Order::Expect);
-        }
+        self.0.unpark();
     }
 }
 
@@ -120,7 +117,7 @@ impl Link {
             .name(format!("link-{name}"))
             .spawn(move || worker.run(&receiver))?;
         Ok(Self {
-            orders: Arc::new(orders),
+            orders,
             status,
             thread: Some(thread),
         })
@@ -134,9 +131,10 @@ impl Link {
         }
     }
 
-    /// For whoever knows of calls before they are made.
-    pub fn announcer(&self) -> Announcer {
-        Announcer(Arc::downgrade(&self.orders))
+    /// For whoever knows of calls before they are made; `None` once it has been stopped.
+    pub fn announcer(&self) -> Option<Announcer> {
+        let thread = self.thread.as_ref()?;
+        Some(Announcer(thread.thread().clone()))
     }
 
     /// Tells the broker that reports up to `number` are durable here. One that is lost is made good
@@ -191,12 +189,7 @@ impl Worker {
             } else {
                 self.pause
             };
-            let order = match orders.recv_timeout(wait) {
-                Ok(Order::Expect) => continue,
-                order => order,
-            };
-            match order {
-                Ok(Order::Expect) => {}
+            match orders.recv_timeout(wait) {
                 Ok(Order::Call(call)) => self.make(call),
                 Ok(Order::Confirm(number)) => {
                     if connected {

@@ -160,7 +160,7 @@ impl NamespaceHost {
         let name = namespace.name().to_owned();
         let index = namespace.index();
         let announcer = match &speaker {
-            Speaker::Link(link) => Some(link.announcer()),
+            Speaker::Link(link) => link.announcer(),
             _ => None,
         };
         let worker = Worker {

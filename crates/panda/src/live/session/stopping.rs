@@ -5,15 +5,12 @@ use std::time::{Duration, Instant};
 
 use model::control::CommandAction;
 
-use super::super::handles::{Handles, Member};
+use super::super::handles::Handles;
 use super::super::narrate;
 use crate::settings::OnStop;
 
 /// Of the time that stopping takes, what `on_stop` may take.
 const ON_STOP: Duration = Duration::from_millis(1500);
-
-/// So long a replay's namespaces may take for what still waits for them.
-const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// A position that is left without protection at the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,24 +69,16 @@ pub(super) fn on_stop(handles: &Handles) {
     }
 }
 
-/// Of a replay that has delivered everything: until the namespaces have taken it. What is asked of one
-/// before is answered in the middle of what still waits for it.
-pub(super) fn until_caught_up(handles: &Handles) {
-    let market = handles.market.status();
-    if !market.ended.load(Ordering::Acquire) {
-        return;
-    }
-    let deadline = Instant::now() + CATCH_UP;
-    let is_behind = |member: &Member| {
+/// Whether a namespace has not taken yet what was delivered. What is asked of it before is answered in
+/// the middle of what still waits for it.
+pub(super) fn is_behind(handles: &Handles) -> bool {
+    let delivered = handles.market.status().next_input.load(Ordering::Acquire);
+    handles.members.iter().any(|member| {
         let (host, status) = (&member.host, member.host.status());
-        let delivered = market.next_input.load(Ordering::Acquire);
         !status.ended.load(Ordering::Acquire)
             && !status.is_fenced()
             && (host.inbox().depth().0 > 0 || status.next_input.load(Ordering::Acquire) < delivered)
-    };
-    while handles.members.iter().any(is_behind) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    })
 }
 
 pub(super) fn unprotected(handles: &Handles) -> Vec<Unprotected> {
