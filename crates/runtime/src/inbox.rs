@@ -2,9 +2,11 @@
 //! bounded in number, and other messages, bounded by who may send them: each waits for its answer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::thread::sched_getcpu;
 
 use crate::packet::SharedPacket;
 
@@ -35,6 +37,8 @@ pub struct Work<M> {
     pub packets: Vec<SharedPacket>,
     /// Messages, in order of arrival.
     pub messages: Vec<M>,
+    /// Nothing has arrived yet, but [`Inbox::expect`] says that it will.
+    pub expected: bool,
     /// True once nothing more will come.
     pub closed: bool,
 }
@@ -44,6 +48,7 @@ impl<M> Default for Work<M> {
         Self {
             packets: Vec::new(),
             messages: Vec::new(),
+            expected: false,
             closed: false,
         }
     }
@@ -58,9 +63,20 @@ pub struct Inbox<M> {
     capacity: usize,
     /// The namespace sleeps until something arrives; changes under the lock.
     sleeps: AtomicBool,
-    /// It was called, and will sleep again where nothing has arrived yet.
-    called: AtomicBool,
+    /// It was woken for what will arrive.
+    expected: AtomicBool,
+    /// How near the next packet is: one of the three below.
+    ahead: AtomicU8,
+    /// The core on which the runner was seen last.
+    runner_core: AtomicUsize,
 }
+
+/// Nothing is known of a next packet.
+const NOTHING: u8 = 0;
+/// The runner has been handed what it makes the next packet of.
+const HANDED_OVER: u8 = 1;
+/// The runner works on it.
+const COMING: u8 = 2;
 
 impl<M> Inbox<M> {
     /// With room for so many steps.
@@ -76,7 +92,9 @@ impl<M> Inbox<M> {
             emptied: Condvar::new(),
             capacity,
             sleeps: AtomicBool::new(false),
-            called: AtomicBool::new(false),
+            expected: AtomicBool::new(false),
+            ahead: AtomicU8::new(NOTHING),
+            runner_core: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -107,6 +125,7 @@ impl<M> Inbox<M> {
         }
         state.steps += size;
         state.packets.push_back(SharedPacket::clone(packet));
+        self.ahead.store(NOTHING, Ordering::Relaxed);
         self.wake(state);
         Ok(())
     }
@@ -147,19 +166,43 @@ impl<M> Inbox<M> {
         }
     }
 
-    /// Something is about to arrive: a namespace that sleeps wakes, finds nothing and sleeps again, but
-    /// its core is awake by then, which takes longer than the runner's work on a tick. It does not spin:
-    /// on a busy machine that costs more than it saves.
+    /// The runner has been handed something that it will hand on: a namespace that sleeps wakes, and
+    /// [`take`](Self::take) tells it so, while the runner still works towards it.
     pub fn expect(&self) {
-        if self.sleeps.load(Ordering::Relaxed) && !self.called.swap(true, Ordering::Relaxed) {
+        self.ahead.fetch_max(HANDED_OVER, Ordering::Relaxed);
+        if self.sleeps.load(Ordering::Relaxed) && !self.expected.swap(true, Ordering::Relaxed) {
             self.filled.notify_one();
         }
     }
 
-    /// Takes all messages and up to `packets` packets, waiting up to `wait` for the first.
+    /// The runner, which calls this, works on a packet.
+    pub fn coming(&self) {
+        self.runner_core.store(sched_getcpu(), Ordering::Relaxed);
+        self.ahead.store(COMING, Ordering::Relaxed);
+    }
+
+    /// Stays awake up to `patience` for a packet that is expected: to fall asleep and be woken takes
+    /// longer than the runner's work on a tick. Where the runner may wait for this very core it does
+    /// not.
+    pub fn linger(&self, patience: Duration) {
+        let start = Instant::now();
+        let may_be_in_the_way = self.runner_core.load(Ordering::Relaxed) == sched_getcpu();
+        let waits = || match self.ahead.load(Ordering::Relaxed) {
+            NOTHING => false,
+            HANDED_OVER => !may_be_in_the_way,
+            _ => true,
+        };
+        while waits() && start.elapsed() < patience {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Takes all messages and up to `packets` packets, waiting up to `wait` for the first, or for word
+    /// that one will come.
     pub fn take(&self, work: &mut Work<M>, packets: usize, wait: Duration) {
         work.packets.clear();
         work.messages.clear();
+        work.expected = false;
         let deadline = Instant::now() + wait;
         let mut state = self.lock();
         while state.packets.is_empty() && state.messages.is_empty() && !state.closed {
@@ -167,7 +210,7 @@ impl<M> Inbox<M> {
             if left.is_zero() {
                 break;
             }
-            self.called.store(false, Ordering::Relaxed);
+            self.expected.store(false, Ordering::Relaxed);
             self.sleeps.store(true, Ordering::Relaxed);
             state = self
                 .filled
@@ -175,6 +218,10 @@ impl<M> Inbox<M> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
             self.sleeps.store(false, Ordering::Relaxed);
+            if self.expected.load(Ordering::Relaxed) {
+                work.expected = state.packets.is_empty() && state.messages.is_empty();
+                break;
+            }
         }
         let was_full = state.messages.len() >= REPORTS;
         work.messages.extend(state.messages.drain(..));
@@ -280,6 +327,31 @@ mod tests {
         let thread = std::thread::spawn(move || broker.send_report(0));
         inbox.close();
         assert!(!thread.join().unwrap());
+    }
+
+    #[test]
+    fn who_sleeps_is_woken_for_what_will_arrive() {
+        let inbox = Arc::new(Inbox::<u32>::new(1));
+        // Nothing is ahead.
+        inbox.linger(Duration::from_secs(60));
+        let other = Arc::clone(&inbox);
+        let thread = std::thread::spawn(move || {
+            let mut work = Work::default();
+            other.take(&mut work, 1, Duration::from_secs(60));
+            work
+        });
+        while !thread.is_finished() {
+            inbox.expect();
+            std::thread::yield_now();
+        }
+        let mut work = thread.join().unwrap();
+        assert!(work.expected && work.packets.is_empty() && !work.closed);
+        inbox.coming();
+        inbox.linger(Duration::from_millis(1));
+        inbox.push(&packet(1), Duration::ZERO).unwrap();
+        inbox.linger(Duration::from_secs(60));
+        inbox.take(&mut work, 1, Duration::from_secs(60));
+        assert_eq!((work.expected, work.packets.len()), (false, 1));
     }
 
     #[test]

@@ -208,7 +208,8 @@ impl Session {
         };
         let queue = Arc::new(FeedQueue::new(capacity, policy, sources.len()));
         if live {
-            let inboxes: Vec<_> = hosts.iter().map(|host| Arc::clone(host.inbox())).collect();
+            let early = hosts.iter().filter(|host| host.rehearses());
+            let inboxes: Vec<_> = early.map(|host| Arc::clone(host.inbox())).collect();
             queue.set_herald(move || inboxes.iter().for_each(|inbox| inbox.expect()));
         }
         let market = starter.market(market, &queue, &hosts, live.then(|| Arc::clone(&probe)))?;

@@ -3,9 +3,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{JoinHandle, Thread};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use model::reason::Reason;
@@ -20,6 +20,8 @@ use crate::inbox::Inbox;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Longest pause before connecting again.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// So long a link that has been told of a call stays awake for it: a namespace's work on a signal.
+const LINGER: Duration = Duration::from_micros(30);
 
 /// Where what a broker sends goes when it cannot be read, or belongs to nobody.
 pub type Unreadable = Arc<dyn Fn(&[u8], &str) + Send + Sync>;
@@ -52,21 +54,10 @@ pub struct LinkStatus {
 #[derive(Debug)]
 pub struct Link {
     orders: SyncSender<Order>,
+    /// A call may follow at once.
+    expected: Arc<AtomicBool>,
     status: Arc<LinkStatus>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// Tells a link that a call may follow at once: its thread and its core wake while others work towards
-/// the call.
-#[derive(Debug, Clone)]
-pub struct Announcer(Thread);
-
-impl Announcer {
-    /// Tells it. The thread finds nothing and sleeps again: nothing is queued, so announcements take no
-    /// room from calls, however many there are and whatever hangs.
-    pub fn expect(&self) {
-        self.0.unpark();
-    }
 }
 
 struct Sink {
@@ -100,8 +91,10 @@ impl Link {
     ) -> std::io::Result<Self> {
         let (orders, receiver) = sync_channel(64);
         let status = Arc::new(LinkStatus::default());
+        let expected = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             trader,
+            expected: Arc::clone(&expected),
             clock,
             sink: Arc::new(Sink {
                 inbox: Arc::clone(&inbox),
@@ -118,6 +111,7 @@ impl Link {
             .spawn(move || worker.run(&receiver))?;
         Ok(Self {
             orders,
+            expected,
             status,
             thread: Some(thread),
         })
@@ -125,22 +119,32 @@ impl Link {
 
     /// Hands over a call. False when the thread takes none: it hangs, or has ended.
     pub fn call(&self, call: Call) -> bool {
-        match self.orders.try_send(Order::Call(call)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        }
+        self.order(Order::Call(call))
     }
 
-    /// For whoever knows of calls before they are made; `None` once it has been stopped.
-    pub fn announcer(&self) -> Option<Announcer> {
-        let thread = self.thread.as_ref()?;
-        Some(Announcer(thread.thread().clone()))
+    /// A call may follow at once: the thread wakes, and looks for it, while others work towards it.
+    /// Nothing is queued: however often this is said, it takes no room from calls.
+    pub fn expect(&self) {
+        self.expected.store(true, Ordering::Release);
+        self.wake();
     }
 
     /// Tells the broker that reports up to `number` are durable here. One that is lost is made good
     /// by the next.
     pub fn confirm(&self, number: u64) {
-        let _ = self.orders.try_send(Order::Confirm(number));
+        self.order(Order::Confirm(number));
+    }
+
+    fn order(&self, order: Order) -> bool {
+        let taken = self.orders.try_send(order).is_ok();
+        self.wake();
+        taken
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 
     /// How it is.
@@ -150,7 +154,7 @@ impl Link {
 
     /// Ends the thread. False when it did not end in time: a call hangs; the thread is left behind.
     pub fn stop(&mut self, patience: Duration) -> bool {
-        let _ = self.orders.try_send(Order::Stop);
+        self.order(Order::Stop);
         let Some(thread) = self.thread.take() else {
             return true;
         };
@@ -167,6 +171,7 @@ impl Link {
 
 struct Worker {
     trader: Box<dyn Trader>,
+    expected: Arc<AtomicBool>,
     clock: Arc<dyn SessionClock>,
     sink: Arc<Sink>,
     inbox: Arc<Inbox<Message>>,
@@ -189,7 +194,7 @@ impl Worker {
             } else {
                 self.pause
             };
-            match orders.recv_timeout(wait) {
+            match self.next(orders, wait) {
                 Ok(Order::Call(call)) => self.make(call),
                 Ok(Order::Confirm(number)) => {
                     if connected {
@@ -205,6 +210,32 @@ impl Worker {
             }
         }
         self.guard(|trader| trader.stop());
+    }
+
+    /// The next order, waiting up to `wait` for it.
+    fn next(&self, orders: &Receiver<Order>, wait: Duration) -> Result<Order, RecvTimeoutError> {
+        let start = Instant::now();
+        let mut awake = None;
+        loop {
+            match orders.try_recv() {
+                Ok(order) => return Ok(order),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) => {}
+            }
+            if self.expected.swap(false, Ordering::Acquire) {
+                awake = Some(Instant::now());
+            }
+            if awake.is_some_and(|since| since.elapsed() < LINGER) {
+                std::hint::spin_loop();
+                continue;
+            }
+            let left = wait.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            // Whoever orders wakes this thread, before it sleeps or after.
+            std::thread::park_timeout(left);
+        }
     }
 
     /// A trader that panics has an unknown outcome, and is connected anew.

@@ -228,6 +228,11 @@ impl Worker {
             batch.items.clear();
             batch.depths.clear();
             let ended = self.parts.queue.pop(&mut batch, self.wait());
+            if !batch.items.is_empty() {
+                for namespace in &self.parts.namespaces {
+                    namespace.inbox().coming();
+                }
+            }
             let mut packet = Packet {
                 steps: Vec::with_capacity(batch.items.len() + 4),
                 position: self.parts.host.log().durable(),
@@ -368,11 +373,6 @@ impl Worker {
                     "its queue is full ({steps} of {capacity} steps): it is taken out until the next start; what it had made durable is kept"
                 );
                 namespace.detach("queue_full", why, &self.parts.notice);
-            }
-        }
-        if live {
-            for namespace in &self.parts.namespaces {
-                namespace.announce(&packet);
             }
         }
     }

@@ -4,6 +4,7 @@
 pub mod link;
 pub mod market;
 pub mod namespace;
+mod rehearsal;
 pub mod watchdog;
 
 use std::sync::mpsc::SyncSender;

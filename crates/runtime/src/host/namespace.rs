@@ -17,7 +17,8 @@ use model::{InputId, Timestamp};
 
 use traders::BrokerReport;
 
-use super::link::{Announcer, Link};
+use super::link::Link;
+use super::rehearsal::Rehearsal;
 use super::{CommandReply, Detached, Message};
 use crate::clock::{SessionClock, wall};
 use crate::error::RuntimeError;
@@ -32,6 +33,8 @@ const PACKETS: usize = 64;
 const STEPS: usize = 256;
 /// The longest sleep.
 const IDLE: Duration = Duration::from_millis(50);
+/// So long a namespace that has been told of a packet stays awake for it: the runner's work on a tick.
+const LINGER: Duration = Duration::from_micros(12);
 /// What a namespace that was taken out is given to end.
 const FENCED: Duration = Duration::from_millis(100);
 
@@ -134,9 +137,7 @@ pub struct NamespaceHost {
     name: String,
     inbox: Arc<Inbox<Message>>,
     status: Arc<NamespaceStatus>,
-    /// Its place among the namespaces, and who may be called soon.
-    index: usize,
-    announcer: Option<Announcer>,
+    rehearses: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -158,11 +159,8 @@ impl NamespaceHost {
             lockstep.show(Arc::clone(&status));
         }
         let name = namespace.name().to_owned();
-        let index = namespace.index();
-        let announcer = match &speaker {
-            Speaker::Link(link) => link.announcer(),
-            _ => None,
-        };
+        let rehearsal = matches!(&speaker, Speaker::Link(_)).then(Rehearsal::new);
+        let rehearses = rehearsal.is_some();
         let worker = Worker {
             name: name.clone(),
             namespace,
@@ -176,6 +174,7 @@ impl NamespaceHost {
             saved: Instant::now(),
             blocked: false,
             confirmed: None,
+            rehearsal,
         };
         let ended = Arc::clone(&status);
         let closing = Arc::clone(&inbox);
@@ -205,8 +204,7 @@ impl NamespaceHost {
             name,
             inbox,
             status,
-            index,
-            announcer,
+            rehearses,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -223,17 +221,9 @@ impl NamespaceHost {
     pub fn status(&self) -> &Arc<NamespaceStatus> {
         &self.status
     }
-    /// A packet is on its way: where it holds a signal for this namespace, its broker may be called
-    /// soon.
-    pub fn announce(&self, packet: &Packet) {
-        let Some(announcer) = &self.announcer else {
-            return;
-        };
-        let is_for_this =
-            |step: &Step| matches!(step, Step::Signal(_, brokers) if brokers.contains(self.index));
-        if packet.steps.iter().any(is_for_this) {
-            announcer.expect();
-        }
+    /// Whether it makes use of [`Inbox::expect`]: its broker is outside.
+    pub const fn rehearses(&self) -> bool {
+        self.rehearses
     }
 
     /// Takes it out of the system until the next start: its queue is dropped, nobody waits for it.
@@ -304,6 +294,7 @@ struct Worker {
     /// Entries are blocked, as the broker cannot be reached.
     blocked: bool,
     confirmed: Option<u64>,
+    rehearsal: Option<Rehearsal>,
 }
 
 impl Worker {
@@ -314,17 +305,46 @@ impl Worker {
             self.status.beat.store(wall(), Ordering::Release);
             let wait = self.wait();
             self.inbox.take(&mut work, PACKETS, wait);
+            if work.expected {
+                self.rehearse();
+                continue;
+            }
+            self.call_soon(&work.packets);
             for message in work.messages.drain(..) {
                 self.message(message)?;
             }
             self.packets(&work.packets)?;
             self.idle()?;
             self.settle()?;
+            if let Some(rehearsal) = &mut self.rehearsal {
+                rehearsal.rest();
+            }
             if work.closed {
                 break;
             }
         }
         self.finish()
+    }
+
+    /// A packet will come: until then an order is rehearsed.
+    fn rehearse(&mut self) {
+        if let Some(rehearsal) = &mut self.rehearsal {
+            rehearsal.play();
+            self.inbox.linger(LINGER);
+        }
+    }
+
+    /// Where a signal is for this namespace, its broker may be called in a moment.
+    fn call_soon(&self, packets: &[Arc<Packet>]) {
+        let Speaker::Link(link) = &self.speaker else {
+            return;
+        };
+        let index = self.namespace.index();
+        let is_for_this =
+            |step: &Step| matches!(step, Step::Signal(_, brokers) if brokers.contains(index));
+        if packets.iter().any(|p| p.steps.iter().any(is_for_this)) {
+            link.expect();
+        }
     }
 
     /// How long nothing is to be done.
