@@ -2,8 +2,8 @@
 //!
 //! The day's instrument dump comes first; these dated rules stand in where it does not say.
 
-mod check;
 mod contract;
+mod exchange;
 mod file;
 
 use std::collections::BTreeMap;
@@ -14,7 +14,6 @@ use model::{AssetClass, Date, Instrument, Price, Quantity};
 
 use crate::provenance::{Evidence, Sourced};
 
-pub use check::{OrderFacts, Refusal, round_limit};
 pub use contract::{Contract, FnoNames};
 
 /// Why rules could not be read, or have no answer.
