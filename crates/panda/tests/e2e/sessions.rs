@@ -225,10 +225,14 @@ fn the_doctor_says_when_a_calendar_ends_and_a_start_refuses_a_day_that_it_does_n
 fn what_a_start_refuses_the_doctor_fails() {
     let world = World::new();
     world.write("instruments.csv", "id,currency\nNSE:TCS,INR\nUS:F,USD\n");
-    let today = jiff::Zoned::now().date();
+    // The exchange's day, and the next where midnight comes meanwhile.
+    let now = jiff::Zoned::now().in_tz("Asia/Kolkata").unwrap();
+    let (today, tomorrow) = (now.date(), now.tomorrow().unwrap().date());
     world.write(
         "calendar.toml",
-        format!("[[special]]\nexchanges = [\"NSE\"]\ndates = [\"{today}\"]\nwhat = \"Muhurat\"\n"),
+        format!(
+            "[[special]]\nexchanges = [\"NSE\"]\ndates = [\"{today}\", \"{tomorrow}\"]\nwhat = \"Muhurat\"\n"
+        ),
     );
     world.write(
         "strategies.yaml",
