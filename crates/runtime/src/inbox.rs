@@ -2,7 +2,7 @@
 //! bounded in number, and other messages, bounded by who may send them: each waits for its answer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,18 +65,11 @@ pub struct Inbox<M> {
     sleeps: AtomicBool,
     /// It was woken for what will arrive.
     expected: AtomicBool,
-    /// How near the next packet is: one of the three below.
-    ahead: AtomicU8,
+    /// A packet is expected, and nothing has arrived since.
+    ahead: AtomicBool,
     /// The core on which the runner was seen last.
     runner_core: AtomicUsize,
 }
-
-/// Nothing is known of a next packet.
-const NOTHING: u8 = 0;
-/// The runner has been handed what it makes the next packet of.
-const HANDED_OVER: u8 = 1;
-/// The runner works on it.
-const COMING: u8 = 2;
 
 impl<M> Inbox<M> {
     /// With room for so many steps.
@@ -93,7 +86,7 @@ impl<M> Inbox<M> {
             capacity,
             sleeps: AtomicBool::new(false),
             expected: AtomicBool::new(false),
-            ahead: AtomicU8::new(NOTHING),
+            ahead: AtomicBool::new(false),
             runner_core: AtomicUsize::new(usize::MAX),
         }
     }
@@ -125,7 +118,6 @@ impl<M> Inbox<M> {
         }
         state.steps += size;
         state.packets.push_back(SharedPacket::clone(packet));
-        self.ahead.store(NOTHING, Ordering::Relaxed);
         self.wake(state);
         Ok(())
     }
@@ -159,6 +151,7 @@ impl<M> Inbox<M> {
     }
 
     fn wake(&self, state: MutexGuard<'_, State<M>>) {
+        self.ahead.store(false, Ordering::Relaxed);
         let sleeps = self.sleeps.load(Ordering::Relaxed);
         drop(state);
         if sleeps {
@@ -169,30 +162,26 @@ impl<M> Inbox<M> {
     /// The runner has been handed something that it will hand on: a namespace that sleeps wakes, and
     /// [`take`](Self::take) tells it so, while the runner still works towards it.
     pub fn expect(&self) {
-        self.ahead.fetch_max(HANDED_OVER, Ordering::Relaxed);
+        self.ahead.store(true, Ordering::Relaxed);
         if self.sleeps.load(Ordering::Relaxed) && !self.expected.swap(true, Ordering::Relaxed) {
             self.filled.notify_one();
         }
     }
 
-    /// The runner, which calls this, works on a packet.
-    pub fn coming(&self) {
-        self.runner_core.store(sched_getcpu(), Ordering::Relaxed);
-        self.ahead.store(COMING, Ordering::Relaxed);
+    /// The runner works on a packet, on the core that it is told from.
+    pub fn coming(&self, core: usize) {
+        self.runner_core.store(core, Ordering::Relaxed);
     }
 
     /// Stays awake up to `patience` for a packet that is expected: to fall asleep and be woken takes
-    /// longer than the runner's work on a tick. Where the runner may wait for this very core it does
-    /// not.
+    /// longer than the runner's work on a tick. Not where the runner may wait for this very core, and
+    /// not once anything has arrived.
     pub fn linger(&self, patience: Duration) {
         let start = Instant::now();
-        let may_be_in_the_way = self.runner_core.load(Ordering::Relaxed) == sched_getcpu();
-        let waits = || match self.ahead.load(Ordering::Relaxed) {
-            NOTHING => false,
-            HANDED_OVER => !may_be_in_the_way,
-            _ => true,
-        };
-        while waits() && start.elapsed() < patience {
+        while self.ahead.load(Ordering::Relaxed)
+            && self.runner_core.load(Ordering::Relaxed) != sched_getcpu()
+            && start.elapsed() < patience
+        {
             std::hint::spin_loop();
         }
     }
@@ -337,7 +326,10 @@ mod tests {
         let other = Arc::clone(&inbox);
         let thread = std::thread::spawn(move || {
             let mut work = Work::default();
-            other.take(&mut work, 1, Duration::from_secs(60));
+            // Word that comes as it falls asleep may be missed.
+            while !work.expected {
+                other.take(&mut work, 1, Duration::from_millis(5));
+            }
             work
         });
         while !thread.is_finished() {
@@ -345,13 +337,15 @@ mod tests {
             std::thread::yield_now();
         }
         let mut work = thread.join().unwrap();
-        assert!(work.expected && work.packets.is_empty() && !work.closed);
-        inbox.coming();
+        assert!(work.packets.is_empty() && !work.closed);
         inbox.linger(Duration::from_millis(1));
         inbox.push(&packet(1), Duration::ZERO).unwrap();
         inbox.linger(Duration::from_secs(60));
         inbox.take(&mut work, 1, Duration::from_secs(60));
         assert_eq!((work.expected, work.packets.len()), (false, 1));
+        inbox.expect();
+        assert!(inbox.send(1));
+        inbox.linger(Duration::from_secs(60));
     }
 
     #[test]

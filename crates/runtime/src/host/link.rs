@@ -2,13 +2,14 @@
 //! connects again, and passes on what the broker reports.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use model::reason::Reason;
+use rustix::thread::sched_getcpu;
 use traders::{Answer, BrokerReport, Found, Reports, Trader};
 
 use super::Message;
@@ -22,6 +23,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// So long a link that has been told of a call stays awake for it: a namespace's work on a signal.
 const LINGER: Duration = Duration::from_micros(30);
+/// No core.
+const NOBODY: usize = usize::MAX;
 
 /// Where what a broker sends goes when it cannot be read, or belongs to nobody.
 pub type Unreadable = Arc<dyn Fn(&[u8], &str) + Send + Sync>;
@@ -54,8 +57,8 @@ pub struct LinkStatus {
 #[derive(Debug)]
 pub struct Link {
     orders: SyncSender<Order>,
-    /// A call may follow at once.
-    expected: Arc<AtomicBool>,
+    /// The core from which a call may follow at once; [`NOBODY`] for none.
+    expected: Arc<AtomicUsize>,
     status: Arc<LinkStatus>,
     thread: Option<JoinHandle<()>>,
 }
@@ -91,7 +94,7 @@ impl Link {
     ) -> std::io::Result<Self> {
         let (orders, receiver) = sync_channel(64);
         let status = Arc::new(LinkStatus::default());
-        let expected = Arc::new(AtomicBool::new(false));
+        let expected = Arc::new(AtomicUsize::new(NOBODY));
         let worker = Worker {
             trader,
             expected: Arc::clone(&expected),
@@ -125,7 +128,7 @@ impl Link {
     /// A call may follow at once: the thread wakes, and looks for it, while others work towards it.
     /// Nothing is queued: however often this is said, it takes no room from calls.
     pub fn expect(&self) {
-        self.expected.store(true, Ordering::Release);
+        self.expected.store(sched_getcpu(), Ordering::Release);
         self.wake();
     }
 
@@ -169,9 +172,16 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    /// A namespace that ends without [`stop`](Link::stop) leaves nobody to wake the thread.
+    fn drop(&mut self) {
+        self.order(Order::Stop);
+    }
+}
+
 struct Worker {
     trader: Box<dyn Trader>,
-    expected: Arc<AtomicBool>,
+    expected: Arc<AtomicUsize>,
     clock: Arc<dyn SessionClock>,
     sink: Arc<Sink>,
     inbox: Arc<Inbox<Message>>,
@@ -222,7 +232,9 @@ impl Worker {
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 Err(TryRecvError::Empty) => {}
             }
-            if self.expected.swap(false, Ordering::Acquire) {
+            let from = self.expected.swap(NOBODY, Ordering::Acquire);
+            // Who works towards the call may wait for this very core.
+            if from != NOBODY && from != sched_getcpu() {
                 awake = Some(Instant::now());
             }
             if awake.is_some_and(|since| since.elapsed() < LINGER) {

@@ -18,6 +18,7 @@ use model::reason::Reason;
 use model::session::{SessionStatus, Sessions};
 use model::{Instruments, StrategyIdx, Timestamp};
 use pipeline::BrokerMask;
+use rustix::thread::sched_getcpu;
 
 use super::namespace::{NamespaceHost, Notice};
 use super::watchdog::StrategyProbe;
@@ -228,9 +229,10 @@ impl Worker {
             batch.items.clear();
             batch.depths.clear();
             let ended = self.parts.queue.pop(&mut batch, self.wait());
-            if !batch.items.is_empty() {
+            if self.parts.clock.is_live() {
+                let core = sched_getcpu();
                 for namespace in &self.parts.namespaces {
-                    namespace.inbox().coming();
+                    namespace.inbox().coming(core);
                 }
             }
             let mut packet = Packet {

@@ -159,7 +159,9 @@ impl NamespaceHost {
             lockstep.show(Arc::clone(&status));
         }
         let name = namespace.name().to_owned();
-        let rehearsal = matches!(&speaker, Speaker::Link(_)).then(Rehearsal::new);
+        // On a single core it would only be in the runner's way.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let rehearsal = (matches!(&speaker, Speaker::Link(_)) && cores > 1).then(Rehearsal::new);
         let rehearses = rehearsal.is_some();
         let worker = Worker {
             name: name.clone(),
@@ -306,6 +308,7 @@ impl Worker {
             let wait = self.wait();
             self.inbox.take(&mut work, PACKETS, wait);
             if work.expected {
+                // A packet follows, and all that is done in every round is done with it.
                 self.rehearse();
                 continue;
             }
@@ -317,7 +320,7 @@ impl Worker {
             self.idle()?;
             self.settle()?;
             if let Some(rehearsal) = &mut self.rehearsal {
-                rehearsal.rest();
+                rehearsal.end();
             }
             if work.closed {
                 break;

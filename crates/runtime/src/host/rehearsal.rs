@@ -4,7 +4,8 @@
 //! that judges, records and hands over an order then takes three times as long as when it was used a
 //! moment ago. While the runner still works on a tick, a namespace whose broker is outside
 //! plays the whole way of an order on an understudy: a [`Namespace`] of its own that has no strategy, no
-//! link, no reader and no disk. Nothing that it does can be seen anywhere.
+//! link, no reader and no disk. Nothing that it does reaches a journal, a broker or a figure; what it
+//! remembers of its orders is bounded as any namespace's.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,8 +42,6 @@ use crate::packet::Step;
 
 /// What was used so short a time ago is still in the caches.
 const WARM: Duration = Duration::from_micros(100);
-/// Orders of one understudy, which remembers those that have ended; then a new one takes over.
-const ORDERS_MAX: u64 = 1024;
 
 const NAME: &str = "rehearsal";
 const SOURCE: SourceSession = SourceSession(1);
@@ -58,7 +57,7 @@ pub(super) struct Rehearsal {
 impl Rehearsal {
     pub(super) fn new() -> Self {
         Self {
-            understudy: Understudy::new(),
+            understudy: catch_unwind(Understudy::new).ok().flatten(),
             latest: None,
         }
     }
@@ -71,14 +70,9 @@ impl Rehearsal {
         }
     }
 
-    /// Ends what was played: for a moment when nothing is waited for.
-    pub(super) fn rest(&mut self) {
+    /// Ends what was played, once there is time for it.
+    pub(super) fn end(&mut self) {
         self.with(Understudy::end);
-        if let Some(understudy) = &self.understudy
-            && understudy.next >= ORDERS_MAX
-        {
-            self.understudy = Understudy::new();
-        }
     }
 
     fn with(&mut self, play: fn(&mut Understudy) -> Result<(), RuntimeError>) {
@@ -155,9 +149,7 @@ impl Understudy {
 
     /// A tick, a signal on it, and all that leads to the call to the broker.
     fn order(&mut self) -> Result<(), RuntimeError> {
-        if self.call.is_some() {
-            return Ok(());
-        }
+        self.end()?;
         self.clock.reach(Timestamp(wall()));
         let (now, input) = (self.clock.now(), InputId(self.next));
         self.next += 1;
@@ -221,7 +213,6 @@ fn pipeline(instruments: Arc<Instruments>) -> Option<BrokerPipeline> {
             drawdown: money(),
             stale_market_data: Some(MINUTE),
             stale_signal: Some(MINUTE),
-            duplicate_window: Some(1),
             available_cash: true,
             watches_losses: true,
             ..Limits::default()
@@ -302,39 +293,48 @@ impl StorageFile for Nothing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipeline::engine::CLOSED_ORDERS_MAX;
 
     #[test]
-    fn every_rehearsal_goes_as_far_as_the_call_and_its_order_ends() {
+    fn every_rehearsal_goes_as_far_as_the_call_and_leaves_nothing_behind() {
         let mut rehearsal = Rehearsal::new();
-        for _ in 0..2 * ORDERS_MAX + 7 {
+        for _ in 0..3 * CLOSED_ORDERS_MAX {
             rehearsal.latest = None;
             rehearsal.play();
             let understudy = rehearsal.understudy.as_ref().unwrap();
             assert!(matches!(understudy.call, Some(Call::Submit(..))));
-            rehearsal.rest();
+            rehearsal.end();
             let understudy = rehearsal.understudy.as_ref().unwrap();
             let engine = understudy.namespace.pipeline().engine();
             assert_eq!(
                 (understudy.call.is_some(), engine.open_orders()),
                 (false, 0)
             );
-            assert!(engine.ended_ids().count() < ORDERS_MAX as usize);
+            assert!(engine.ended_ids().count() <= CLOSED_ORDERS_MAX);
         }
-        assert_eq!(rehearsal.understudy.unwrap().next, 7);
+        // One that was not ended is, before the next.
+        rehearsal.latest = None;
+        rehearsal.play();
+        rehearsal.latest = None;
+        rehearsal.play();
+        let understudy = rehearsal.understudy.as_ref().unwrap();
+        assert_eq!(understudy.next, 3 * CLOSED_ORDERS_MAX as u64 + 2);
+        let engine = understudy.namespace.pipeline().engine();
+        assert!(understudy.call.is_some() && engine.open_orders() == 1);
     }
 
     #[test]
     fn what_is_warm_is_not_played_and_one_that_fails_is_given_up() {
         let mut rehearsal = Rehearsal::new();
         rehearsal.play();
-        rehearsal.rest();
+        rehearsal.end();
         rehearsal.latest = Some(Instant::now() + Duration::from_secs(60));
         rehearsal.play();
         assert_eq!(rehearsal.understudy.as_ref().unwrap().next, 1);
         rehearsal.with(|_| Err(RuntimeError::state(NAME, "a test")));
         assert!(rehearsal.understudy.is_none());
         rehearsal.play();
-        rehearsal.rest();
+        rehearsal.end();
         let mut rehearsal = Rehearsal::new();
         rehearsal.with(|_| panic!("a test"));
         assert!(rehearsal.understudy.is_none());
