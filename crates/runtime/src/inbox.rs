@@ -63,10 +63,8 @@ pub struct Inbox<M> {
     capacity: usize,
     /// The namespace sleeps until something arrives; changes under the lock.
     sleeps: AtomicBool,
-    /// It was woken for what will arrive.
+    /// A packet is expected, and nothing has arrived since, nor has the namespace fallen asleep.
     expected: AtomicBool,
-    /// A packet is expected, and nothing has arrived since.
-    ahead: AtomicBool,
     /// The core on which the runner was seen last.
     runner_core: AtomicUsize,
 }
@@ -86,7 +84,6 @@ impl<M> Inbox<M> {
             capacity,
             sleeps: AtomicBool::new(false),
             expected: AtomicBool::new(false),
-            ahead: AtomicBool::new(false),
             runner_core: AtomicUsize::new(usize::MAX),
         }
     }
@@ -151,7 +148,7 @@ impl<M> Inbox<M> {
     }
 
     fn wake(&self, state: MutexGuard<'_, State<M>>) {
-        self.ahead.store(false, Ordering::Relaxed);
+        self.expected.store(false, Ordering::Relaxed);
         let sleeps = self.sleeps.load(Ordering::Relaxed);
         drop(state);
         if sleeps {
@@ -162,8 +159,7 @@ impl<M> Inbox<M> {
     /// The runner has been handed something that it will hand on: a namespace that sleeps wakes, and
     /// [`take`](Self::take) tells it so, while the runner still works towards it.
     pub fn expect(&self) {
-        self.ahead.store(true, Ordering::Relaxed);
-        if self.sleeps.load(Ordering::Relaxed) && !self.expected.swap(true, Ordering::Relaxed) {
+        if !self.expected.swap(true, Ordering::Relaxed) && self.sleeps.load(Ordering::Relaxed) {
             self.filled.notify_one();
         }
     }
@@ -178,7 +174,7 @@ impl<M> Inbox<M> {
     /// not once anything has arrived.
     pub fn linger(&self, patience: Duration) {
         let start = Instant::now();
-        while self.ahead.load(Ordering::Relaxed)
+        while self.expected.load(Ordering::Relaxed)
             && self.runner_core.load(Ordering::Relaxed) != sched_getcpu()
             && start.elapsed() < patience
         {
