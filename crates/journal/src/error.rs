@@ -30,13 +30,29 @@ pub enum JournalError {
     },
     /// A segment between two others is missing or too short.
     #[error(
-        "{file}: the log has a gap at offset {offset}: restore the missing segment from a backup", file = .file.display()
+        "{file}: the log has a gap from offset {offset} to {confirmed}: restore the missing file from a backup", file = .file.display()
     )]
     Gap {
         /// The segment after the gap.
         file: PathBuf,
         /// Where the log ends before it.
         offset: Position,
+        /// Where it goes on: what lies between was confirmed durable.
+        confirmed: Position,
+    },
+    /// The log ends before what it is known to have confirmed.
+    #[error(
+        "{dir}: the log ends at offset {end}, and {proof} proves that it was confirmed durable up to {confirmed}: restore the folder from a backup", dir = .dir.display()
+    )]
+    Lost {
+        /// The folder.
+        dir: PathBuf,
+        /// Where the log ends now.
+        end: Position,
+        /// Up to where it was confirmed.
+        confirmed: Position,
+        /// The file that says so.
+        proof: String,
     },
     /// The file is none of ours, or of a newer build.
     #[error("{file}: {why}", file = .file.display())]

@@ -6,6 +6,8 @@
 mod error;
 pub mod lock;
 pub mod log;
+mod mark;
+mod proof;
 pub mod reader;
 pub mod record;
 pub mod retention;
@@ -18,7 +20,8 @@ pub mod storage;
 pub use error::JournalError;
 pub use lock::DirLock;
 pub use log::{Cut, Departure, Log, LogOptions, Opened, Position};
-pub use reader::{Reader, Verified, verify};
+pub use proof::{Verified, verify};
+pub use reader::Reader;
 pub use retention::Retention;
 pub use scan::segments;
 pub use segment::SegmentInfo;

@@ -15,8 +15,10 @@ use model::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::error::JournalError;
+use crate::mark::{self, Mark};
+use crate::proof;
 use crate::retention::{Retention, surplus};
-use crate::scan::{self, Scanned};
+use crate::scan;
 use crate::segment::{self, BATCH, HEAD, SegmentInfo};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
@@ -153,6 +155,10 @@ pub struct Log {
     flight: Option<Receiver<Landing>>,
     /// A buffer to be used again.
     spare: Vec<u8>,
+    /// What the log's mark says.
+    mark: Mark,
+    /// A batch of the current segment is marked.
+    marked: bool,
     failed: Option<JournalError>,
 }
 
@@ -168,8 +174,9 @@ impl fmt::Debug for Log {
 }
 
 impl Log {
-    /// Opens a log, or begins one. A tail that was never confirmed and is not whole is erased,
-    /// durably, before anything can be written; damage below what was confirmed is refused.
+    /// Opens a log, or begins one. All of it is read: damage below what was confirmed is refused, and the
+    /// log is left as it is. A tail that was never confirmed and is not whole is erased, durably, before
+    /// anything can be written.
     pub fn open(
         storage: Arc<dyn Storage>,
         dir: &Path,
@@ -178,7 +185,7 @@ impl Log {
         storage
             .create_dir_all(dir)
             .map_err(|e| JournalError::write(dir, &e))?;
-        let mut segments = scan::segments(storage.as_ref(), dir)?;
+        let sound = proof::of(storage.as_ref(), dir)?;
         let mut log = Self {
             storage,
             dir: dir.to_owned(),
@@ -193,47 +200,24 @@ impl Log {
             durable: 0,
             flight: None,
             spare: Vec::new(),
+            mark: sound.mark.unwrap_or_default(),
+            marked: false,
             failed: None,
         };
-        let mut cut = None;
         // A segment is begun before it is written to: the newest may hold nothing yet, or be torn.
-        while let Some(last) = segments.last().copied() {
+        for begun in &sound.begun {
+            log.remove(begun)?;
+        }
+        let mut cut = None;
+        if let (Some(last), Some(tail)) = (sound.segments.last(), &sound.tail) {
+            log.generation = tail.generation;
+            log.day = last.day;
+            (log.end, log.durable) = (tail.end, tail.end);
             let path = segment::path(dir, last.base.0, last.day);
-            let scanned = scan::segment(log.storage.as_ref(), &path, last.base.0)?;
-            let before = segments.len().checked_sub(2).map(|i| segments[i]);
-            match scanned {
-                Scanned::Torn => {
-                    log.remove(&path)?;
-                    segments.pop();
-                }
-                Scanned::Whole(tail) => {
-                    if let Some(before) = before
-                        && before.end != last.base
-                    {
-                        return Err(JournalError::Gap {
-                            file: path,
-                            offset: before.end,
-                        });
-                    }
-                    if tail.batches == 0 && before.is_some() {
-                        // Its predecessor says which generation is next.
-                        log.remove(&path)?;
-                        segments.pop();
-                        continue;
-                    }
-                    log.generation = tail.generation;
-                    log.day = last.day;
-                    (log.end, log.durable) = (tail.end, tail.end);
-                    cut = log.adopt(path, last.base.0, &tail)?;
-                    if let Some(last) = segments.last_mut() {
-                        last.end = Position(tail.end);
-                    }
-                    break;
-                }
-            }
+            cut = log.adopt(path, last.base.0, tail)?;
         }
         log.generation += 1;
-        log.segments = segments;
+        log.segments = sound.segments;
         let first = log.segments.first().map_or(Position(log.end), |s| s.base);
         let opened = Opened {
             first,
@@ -493,11 +477,25 @@ impl Log {
         if let Some(last) = self.segments.last_mut() {
             last.end = Position(self.end);
         }
+        if !self.marked {
+            let first = self.segments.first().map_or(Position(0), |s| s.base);
+            self.mark(first)?;
+            self.marked = true;
+        }
         let used = self.current.as_ref().map_or(0, |current| current.used);
         if used >= self.options.segment_max {
             self.close()?;
         }
         Ok(())
+    }
+
+    /// Says beside the log what it keeps from now on, and what is durable now.
+    fn mark(&mut self, first: Position) -> Result<(), JournalError> {
+        self.mark = Mark {
+            first,
+            confirmed: self.durable(),
+        };
+        mark::save(self.storage.as_ref(), &self.dir, &self.mark)
     }
 
     /// Begins the next segment at the log's end.
@@ -515,6 +513,7 @@ impl Log {
             .map_err(|e| JournalError::sync(&self.dir, &e))?;
         self.end = base + HEAD as u64;
         self.durable = self.end;
+        self.marked = false;
         self.segments.push(SegmentInfo {
             base: Position(base),
             end: Position(self.end),
@@ -571,6 +570,12 @@ impl Log {
         self.check()?;
         let count = surplus(&self.segments, floor, today, keep);
         let removed: Vec<SegmentInfo> = self.segments[..count].to_vec();
+        if let (false, Some(first)) = (removed.is_empty(), self.segments.get(count)) {
+            // What is removed before it is said to be is missed.
+            let (first, confirmed) = (first.base, self.mark.confirmed);
+            self.mark = Mark { first, confirmed };
+            mark::save(self.storage.as_ref(), &self.dir, &self.mark)?;
+        }
         for gone in &removed {
             let path = segment::path(&self.dir, gone.base.0, gone.day);
             self.storage

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::JournalError;
-use crate::log::{Cut, Position};
+use crate::log::Position;
 use crate::scan::{self, Pieces, batch_at, confirmed_behind};
-use crate::segment::{self, BATCH, HEAD, Head, SegmentInfo};
+use crate::segment::{self, BATCH, HEAD, Head};
 use crate::storage::{OpenMode, Storage};
 
 struct Open {
@@ -28,7 +28,6 @@ pub struct Reader {
     batch: Vec<u8>,
     base: u64,
     next: usize,
-    batches: u64,
 }
 
 impl Reader {
@@ -47,7 +46,6 @@ impl Reader {
             batch: Vec::new(),
             base: 0,
             next: 0,
-            batches: 0,
         })
     }
 
@@ -105,7 +103,6 @@ impl Reader {
                 let (at, skip) = (open.at, head.end() <= self.from.0);
                 open.at += length as u64;
                 open.generation = head.generation;
-                self.batches += 1;
                 if skip {
                     continue;
                 }
@@ -136,12 +133,22 @@ impl Reader {
                     confirmed: Position(confirmed),
                 });
             }
+            let open_is_longer = open.pieces.size() > open.at;
+            let open_path = open.path.clone();
             match self.enter(Some(end)) {
                 Ok(true) => (refreshed, suspected) = (false, false),
                 Ok(false) => return Ok(false),
                 // The segment may have been written to and closed since it was looked at.
-                Err(JournalError::Gap { .. }) if !suspected => {
+                Err(JournalError::Gap { .. } | JournalError::Damaged { .. }) if !suspected => {
                     (suspected, refreshed) = (true, false);
+                }
+                // The file is there, and what it held is not.
+                Err(JournalError::Gap { confirmed, .. }) if open_is_longer => {
+                    return Err(JournalError::Damaged {
+                        file: open_path,
+                        offset: end,
+                        confirmed,
+                    });
                 }
                 Err(error) => return Err(error),
             }
@@ -151,14 +158,14 @@ impl Reader {
     /// Opens the segment to begin with, or the one after `end`. False when there is none.
     fn enter(&mut self, end: Option<Position>) -> Result<bool, JournalError> {
         let segments = scan::segments(self.storage.as_ref(), &self.dir)?;
-        let next = match end {
+        let at = match end {
             None => {
                 let at = segments.partition_point(|s| s.base <= self.from);
-                segments.get(at.saturating_sub(1))
+                at.saturating_sub(1)
             }
-            Some(end) => segments.iter().find(|s| s.base >= end),
+            Some(end) => segments.partition_point(|s| s.base < end),
         };
-        let Some(next) = next.copied() else {
+        let Some(next) = segments.get(at).copied() else {
             return Ok(false);
         };
         let path = segment::path(&self.dir, next.base.0, next.day);
@@ -168,12 +175,23 @@ impl Reader {
             return Err(JournalError::Gap {
                 file: path,
                 offset: end,
+                confirmed: next.base,
             });
         }
         let failed = |e: std::io::Error| JournalError::io(&path, &e);
         let file = self.storage.open(&path, OpenMode::Read).map_err(failed)?;
         let mut pieces = Pieces::new(file).map_err(failed)?;
-        match segment::read_head(pieces.get(0, HEAD).map_err(failed)?) {
+        let mut head = segment::read_head(pieces.get(0, HEAD).map_err(failed)?);
+        let is_begun = at + 1 == segments.len();
+        if head == Head::Torn && (!is_begun || scan::was_written(&mut pieces).map_err(failed)?) {
+            // The writer may have been faster than one read.
+            pieces.refresh().map_err(failed)?;
+            head = segment::read_head(pieces.get(0, HEAD).map_err(failed)?);
+            if head == Head::Torn {
+                return Err(scan::head_damaged(path, next.base));
+            }
+        }
+        match head {
             Head::Segment(base) if base == next.base.0 => {}
             Head::Version(version) => {
                 return Err(JournalError::Foreign {
@@ -182,7 +200,8 @@ impl Reader {
                 });
             }
             // It is being begun.
-            Head::Segment(_) | Head::Torn => return Ok(false),
+            Head::Torn => return Ok(false),
+            Head::Segment(_) => return Err(scan::head_damaged(path, next.base)),
         }
         self.open = Some(Open {
             pieces,
@@ -200,59 +219,4 @@ fn record_length(batch: &[u8], at: usize) -> Option<usize> {
     raw.copy_from_slice(batch.get(at..at + 4)?);
     let length = u32::from_le_bytes(raw) as usize;
     (at + 4 + length <= batch.len()).then_some(length)
-}
-
-/// What a whole log holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// Records.
-    pub records: u64,
-    /// Batches.
-    pub batches: u64,
-    /// Bytes of the records.
-    pub bytes: u64,
-    /// Its files.
-    pub segments: Vec<SegmentInfo>,
-    /// The position behind the last record.
-    pub end: Position,
-    /// A tail that was never confirmed and is not whole: opening would cut it.
-    pub tail: Option<Cut>,
-}
-
-/// Reads everything and checks every checksum.
-pub fn verify(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Verified, JournalError> {
-    let segments = scan::segments(storage.as_ref(), dir)?;
-    let mut reader = Reader::open(Arc::clone(storage), dir, Position(0))?;
-    let (mut records, mut bytes) = (0, 0);
-    while let Some((_, record)) = reader.next()? {
-        records += 1;
-        bytes += record.len() as u64;
-    }
-    let mut verified = Verified {
-        records,
-        batches: reader.batches,
-        bytes,
-        end: segments.last().map_or(Position(0), |s| s.base),
-        segments,
-        tail: None,
-    };
-    if let Some(last) = verified.segments.last_mut() {
-        let path = segment::path(dir, last.base.0, last.day);
-        let scanned = match scan::segment(storage.as_ref(), &path, last.base.0) {
-            // As above: a writer may have been faster than one read.
-            Err(JournalError::Damaged { .. }) => {
-                scan::segment(storage.as_ref(), &path, last.base.0)?
-            }
-            scanned => scanned?,
-        };
-        if let scan::Scanned::Whole(tail) = scanned {
-            last.end = Position(tail.end);
-            verified.end = last.end;
-            verified.tail = (tail.dirty > 0).then_some(Cut {
-                from: last.end,
-                bytes: tail.dirty,
-            });
-        }
-    }
-    Ok(verified)
 }

@@ -1,6 +1,6 @@
 //! Finds the end of a log, and tells damage from a tail.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::JournalError;
 use crate::log::Position;
@@ -48,6 +48,10 @@ pub struct Tail {
     pub end: u64,
     /// Batches.
     pub batches: u64,
+    /// Records.
+    pub records: u64,
+    /// Bytes of the records.
+    pub bytes: u64,
     /// The last batch's generation.
     pub generation: u64,
     /// Bytes up to the last that is not zero, behind `end`.
@@ -193,7 +197,21 @@ fn dirty(pieces: &mut Pieces, from: u64) -> std::io::Result<u64> {
     Ok(last - from)
 }
 
-/// Scans the segment that the log ends in.
+/// Whether anything was written behind a segment's head. The head was durable by then.
+pub fn was_written(pieces: &mut Pieces) -> std::io::Result<bool> {
+    Ok(dirty(pieces, HEAD as u64)? > 0)
+}
+
+/// Of a segment whose head was durable and is not whole.
+pub const fn head_damaged(file: PathBuf, base: Position) -> JournalError {
+    JournalError::Damaged {
+        file,
+        offset: base,
+        confirmed: Position(base.0 + HEAD as u64),
+    }
+}
+
+/// Scans a segment to its end.
 pub fn segment(storage: &dyn Storage, path: &Path, base: u64) -> Result<Scanned, JournalError> {
     let failed = |e: std::io::Error| JournalError::io(path, &e);
     let file = storage.open(path, OpenMode::Read).map_err(failed)?;
@@ -206,27 +224,28 @@ pub fn segment(storage: &dyn Storage, path: &Path, base: u64) -> Result<Scanned,
                 why: format!("the log has version {version}: use the build that wrote it"),
             });
         }
-        Head::Segment(_) | Head::Torn => {
-            // A confirmed batch in it means that the head was whole once.
-            return match confirmed_behind(&mut pieces, base, HEAD as u64).map_err(failed)? {
-                Some(confirmed) => Err(JournalError::Damaged {
-                    file: path.to_owned(),
-                    offset: Position(base),
-                    confirmed: Position(confirmed),
-                }),
-                None => Ok(Scanned::Torn),
-            };
+        Head::Segment(_) => return Err(head_damaged(path.to_owned(), Position(base))),
+        Head::Torn => {
+            if was_written(&mut pieces).map_err(failed)? {
+                return Err(head_damaged(path.to_owned(), Position(base)));
+            }
+            return Ok(Scanned::Torn);
         }
     }
     let mut tail = Tail {
         end: base + HEAD as u64,
         batches: 0,
+        records: 0,
+        bytes: 0,
         generation: 0,
         dirty: 0,
     };
     let mut at = HEAD as u64;
     while let Some(head) = batch_at(&mut pieces, base, at, tail.generation).map_err(failed)? {
         tail.batches += 1;
+        tail.records += u64::from(head.count);
+        // Each record has its length before it.
+        tail.bytes += u64::from(head.length).saturating_sub(4 * u64::from(head.count));
         tail.generation = head.generation;
         tail.end = head.end();
         at = tail.end - base;

@@ -1,18 +1,18 @@
 //! Snapshot files beside a log: each whole or not there, checked when read, a few of them kept.
 
-use std::io;
 use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::JournalError;
 use crate::log::Position;
-use crate::storage::{OpenMode, Storage};
+use crate::storage::{OpenMode, Storage, write_whole};
 
 const MAGIC: [u8; 8] = *b"PANDASNP";
 const HEAD: usize = 40;
 
-fn name(at: Position) -> String {
+/// A snapshot's file name.
+pub fn name(at: Position) -> String {
     format!("snapshot-{:020}.bin", at.0)
 }
 
@@ -36,9 +36,6 @@ pub fn save(
     payload: &[u8],
     keep: usize,
 ) -> Result<(), JournalError> {
-    let path = dir.join(name(at));
-    let being_written = dir.join("snapshot.tmp");
-    let failed = |e: io::Error| JournalError::write(&being_written, &e);
     let mut bytes = Vec::with_capacity(HEAD + payload.len());
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&1u64.to_le_bytes());
@@ -46,19 +43,10 @@ pub fn save(
     bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&checksum(at, payload).to_le_bytes());
     bytes.extend_from_slice(payload);
-    storage.create_dir_all(dir).map_err(failed)?;
-    let mut file = storage
-        .open(&being_written, OpenMode::Create)
-        .map_err(failed)?;
-    file.allocate(bytes.len() as u64).map_err(failed)?;
-    file.write_all_at(&bytes, 0).map_err(failed)?;
-    file.sync()
-        .map_err(|e| JournalError::sync(&being_written, &e))?;
-    drop(file);
     storage
-        .rename(&being_written, &path)
-        .and_then(|()| storage.sync_dir(dir))
-        .map_err(failed)?;
+        .create_dir_all(dir)
+        .map_err(|e| JournalError::write(dir, &e))?;
+    write_whole(storage, dir, &name(at), &bytes)?;
     let mut all = list(storage, dir)?;
     all.reverse();
     for old in all.into_iter().skip(keep.max(1)) {
@@ -89,21 +77,27 @@ pub fn load_newest(
         if at > at_most {
             continue;
         }
-        let path = dir.join(name(at));
-        let file = storage
-            .open(&path, OpenMode::Read)
-            .map_err(|e| JournalError::io(&path, &e))?;
-        let size = file.size().map_err(|e| JournalError::io(&path, &e))?;
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-        let read = file
-            .read_at(&mut bytes, 0)
-            .map_err(|e| JournalError::io(&path, &e))?;
-        bytes.truncate(read);
-        if let Some(payload) = whole(at, bytes) {
+        if let Some(payload) = load(storage, dir, at)? {
             return Ok(Some((at, payload)));
         }
     }
     Ok(None)
+}
+
+/// The snapshot at a position; `None` where it is damaged.
+pub fn load(
+    storage: &dyn Storage,
+    dir: &Path,
+    at: Position,
+) -> Result<Option<Vec<u8>>, JournalError> {
+    let path = dir.join(name(at));
+    let failed = |e| JournalError::io(&path, &e);
+    let file = storage.open(&path, OpenMode::Read).map_err(failed)?;
+    let size = file.size().map_err(failed)?;
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, 0).map_err(failed)?;
+    bytes.truncate(read);
+    Ok(whole(at, bytes))
 }
 
 fn whole(at: Position, mut bytes: Vec<u8>) -> Option<Vec<u8>> {

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::error::JournalError;
+
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
@@ -31,6 +33,30 @@ pub trait Storage: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes durable which files a directory has.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// Writes a file that is there whole, in place of an older one, or not at all.
+pub fn write_whole(
+    storage: &dyn Storage,
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), JournalError> {
+    let path = dir.join(name);
+    let being_written = dir.join(format!("{name}.tmp"));
+    let failed = |e: io::Error| JournalError::write(&being_written, &e);
+    let mut file = storage
+        .open(&being_written, OpenMode::Create)
+        .map_err(failed)?;
+    file.allocate(bytes.len() as u64).map_err(failed)?;
+    file.write_all_at(bytes, 0).map_err(failed)?;
+    file.sync()
+        .map_err(|e| JournalError::sync(&being_written, &e))?;
+    drop(file);
+    storage
+        .rename(&being_written, &path)
+        .and_then(|()| storage.sync_dir(dir))
+        .map_err(failed)
 }
 
 /// An open file.

@@ -1,10 +1,9 @@
 //! How large the logs are and how fast they grow, read from their files beside a running writer.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use journal::{JournalError, Position, Reader, Storage};
+use journal::Storage;
 use model::Date;
 
 /// Bytes of these logs that a trading day adds: the mean over the days that are whole, else what the one
@@ -30,19 +29,4 @@ pub fn bytes_per_day(storage: &dyn Storage, logs: &[PathBuf]) -> u64 {
         .map(|(_, bytes)| *bytes)
         .collect();
     whole.iter().sum::<u64>() / (whole.len() as u64).max(1)
-}
-
-/// Reads the newest segment of a log and checks it, as opening the log will. Returns the bytes of the
-/// whole log.
-pub fn check_tail(storage: &Arc<dyn Storage>, dir: &Path) -> Result<u64, JournalError> {
-    let segments = journal::segments(storage.as_ref(), dir)?;
-    let Some(last) = segments.last() else {
-        return Ok(0);
-    };
-    let mut reader = Reader::open(Arc::clone(storage), dir, last.base)?;
-    let mut end = last.base;
-    while let Some((position, record)) = reader.next()? {
-        end = Position(position.0 + record.len() as u64);
-    }
-    Ok(end.0 - segments[0].base.0)
 }

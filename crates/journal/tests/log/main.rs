@@ -8,6 +8,7 @@
 mod faults;
 mod follow;
 mod power;
+mod proof;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -130,7 +130,8 @@ fn damage_is_refused_or_cut_wherever_a_bit_flips() {
                 assert!(offset.0 <= byte, "{offset} {byte}");
                 refused += 1;
             }
-            Err(JournalError::Foreign { .. }) => assert!(byte < 32, "{byte}"),
+            // The last batch, once the mark beside the log says that it was confirmed.
+            Err(JournalError::Lost { .. }) => assert!((last..used).contains(&byte), "{byte}"),
             Err(other) => panic!("byte {byte}: {other}"),
             Ok(_) => {
                 // The last batch itself, or unused space behind it: a tail.
@@ -146,7 +147,7 @@ fn damage_is_refused_or_cut_wherever_a_bit_flips() {
         }
         disk.flip(&file, byte, bit);
     }
-    assert!(refused > 1_000 && cut > 100, "{refused} {cut}");
+    assert!(refused > 1_000 && cut > 64, "{refused} {cut}");
 }
 
 /// Appends what a cut has taken away.

@@ -439,7 +439,8 @@ fn market_facts(
 }
 
 /// Damage in what was confirmed keeps the system from starting: it is found here, where it can be
-/// read about, and not in the middle of the start.
+/// read about, and not in the middle of the start. It is the check of `panda journal verify` and of
+/// every opening of a log.
 fn journals(report: &mut Report, data_dir: &Path, brokers: &[String]) {
     let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data_dir));
     // The others go on without a namespace whose journal is damaged.
@@ -462,9 +463,16 @@ fn journals(report: &mut Report, data_dir: &Path, brokers: &[String]) {
             }
             Ok(_) => {}
         }
-        match runtime::growth::check_tail(&storage, &dir) {
-            Ok(bytes) => {
-                let text = format!("{:.1} MB; its newest segment is whole", bytes as f64 / 1e6);
+        match journal::verify(&storage, &dir) {
+            Ok(verified) => {
+                for file in &verified.damaged_snapshots {
+                    let text = format!(
+                        "{}: this snapshot is damaged; an older one or the log takes its place: remove it",
+                        file.display()
+                    );
+                    report.add(title.clone(), Verdict::Warn, text);
+                }
+                let text = format!("{:.1} MB; all of it is whole", verified.bytes as f64 / 1e6);
                 report.add(title, Verdict::Ok, text);
             }
             Err(error) if alone || dir == Path::new(MARKET) => {

@@ -121,6 +121,7 @@ fn damage(error: JournalError) -> Damage {
     let (code, offset) = match &error {
         JournalError::Damaged { offset, .. } => ("damaged", Some(offset.0)),
         JournalError::Gap { offset, .. } => ("gap", Some(offset.0)),
+        JournalError::Lost { end, .. } => ("lost", Some(end.0)),
         JournalError::Foreign { .. } => ("foreign", None),
         _ => ("io", None),
     };
@@ -158,6 +159,7 @@ impl Checked {
             Ok(v) => json!({
                 "log": self.place.name, "ok": !self.is_wrong(),
                 "records": v.records, "batches": v.batches, "bytes": v.bytes, "end": v.end.0,
+                "damaged_snapshots": v.damaged_snapshots,
                 "unconfirmed_tail": v.tail.as_ref().map(|cut| json!({ "from": cut.from.0, "bytes": cut.bytes })),
             }),
             Err(damage) => json!({
@@ -218,6 +220,13 @@ fn text(dir: &Path, checked: &[Checked]) -> anyhow::Result<String> {
             )?,
             Err(damage) => writeln!(notes, "\n{name}: {}", damage.text)?,
             Ok(_) => {}
+        }
+        for file in log.result.iter().flat_map(|v| &v.damaged_snapshots) {
+            writeln!(
+                notes,
+                "\n{name}: {}: this snapshot is damaged; an older one or the log takes its place: remove it",
+                file.display()
+            )?;
         }
         if let Some(replay) = &log.replay {
             notes.push_str(&replay_text(&name, replay));

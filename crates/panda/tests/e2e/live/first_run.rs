@@ -33,6 +33,6 @@ fn without_settings_it_trades_at_once_and_stops_in_good_order() {
         asked.elapsed()
     );
     let doctor = world.ok(&["doctor"]);
-    assert!(doctor.contains("its newest segment is whole"), "{doctor}");
+    assert!(doctor.contains("all of it is whole"), "{doctor}");
     world.refuses(&["status"], &["no session runs", "panda run"]);
 }
