@@ -150,6 +150,8 @@ pub struct BrokerPipeline {
 
     now: Timestamp,
     input: InputId,
+    /// When the bar opened that is being taken; `None` on every other input.
+    bar_open: Option<Timestamp>,
     day: Option<TradingDay>,
     next_snapshot: Timestamp,
     square_offs: Vec<GroupClock>,
@@ -263,6 +265,7 @@ impl BrokerPipeline {
             trader,
             now: Timestamp::MIN,
             input: InputId(0),
+            bar_open: None,
             day: None,
             next_snapshot: Timestamp::MAX,
             square_offs,
@@ -350,6 +353,10 @@ impl BrokerPipeline {
     /// Takes an input without emitting.
     #[inline]
     pub fn observe(&mut self, input: &Input<'_>) {
+        self.bar_open = match input {
+            Input::Market(_, MarketData::Bar(bar)) => Some(bar.open_ts),
+            _ => None,
+        };
         match input {
             Input::Market(id, data) => {
                 self.input = *id;

@@ -187,7 +187,12 @@ impl BrokerPipeline {
         }
         let group = self.groups[key.instrument.index()];
         // A closing auction takes no stop orders: what it lets in is protected from the next open on.
-        let takes = self.takes(group);
+        // A bar is delivered at its close, which may be the session's; what it filled was protected at
+        // the exchange while it lasted. A trader outside is asked now.
+        let takes = match self.bar_open {
+            Some(open) if self.trader.is_some() => self.sessions.takes(group, open),
+            _ => self.takes(group),
+        };
         let open = takes.stop && takes.limit;
         while let Some(step) = self
             .engine

@@ -1,6 +1,7 @@
 //! Brackets: two legs that cover exactly what has filled, cancel each other, and never sell twice.
 
-use model::order::{OrderIntent, OrderRole, OrderStatus};
+use model::event::{Event, EventBody, OrderStep};
+use model::order::{OrderChange, OrderIntent, OrderRole, OrderStatus};
 use model::reason::Reason;
 use model::signal::Side::{Buy, Sell};
 use model::signal::{Action, Decision, OrderType, Product, Side};
@@ -9,8 +10,8 @@ use model::{OrderId, Quantity, StrategyIdx};
 use paper::PaperSettings;
 use pipeline::portfolio::PositionKey;
 
-use crate::desk::{Desk, Plan, bracket, cancels, enter, exit, kinds, limit, resizes, target};
-use crate::world::{AXIS, Chance, units};
+use crate::desk::{Desk, Plan, bracket, cancels, enter, exit, kinds, limit, resizes, stop, target};
+use crate::world::{AXIS, COIN, Chance, NEXT_DAY, SESSION, units};
 
 fn key() -> PositionKey {
     PositionKey {
@@ -122,6 +123,262 @@ fn an_entry_is_followed_by_two_legs_of_one_chain() {
         assert_eq!(desk.position(1, AXIS), 0);
         desk.check();
     }
+}
+
+/// What executes at which price.
+type Executed<'a> = &'a [(OrderRole, &'a str)];
+
+/// The prices of the executions among `events`, with their roles.
+fn fills(desk: &Desk, events: &[Event]) -> Vec<(OrderRole, String)> {
+    let role = |id| desk.pipeline.engine().order(id).unwrap().intent().role;
+    events
+        .iter()
+        .filter_map(|e| match e.body {
+            EventBody::OrderChanged(step) => match step.change {
+                OrderChange::Filled(x) => Some((role(step.order), x.price.to_string())),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn legs_work_in_the_bar_of_their_entry() {
+    use OrderRole::{Entry, StopLoss, TakeProfit};
+    let market = |side| enter(AXIS, side, 10);
+    let (buy, sell) = (market(Buy), market(Sell));
+    // The entry with its exits, the bar that fills it, and what executes in that bar.
+    let cases: &[(Decision, [&str; 4], Executed<'_>)] = &[
+        // The whole bar follows its open; the stop comes first.
+        (
+            bracket(buy, "99.95", ""),
+            ["100", "100.5", "95", "96"],
+            &[(Entry, "100"), (StopLoss, "99.95")],
+        ),
+        (
+            bracket(buy, "95", "105"),
+            ["100", "106", "99", "101"],
+            &[(Entry, "100"), (TakeProfit, "105")],
+        ),
+        (
+            bracket(buy, "95", "105"),
+            ["100", "106", "94", "101"],
+            &[(Entry, "100"), (StopLoss, "95")],
+        ),
+        (
+            bracket(sell, "105", "95"),
+            ["100", "106", "94", "101"],
+            &[(Entry, "100"), (StopLoss, "105")],
+        ),
+        (
+            bracket(sell, "105", "95"),
+            ["100", "101", "94", "101"],
+            &[(Entry, "100"), (TakeProfit, "95")],
+        ),
+        // A gap: the open is beyond the stop, or beyond the target.
+        (
+            bracket(buy, "95", "105"),
+            ["93", "106", "92", "101"],
+            &[(Entry, "93"), (StopLoss, "93")],
+        ),
+        (
+            bracket(buy, "95", "105"),
+            ["107", "108", "94", "101"],
+            &[(Entry, "107"), (TakeProfit, "107")],
+        ),
+        // Entered within the bar: only the stop is sure to be worth looking at.
+        (
+            bracket(limit(buy, "98"), "97", "103"),
+            ["100", "104", "96", "101"],
+            &[(Entry, "98"), (StopLoss, "97")],
+        ),
+        (
+            bracket(limit(buy, "98"), "97", "103"),
+            ["100", "104", "97.5", "101"],
+            &[(Entry, "98")],
+        ),
+        (
+            bracket(limit(buy, "98"), "97", "103"),
+            ["97.8", "104", "97.5", "101"],
+            &[(Entry, "97.8"), (TakeProfit, "103")],
+        ),
+        (
+            bracket(stop(buy, "102"), "101", "110"),
+            ["100", "103", "100", "103"],
+            &[(Entry, "102"), (StopLoss, "101")],
+        ),
+        (
+            bracket(stop(buy, "102"), "99", "103"),
+            ["100", "104", "99.5", "103"],
+            &[(Entry, "102")],
+        ),
+        (
+            bracket(stop(sell, "98"), "99", "90"),
+            ["98.5", "100", "97", "98"],
+            &[(Entry, "98"), (StopLoss, "99")],
+        ),
+    ];
+    // The same with time that orders need: a leg goes with its entry. And in a session's last bar.
+    for (ms, last) in [(0, false), (700, false), (0, true)] {
+        for (decision, prices, want) in cases {
+            let mut desk = Desk::new(&latency(ms));
+            desk.clock(if last { SESSION - 120 } else { 0 });
+            desk.bar(AXIS, 60, ["100", "100", "100", "100"]);
+            desk.signal(1, *decision);
+            desk.clock_forward(i64::from(ms > 0));
+            let events = desk.bar(AXIS, 60, *prices).to_vec();
+            let got = fills(&desk, &events);
+            let got: Vec<_> = got.iter().map(|(role, at)| (*role, at.as_str())).collect();
+            assert_eq!(got, *want, "{ms} {last} {decision:?} {prices:?}");
+            // What is left has its legs, through the night too, and they work on the next bar.
+            if want.len() == 1 {
+                desk.clock_forward(if last { NEXT_DAY - SESSION } else { 0 });
+                desk.clock_forward(i64::from(ms > 0));
+                let events = desk.bar(AXIS, 60, ["101", "120", "80", "101"]).to_vec();
+                assert_eq!(fills(&desk, &events).len(), 1, "{}", desk.story());
+            }
+            assert_eq!(desk.position(1, AXIS), 0);
+            desk.check();
+        }
+    }
+}
+
+#[test]
+fn a_tick_that_fills_an_entry_can_stop_it_but_reaches_no_target() {
+    for (price, want) in [("94", 2), ("111", 1)] {
+        let mut desk = Desk::new(&latency(700));
+        desk.tick(AXIS, "100");
+        desk.signal(1, bracket(enter(AXIS, Buy, 10), "95", "110"));
+        let events = desk.tick(AXIS, price).to_vec();
+        let got = fills(&desk, &events);
+        assert_eq!(got.len(), want, "{}", desk.story());
+        assert!(
+            got.iter()
+                .all(|(role, at)| *role != OrderRole::TakeProfit && at == price)
+        );
+        desk.tick(AXIS, price);
+        assert_eq!(desk.position(1, AXIS), 0);
+        desk.check();
+    }
+}
+
+#[test]
+fn a_leg_that_grows_with_its_entry_covers_all_of_it_at_once() {
+    let settings = PaperSettings {
+        participation: 0.006,
+        simulation_latency_ms: 700,
+        ..PaperSettings::default()
+    };
+    let plan = Plan {
+        paper: Some(settings),
+        ..Plan::default()
+    };
+    // Six of a thousand may fill. Of ten that a tick has entered, the target has what was there before.
+    let (entry, stop) = (OrderRole::Entry, OrderRole::StopLoss);
+    for (price, want) in [
+        ("94", [(entry, 4), (stop, 10)]),
+        ("111", [(entry, 4), (OrderRole::TakeProfit, 6)]),
+    ] {
+        let mut desk = Desk::new(&plan);
+        desk.tick(AXIS, "100");
+        desk.signal(1, bracket(enter(AXIS, Buy, 10), "95", "110"));
+        desk.tick(AXIS, "100");
+        assert_eq!(desk.position(1, AXIS), 6);
+        let events = desk.tick_of(AXIS, price, 1_000_000).to_vec();
+        let got: Vec<_> = events
+            .iter()
+            .filter_map(|e| match e.body {
+                EventBody::OrderChanged(OrderStep {
+                    order,
+                    change: OrderChange::Filled(x),
+                    ..
+                }) => {
+                    let role = desk.pipeline.engine().order(order).unwrap().intent().role;
+                    Some((role, x.quantity.raw() / model::fixed::ONE))
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(got, want, "{}", desk.story());
+        desk.tick_of(AXIS, price, 1_000_000);
+        assert_eq!(desk.position(1, AXIS), 0);
+        desk.check();
+    }
+}
+
+/// Trades of bars with a stop and a target, against those that backtesting.py makes of them
+/// (`tests/backtesting_py/generate.py`).
+#[test]
+fn protected_trades_are_those_of_an_outside_engine() {
+    let bars = include_str!("../backtesting_py/bars.csv");
+    let trades = include_str!("../backtesting_py/trades.csv");
+    let mut desk = Desk::new(&Plan::default());
+    let mut got: Vec<(usize, String)> = Vec::new();
+    for (at, row) in bars.lines().skip(1).enumerate() {
+        let row: Vec<&str> = row.split(',').collect();
+        let events = desk
+            .bar(COIN, 60, [row[0], row[1], row[2], row[3]])
+            .to_vec();
+        got.extend(
+            fills(&desk, &events)
+                .into_iter()
+                .map(|(_, price)| (at, price)),
+        );
+        // It decides from the second bar on.
+        let side = match row[4] {
+            _ if at == 0 => continue,
+            "1" => Buy,
+            "-1" => Sell,
+            _ => continue,
+        };
+        if desk.position(1, COIN) == 0 {
+            desk.signal(1, bracket(enter(COIN, side, 100), row[5], row[6]));
+            assert_eq!(desk.refused(), None);
+        }
+    }
+    let bars: Vec<Vec<&str>> = bars
+        .lines()
+        .skip(1)
+        .map(|r| r.split(',').collect())
+        .collect();
+    let bar = |at: usize| bars[at].as_slice();
+    let price = |text: &str| text.parse::<model::Price>().unwrap().to_string();
+    let mut want: Vec<(usize, String)> = Vec::new();
+    let mut in_one_bar = 0;
+    for row in trades.lines().skip(1) {
+        let row: Vec<&str> = row.split(',').collect();
+        let (entry, exit): (usize, usize) = (row[0].parse().unwrap(), row[1].parse().unwrap());
+        in_one_bar += usize::from(entry == exit);
+        // Where a bar opens beyond the target and reaches the stop later, that engine takes the stop. The
+        // open comes first.
+        let open: model::Price = bar(exit)[0].parse().unwrap();
+        let target: model::Price = bar(entry - 1)[6].parse().unwrap();
+        let is_past = if row[2].starts_with('-') {
+            open <= target
+        } else {
+            open >= target
+        };
+        let left = if is_past { bar(exit)[0] } else { row[4] };
+        want.extend([(entry, price(row[3])), (exit, price(left))]);
+    }
+    assert!(in_one_bar > 50 && want.len() > 2 * in_one_bar);
+    let differs = got.iter().zip(&want).position(|(a, b)| a != b);
+    assert_eq!(
+        differs,
+        None,
+        "{:?} {:?}",
+        differs.map(|i| &got[i]),
+        differs.map(|i| &want[i])
+    );
+    // The last trade may be open when the bars end.
+    assert!(
+        (want.len()..=want.len() + 1).contains(&got.len()),
+        "{} {}",
+        got.len(),
+        want.len()
+    );
+    desk.check();
 }
 
 #[test]

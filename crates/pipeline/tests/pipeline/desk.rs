@@ -4,7 +4,7 @@
 use model::control::{Command, CommandAction};
 use model::event::{Event, EventBody};
 use model::ids::{CommandId, NameHash, SourceSession};
-use model::market::MarketData;
+use model::market::{MarketData, Timeframe};
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
 use model::reindex::Reindex;
@@ -12,8 +12,8 @@ use model::signal::{Action, Decision, OrderType, Product, Side, Signal};
 use model::time::SECOND;
 use model::trader::{ReportKind, TraderReport};
 use model::{
-    CorrelationId, InputId, InstrumentIdx, OrderId, Price, Quantity, SignalId, StrategyIdx, Tick,
-    Timestamp, TradeId,
+    Bar, CorrelationId, InputId, InstrumentIdx, OrderId, Price, Quantity, SignalId, StrategyIdx,
+    Tick, Timestamp, TradeId,
 };
 use pipeline::{BrokerPipeline, Input};
 
@@ -156,6 +156,24 @@ impl Desk {
             ..Tick::default()
         };
         self.market(&MarketData::Tick(&tick, None))
+    }
+
+    /// A bar that begins now and lasts so many seconds.
+    pub fn bar(&mut self, instrument: InstrumentIdx, seconds: i64, prices: [&str; 4]) -> &[Event] {
+        let [open, high, low, close] = prices.map(|text| text.parse().unwrap());
+        let bar = Bar {
+            open_ts: self.now,
+            close_ts: self.now.plus(seconds * SECOND),
+            open,
+            high,
+            low,
+            close,
+            volume: units(1000),
+            open_interest: Quantity::ZERO,
+            instrument,
+            timeframe: Timeframe::parse(&format!("{seconds}s")).unwrap(),
+        };
+        self.market(&MarketData::Bar(&bar))
     }
 
     /// A shared strategy's signal now.

@@ -2,7 +2,7 @@
 
 use model::order::OrderIntent;
 use model::reason::Reason;
-use model::signal::{OrderType, Side, Validity};
+use model::signal::{Bracket, OrderType, Side, Validity};
 use model::{Bar, Depth, InstrumentIdx, OrderId, Price, Quantity, Tick, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,15 @@ pub(crate) struct Resting {
     pub trigger: Option<Price>,
     pub validity: Validity,
     pub oco: Option<OrderId>,
+    /// The entry that this leg protects.
+    pub parent: Option<OrderId>,
+    /// Whether legs are attached to it as it fills.
+    pub has_legs: bool,
+    /// The fill of its parent on the market input on which this leg reached the market.
+    pub entered: Option<Entered>,
+    /// On this market input, no more than this total quantity may fill: the rest protects what was
+    /// entered when the bar's extremes may have been past.
+    pub held_to: Option<(u64, Quantity)>,
     /// Total quantity and what has executed of it.
     pub quantity: Quantity,
     pub filled: Quantity,
@@ -45,6 +54,26 @@ pub(crate) struct Resting {
     pub reported: Timestamp,
 }
 
+/// At which moment of a market input an entry filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum EntryMoment {
+    /// On a tick, or at a bar's close by an order that looks ahead.
+    Instant,
+    /// At a bar's open: all of the bar follows.
+    Open,
+    /// Within a bar: how much of it follows is not known.
+    Within,
+}
+
+/// The fill of an entry with legs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entered {
+    pub order: OrderId,
+    pub input: u64,
+    pub moment: EntryMoment,
+    pub price: Price,
+}
+
 /// Changes of one order that are on their way at most; the newest then takes the last one's place.
 const MODIFIES_MAX: usize = 16;
 
@@ -59,6 +88,10 @@ impl Resting {
             trigger: intent.trigger_price,
             validity: intent.validity,
             oco: intent.oco,
+            parent: intent.parent,
+            has_legs: intent.bracket != Bracket::default(),
+            entered: None,
+            held_to: None,
             quantity: intent.quantity,
             filled: Quantity::ZERO,
             executions: 0,
@@ -81,6 +114,50 @@ impl Resting {
     /// What may still execute.
     pub fn open(&self) -> Quantity {
         Quantity::from_raw(self.quantity.raw() - self.filled.raw())
+    }
+
+    /// What may still execute on a market input.
+    pub fn open_on(&self, input: u64) -> Quantity {
+        match self.held_to {
+            Some((at, total)) if at == input => {
+                Quantity::from_raw((total.raw() - self.filled.raw()).clamp(0, self.open().raw()))
+            }
+            _ => self.open(),
+        }
+    }
+
+    /// The fill of its parent within this bar, where that brought the leg to the market.
+    pub fn entered_within(&self, input: u64) -> Option<&Entered> {
+        let within = |e: &&Entered| e.input == input && e.moment == EntryMoment::Within;
+        self.entered.as_ref().filter(within)
+    }
+
+    /// Whether its parent's fill in this bar, at the open or after it, brought the leg to the market.
+    pub fn entered_in_bar(&self, input: u64) -> bool {
+        let in_bar = |e: &Entered| e.input == input && e.moment != EntryMoment::Instant;
+        self.entered.as_ref().is_some_and(in_bar)
+    }
+
+    /// Whether its trigger was reached within this bar, after its open.
+    pub fn triggered_within(&self, bar: &Bar, input: u64) -> bool {
+        self.triggered_at == Some(input)
+            && (!self.reaches(bar.open) || self.entered_within(input).is_some())
+    }
+
+    /// At which moment of the market input an execution of it happens.
+    pub fn moment(&self, market: &Market, through: bool) -> EntryMoment {
+        match &market.bar {
+            Some(bar) if self.placed < market.input => {
+                let at_open = !self.triggered_within(bar, market.input)
+                    && self.accepts_trade(bar.open, through);
+                if at_open {
+                    EntryMoment::Open
+                } else {
+                    EntryMoment::Within
+                }
+            }
+            _ => EntryMoment::Instant,
+        }
     }
 
     /// Whether its limit price, if it has one, is as good as or better than `price`.

@@ -1,6 +1,7 @@
 //! The paper trader: a pure matching engine stepped inside the pipeline.
 //!
-//! It never looks ahead unless told to: an order placed by one input fills only on inputs after it.
+//! It never looks ahead unless told to: an order placed by one input fills only on inputs after it. A leg
+//! that goes with such an order may fill on the input that fills its parent.
 //! On ticks a market order takes the opposite quote where the feed has one (five levels of depth
 //! where it has them), else the last trade; on bars it takes the next bar's open. Every random number
 //! is a function of the seed, the order and the draw's number.

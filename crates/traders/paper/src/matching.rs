@@ -75,8 +75,13 @@ impl Match<'_> {
     pub fn outcome(&self, moment: Moment) -> Outcome {
         let order = self.order;
         // An order that looks ahead knows no more of a bar than its close.
-        let looks_ahead = order.placed >= self.market.input;
+        let input = self.market.input;
+        let looks_ahead = order.placed >= input && !order.entered_in_bar(input);
         if self.market.bar.is_some() && (moment == Moment::Instant) != looks_ahead {
+            return Outcome::Nothing;
+        }
+        // The open was past when its parent filled.
+        if moment == Moment::Open && order.entered_within(input).is_some() {
             return Outcome::Nothing;
         }
         // "At once" is a tick, a bar's open, or the close that is looked ahead to.
@@ -96,7 +101,7 @@ impl Match<'_> {
         let Some(offer) = self.offer(moment) else {
             return unfilled;
         };
-        let (open, share) = (order.open(), self.share());
+        let (open, share) = (order.open_on(input), self.share());
         if order.validity == Validity::Fok
             && order.filled.is_zero()
             && offer.reachable.min(share) < open
@@ -171,14 +176,9 @@ impl Match<'_> {
         }
     }
 
-    /// Whether the trigger was reached within this bar, after its open.
-    fn triggered_within(&self, bar: &Bar) -> bool {
-        self.order.triggered_at == Some(self.market.input) && !self.order.reaches(bar.open)
-    }
-
     /// At the bar's open: market orders, stops that it jumped over, limits that it is better than.
     fn at_open(&self, bar: &Bar) -> Option<Offer> {
-        if self.triggered_within(bar) {
+        if self.order.triggered_within(bar, self.market.input) {
             return None;
         }
         if self.order.waited(self.market.input) {
@@ -189,18 +189,27 @@ impl Match<'_> {
     }
 
     /// At the trigger that was reached within the bar. What the bar did after that is not known, so
-    /// a stop-limit order whose limit is worse than its trigger waits for the next bar.
+    /// a stop-limit order whose limit is worse than its trigger waits for the next bar. The stop of an
+    /// entry that filled within this bar sells no higher, and buys no lower, than that did.
     fn at_trigger(&self, bar: &Bar) -> Option<Offer> {
-        if !self.triggered_within(bar) {
+        let (order, input) = (self.order, self.market.input);
+        if !order.triggered_within(bar, input) {
             return None;
         }
-        self.take(self.order.trigger?, false)
+        let trigger = order.trigger?;
+        let price = match (order.entered_within(input), order.side) {
+            (None, _) => trigger,
+            (Some(entered), Side::Buy) => trigger.max(entered.price),
+            (Some(entered), Side::Sell) => trigger.min(entered.price),
+        };
+        self.take(price, false)
     }
 
     /// At the limit that was reached within the bar, after its open.
     fn at_limit(&self, bar: &Bar) -> Option<Offer> {
         let limit = self.order.limit?;
-        if self.triggered_within(bar) || self.order.is_immediate() {
+        let within = self.order.triggered_within(bar, self.market.input);
+        if within || self.order.is_immediate() {
             return None;
         }
         let extreme = if self.order.side == Side::Buy {

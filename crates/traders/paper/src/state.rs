@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use model::market::MarketData;
-use model::order::OrderIntent;
+use model::order::{Execution, OrderIntent};
 use model::reason::Reason;
 use model::{InstrumentIdx, OrderId, Price, Quantity, Timestamp};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::book::{Announcement, Book, Market, Quote, Resting};
+use crate::book::{Announcement, Book, Entered, EntryMoment, Market, Quote, Resting};
 
 /// Where an order is that has been presented.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,6 +51,11 @@ pub(crate) struct State {
     /// When an order has something to say: of each only what is still to come.
     due: BTreeSet<(Timestamp, OrderId)>,
     now: Timestamp,
+    /// The latest fill of an entry with legs, until anything else happens: legs that are placed now
+    /// follow from it.
+    entered: Option<Entered>,
+    /// The time of the latest market input.
+    seen: Timestamp,
 }
 
 impl State {
@@ -60,6 +65,7 @@ impl State {
             books: vec![Book::default(); instruments],
             markets: vec![Market::default(); if look_ahead { instruments } else { 0 }],
             now: Timestamp::MIN,
+            seen: Timestamp::MIN,
             ..Self::default()
         }
     }
@@ -167,6 +173,8 @@ impl State {
             self.fresh.clear();
         }
         self.input += 1;
+        self.seen = now;
+        self.entered = None;
         let instrument = data.instrument();
         let book = &mut self.books[instrument.index()];
         book.bars = matches!(data, MarketData::Bar(_));
@@ -217,8 +225,24 @@ impl State {
 
     pub fn observe_time(&mut self, now: Timestamp) {
         self.current = None;
+        self.entered = None;
         self.fresh.clear();
         self.pass_time(now);
+    }
+
+    /// Something has happened that no leg of the latest entry follows from.
+    pub fn forget_entry(&mut self) {
+        self.entered = None;
+    }
+
+    /// The entry whose fill just now makes the engine place or enlarge this leg.
+    fn entry_of(&self, parent: Option<OrderId>) -> Option<Entered> {
+        self.entered.filter(|entered| Some(entered.order) == parent)
+    }
+
+    /// Whether market data of this instant or a later one has arrived.
+    pub fn has_seen(&self, at: Timestamp) -> bool {
+        self.seen >= at
     }
 
     #[inline]
@@ -314,20 +338,44 @@ impl State {
         }
         let (id, instrument) = (intent.id, intent.instrument);
         self.places.insert(id, Place::Working(instrument));
-        let order = Resting::new(intent, self.input, arrives, expires);
+        // A leg goes to the market with its entry: it is there when that fills.
+        let entered = self.entry_of(intent.parent);
+        let arrives = entered.map_or(arrives, |_| arrives.min(intent.submitted));
+        let mut order = Resting::new(intent, self.input, arrives, expires);
+        let joins = entered.is_some_and(|entered| match entered.moment {
+            // One that looks ahead does so as every order does.
+            EntryMoment::Instant => !self.look_ahead && order.order_type.has_trigger(),
+            EntryMoment::Open => true,
+            // Whether a target was reached after its entry is not known: it waits for the next input.
+            EntryMoment::Within => order.order_type.has_trigger(),
+        });
+        if joins {
+            order.entered = entered;
+            order.first_input = Some(self.input);
+        }
         let book = &mut self.books[instrument.index()];
         let expires = book.expires(&order);
         book.orders.push(order);
         self.schedule(arrives, id);
         self.schedule(expires, id);
-        if arrives <= self.now {
+        if arrives <= self.now && !joins {
             self.arrive(id);
         }
         self.attend(id);
     }
 
     pub fn request_modify(&mut self, id: OrderId, at: Timestamp, quantity: Quantity) {
+        let entered = self.find(id).and_then(|(o, _)| self.entry_of(o.parent));
+        let at = entered.map_or(at, |_| at.min(self.now));
         if let Some(order) = self.find_mut(id) {
+            if let Some(entered) = entered.filter(|e| e.moment != EntryMoment::Open)
+                && !order.order_type.has_trigger()
+                && order
+                    .held_to
+                    .is_none_or(|(input, _)| input != entered.input)
+            {
+                order.held_to = Some((entered.input, order.quantity));
+            }
             if let Some(replaced) = order.request(at, quantity) {
                 self.due.remove(&(replaced, id));
             }
@@ -364,16 +412,28 @@ impl State {
     }
 
     /// An execution has been recorded.
-    pub fn fill(&mut self, id: OrderId, ts: Timestamp, quantity: Quantity, draws: u32) {
+    pub fn fill(&mut self, id: OrderId, ts: Timestamp, execution: &Execution, through: bool) {
+        let (quantity, draws) = (execution.quantity, execution.draws);
         let Some(Place::Working(instrument)) = self.places.get(&id) else {
             return;
         };
         let instrument = *instrument;
-        let input = self.market(instrument).input;
+        let market = if self.look_ahead {
+            &self.markets[instrument.index()]
+        } else {
+            &self.market
+        };
+        let input = market.input;
         let book = &mut self.books[instrument.index()];
         let Some(order) = book.orders.iter_mut().find(|o| o.id == id) else {
             return;
         };
+        self.entered = order.has_legs.then(|| Entered {
+            order: id,
+            input,
+            moment: order.moment(market, through),
+            price: execution.price,
+        });
         order.reported = order.reported.max(ts);
         order.filled = Quantity::from_raw(order.filled.raw().saturating_add(quantity.raw()));
         order.executions = order.executions.saturating_add(1);

@@ -69,6 +69,26 @@ impl PaperTrader {
         self.settings.latency.saturating_add(draw as i64)
     }
 
+    /// When an order reaches the market. One that is sent as the session opens, before any of its data
+    /// has been seen, was known before: it has waited at the exchange for the open.
+    fn arrival(&self, intent: &OrderIntent) -> Timestamp {
+        let latency = self.latency(intent.id);
+        let at = intent.submitted;
+        if latency > 0 && !self.state.has_seen(at) && self.opens(intent) {
+            return at;
+        }
+        at.plus(latency)
+    }
+
+    /// Whether an order is sent at the instant at which a session begins.
+    fn opens(&self, intent: &OrderIntent) -> bool {
+        let group = self.groups[intent.instrument.index()];
+        match self.sessions.status(group, intent.submitted) {
+            SessionStatus::Open(window) => window.open == intent.submitted,
+            SessionStatus::Closed { .. } => false,
+        }
+    }
+
     /// The end of an order's time: of its session, or of the next one where the market is closed.
     fn expiry(&self, intent: &OrderIntent) -> Timestamp {
         if let Validity::Gtd(until) = intent.validity {
@@ -191,7 +211,7 @@ impl PaperTrader {
     fn take_change(&mut self, id: OrderId, ts: Timestamp, change: &OrderChange) {
         match *change {
             OrderChange::Filled(execution) => {
-                self.state.fill(id, ts, execution.quantity, execution.draws);
+                self.state.fill(id, ts, &execution, self.settings.through);
             }
             OrderChange::CancelRequested(reason) => {
                 self.state
@@ -258,7 +278,7 @@ impl InPipelineTrader for PaperTrader {
         self.state.at(event.ts);
         match &event.body {
             EventBody::OrderSubmitted(intent) => {
-                let arrives = intent.submitted.plus(self.latency(intent.id));
+                let arrives = self.arrival(intent);
                 let expires = self.expiry(intent);
                 self.state.submit(intent, arrives, expires);
             }
@@ -266,7 +286,9 @@ impl InPipelineTrader for PaperTrader {
                 let at = event.ts.plus(self.latency(*order));
                 self.state.request_modify(*order, at, *quantity);
             }
+            EventBody::SignalRaw(_) => self.state.forget_entry(),
             EventBody::OrderChanged(step) => {
+                self.state.forget_entry();
                 self.take_change(step.order, event.ts, &step.change);
             }
             _ => {}

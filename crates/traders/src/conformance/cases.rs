@@ -78,6 +78,9 @@ cases! {
         "Where one bar reaches both the stop and the target, the stop is taken to come first.";
     43 last_bar_of_the_session [Bars, Limit, DayExpiry] bars::last_of_the_session,
         "A day order sees the bar that ends with its session.";
+    44 legs_work_from_their_entry [Bars, NoLookAhead, Limit, Stop] bars::legs_work_from_their_entry,
+        "A stop works from the fill that it protects, within the bar of that fill too; a target only where \
+         its entry filled at the bar's open.";
     90 orders_live_by_the_rules [] random::orders_live_by_the_rules,
         "Whatever is asked in whatever order, every report is a legal step, no trade comes twice, nothing \
          executes beyond its quantity, limit or trigger, and every order ends exactly once.";

@@ -1,8 +1,9 @@
 //! Market data that comes as bars.
 
 use model::Quantity;
-use model::order::OrderStatus::{Cancelled, Expired, Filled};
-use model::signal::Side;
+use model::order::OrderStatus::{Cancelled, Expired, Filled, Triggered};
+use model::order::{OrderIntent, OrderRole};
+use model::signal::{Bracket, Side};
 use model::time::MINUTE;
 
 use super::life::pair;
@@ -66,6 +67,68 @@ pub fn stop_before_target(stage: &mut Stage<'_>) -> Checked {
     bench.expect_prices(stop, Side::Sell, 93_00)?;
     bench.expect_status(stop, &[Filled, Cancelled])?;
     bench.expect_status(target, &[Cancelled, Filled])
+}
+
+pub fn legs_work_from_their_entry(stage: &mut Stage<'_>) -> Checked {
+    // The entry's limit, the bar that fills it, whether the leg is the stop, whether it works.
+    let cases = [
+        (None, [100_00, 101_00, 94_00, 100_00], true, true),
+        (None, [100_00, 106_00, 99_00, 100_00], false, true),
+        (Some(98_00), [100_00, 101_00, 94_00, 100_00], true, true),
+        (Some(98_00), [100_00, 106_00, 97_00, 100_00], false, false),
+    ];
+    for (limit, bar, is_stop, works) in cases {
+        let mut bench = stage.bench();
+        bench.bar([100_00, 101_00, 99_00, 100_00])?;
+        let entry = match limit {
+            Some(limit) => bench.limit_order(Side::Buy, 10, limit),
+            None => bench.market_order(Side::Buy, 10),
+        };
+        let prices = (Some(cents(95_00)), Some(cents(105_00)));
+        let entry = bench.submit(OrderIntent {
+            bracket: Bracket {
+                stop_loss: prices.0,
+                take_profit: prices.1,
+            },
+            ..entry
+        })?;
+        bench.settle()?;
+        bench.bar(bar)?;
+        let entered = bench.filled(entry);
+        if entered.is_zero() {
+            return bench.wrong("the entry to execute", "nothing of it");
+        }
+        let leg = if is_stop {
+            bench.stop_order(Side::Sell, 10, 95_00)
+        } else {
+            bench.limit_order(Side::Sell, 10, 105_00)
+        };
+        let role = if is_stop {
+            OrderRole::StopLoss
+        } else {
+            OrderRole::TakeProfit
+        };
+        let leg = bench.submit(OrderIntent {
+            role,
+            quantity: entered,
+            increase: Quantity::ZERO,
+            parent: Some(entry),
+            ..leg
+        })?;
+        let is_idle = bench.filled(leg).is_zero() && bench.status(leg) != Triggered;
+        if is_idle == works {
+            let wanted = if works {
+                "the leg to work on"
+            } else {
+                "no leg to fill on"
+            };
+            return bench.wrong(
+                format!("{wanted} the bar that filled its entry"),
+                format!("{} of it", bench.filled(leg)),
+            );
+        }
+    }
+    Ok(())
 }
 
 pub fn last_of_the_session(stage: &mut Stage<'_>) -> Checked {
