@@ -14,11 +14,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use markets::calendar::MarketSessions;
 use model::event::Event;
 use model::session::Sessions;
-use model::{Instruments, Timestamp};
-use pipeline::EventSink;
+use model::{CurrencyIdx, Date, Instruments, Timestamp};
+use pipeline::{BrokerPipeline, EventSink};
 use research::OutputError;
 use research::collector::{Collector, SpaceSpec};
-use research::driver::{Driven, drive};
+use research::driver::{Driven, RunSink, drive};
 use research::log_hash::{LogHashes, Names};
 use research::output::OutputDir;
 use research::report::{ReportData, write_html};
@@ -101,6 +101,19 @@ impl EventSink for Sink<'_> {
             }
         }
         self.spent += start.elapsed();
+    }
+}
+
+impl RunSink for Sink<'_> {
+    fn day_closes(&mut self, date: Date, pipelines: &[BrokerPipeline]) {
+        for (namespace, pipeline) in pipelines.iter().enumerate() {
+            for (index, account) in pipeline.portfolio().accounts().iter().enumerate() {
+                let holds = !account.gross_exposure.is_zero();
+                let currency = CurrencyIdx(index as u16);
+                self.collector
+                    .on_day(namespace, date, currency, account.equity(), holds);
+            }
+        }
     }
 }
 

@@ -287,6 +287,96 @@ fn lists_and_tables_name_what_is_there() {
     }
 }
 
+/// Trading days with few trades and long pauses: each has its close, however often snapshots are taken.
+#[test]
+fn every_session_of_the_data_has_a_close() {
+    let world = World::new();
+    world.write("instruments.csv", market::instruments(&["TCS"]));
+    world.write(
+        "strategies.yaml",
+        "- { id: c, kind: ema_cross, instruments: [TCS], parameters: { fast: 1, slow: 2, quantity: 100, timeframe: 1m } }\n",
+    );
+    // Three bars a day, but none on some weekdays.
+    let mut rows = "timestamp,open,high,low,close,volume\n".to_owned();
+    let (mut closes, mut state, mut price) = (Vec::new(), 5u64, 2_000i64);
+    for number in 0..62 {
+        let date =
+            model::Date::from_days(model::Date::parse("2021-05-14").unwrap().days() + number);
+        if date.weekday() > 4 || number % 9 == 4 {
+            continue;
+        }
+        for minute in ["09:15", "09:16", "15:20"] {
+            let open = price;
+            for _ in 0..2 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+            }
+            // Nothing happens in the second half.
+            if number < 40 {
+                price = (price + (state >> 33) as i64 % 41 - 20).max(1_000);
+            }
+            let (high, low) = (open.max(price) + 3, open.min(price) - 3);
+            rows += &format!("{date} {minute}:00,{open},{high},{low},{price},10\n");
+        }
+        closes.push((date.to_string(), price));
+    }
+    world.write("TCS.csv", rows);
+    let run = |seconds: &str| {
+        let name = format!("every_{seconds}");
+        let settings = format!(
+            "[data]\ntimeframe = \"1m\"\n[portfolio]\nsnapshot_interval_seconds = {seconds}\n\
+             [trading_engine.paper]\ncharges = \"none\"\n"
+        );
+        world.write("panda.toml", settings);
+        let summary = world.backtest("TCS.csv", &name, &["--config", "panda.toml"]);
+        (
+            summary["statistics"].clone(),
+            world.rows(&format!("{name}/fills.csv")),
+        )
+    };
+    let (statistics, fills) = run("60");
+    for seconds in ["1", "86400", "4000000000"] {
+        assert_eq!(run(seconds).0, statistics, "{seconds}");
+    }
+    // Made again from the fills and the last prices of the days.
+    let (mut cash, mut held, mut exposed, mut at) = (1_000_000f64, 0f64, 0, 0);
+    let (mut last, mut returns) = (cash, Vec::new());
+    for (date, price) in &closes {
+        let before = at;
+        while let Some(fill) = fills
+            .get(at)
+            .filter(|f| f["ts"].as_str() < format!("{date}T12").as_str())
+        {
+            let sign = if fill["side"] == "buy" { 1.0 } else { -1.0 };
+            let quantity = sign * fill["quantity"].parse::<f64>().unwrap();
+            cash -= quantity * fill["price"].parse::<f64>().unwrap();
+            (held, at) = (held + quantity, at + 1);
+        }
+        exposed += u32::from(held != 0.0 || at > before);
+        let equity = cash + held * *price as f64;
+        returns.push(equity / last - 1.0);
+        last = equity;
+    }
+    assert!(
+        fills.len() >= 10 && at == fills.len(),
+        "{} {at}",
+        fills.len()
+    );
+    let n = closes.len() as f64;
+    let mean = returns.iter().sum::<f64>() / n;
+    let variance = returns.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    assert_eq!(statistics["days"], closes.len());
+    for (what, value) in [
+        ("exposure", f64::from(exposed) / n),
+        ("total_return", last / 1_000_000.0 - 1.0),
+        ("sharpe", mean / variance.sqrt() * 252f64.sqrt()),
+    ] {
+        let told = statistics[what].as_f64().unwrap();
+        assert!((told - value).abs() < 1e-9, "{what}: {told}, not {value}");
+    }
+}
+
 #[test]
 fn bars_of_a_file_trade_at_the_next_open() {
     let world = World::new();

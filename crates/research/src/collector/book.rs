@@ -37,14 +37,14 @@ impl Point for EquityPoint {
     }
 }
 
-/// The last equity of a trading day.
+/// The equity as a trading day of the data ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayClose {
     /// The trading day.
     pub date: Date,
-    /// Its last equity.
+    /// The equity at its last prices.
     pub equity: Amount,
-    /// Whether a position was held at any snapshot or execution of the day.
+    /// Whether a position was held: executions of the day, or a position at its end.
     pub held: bool,
 }
 
@@ -86,7 +86,7 @@ impl DayCharges {
 pub struct CurrencyBook {
     /// The latest snapshot.
     pub last: Option<Snapshot>,
-    /// One entry per trading day.
+    /// One entry per trading day of the data.
     pub days: Vec<DayClose>,
     /// The equity, thinned.
     pub curve: Sampler<EquityPoint>,
@@ -149,21 +149,15 @@ impl CurrencyBook {
         days.try_fold(Amount::ZERO, |sum, day| sum.checked_add(day.adjustment))
     }
 
-    /// Takes a snapshot of the trading day `date`.
-    pub fn snapshot(&mut self, date: Date, ts: Timestamp, snapshot: &Snapshot) {
+    /// A trading day of the data has ended, whether anything was held in it or not.
+    pub fn close_day(&mut self, date: Date, equity: Amount, holds: bool) {
+        let held = std::mem::take(&mut self.traded) || holds;
+        self.days.push(DayClose { date, equity, held });
+    }
+
+    /// Takes a snapshot.
+    pub fn snapshot(&mut self, ts: Timestamp, snapshot: &Snapshot) {
         self.last = Some(*snapshot);
-        let held = std::mem::take(&mut self.traded) || !snapshot.gross_exposure.is_zero();
-        match self.days.last_mut() {
-            Some(day) if day.date >= date => {
-                day.equity = snapshot.equity;
-                day.held |= held;
-            }
-            _ => self.days.push(DayClose {
-                date,
-                equity: snapshot.equity,
-                held,
-            }),
-        }
         self.curve.record(EquityPoint {
             ts,
             equity: snapshot.equity,

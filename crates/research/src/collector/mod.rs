@@ -2,7 +2,7 @@
 //!
 //! Rows are written as soon as they are final, so that memory does not grow with the run: what is
 //! kept are live orders and waiting signals, sums per strategy and instrument, one closing equity
-//! per day, and bounded samples for the pictures. `trades.csv` holds every closed trade; the report
+//! per trading day of the data, and bounded samples for the pictures. `trades.csv` holds every closed trade; the report
 //! shows the first [`TRADES_MAX`].
 
 pub mod book;
@@ -22,7 +22,7 @@ use model::instrument::InstrumentIdx;
 use model::money::CurrencyIdx;
 use model::order::{OrderChange, OrderIntent, OrderRole};
 use model::session::Sessions;
-use model::{Amount, Timestamp};
+use model::{Amount, Date, Timestamp};
 
 use self::book::{Cell, Counts, CurrencyBook, DayFinder, FillMark, Incident, IncidentKind, count};
 use self::files::Table;
@@ -279,6 +279,22 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
+    /// A trading day of the data has ended: the equity of a namespace in a currency at its last prices,
+    /// and whether it holds anything.
+    pub fn on_day(
+        &mut self,
+        namespace: usize,
+        date: Date,
+        currency: CurrencyIdx,
+        equity: Amount,
+        holds: bool,
+    ) {
+        let space = self.spaces.get_mut(namespace);
+        if let Some(book) = space.and_then(|s| s.books.get_mut(currency.index())) {
+            book.close_day(date, equity, holds);
+        }
+    }
+
     fn on_step(
         &mut self,
         namespace: usize,
@@ -452,9 +468,8 @@ impl<'a> Collector<'a> {
             .put(drawdown)
             .put(snapshot.gross_exposure)
             .end()?;
-        let date = space.days.date(ts);
         if let Some(book) = space.books.get_mut(snapshot.currency.index()) {
-            book.snapshot(date, ts, snapshot);
+            book.snapshot(ts, snapshot);
         }
         Ok(())
     }

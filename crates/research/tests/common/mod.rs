@@ -274,6 +274,11 @@ pub fn run(plan: &Plan, dir: &Path) -> Run {
         }
         let date = Date::from_days(day as i32);
         for (space, book) in books.iter_mut().enumerate() {
+            for currency in 0..instruments.currencies().len() as u16 {
+                let s = book.snapshot(&instruments, &last, currency);
+                let holds = !s.gross_exposure.is_zero();
+                collector.on_day(space, date, model::CurrencyIdx(currency), s.equity, holds);
+            }
             for body in book.close(date, &instruments, &last) {
                 let event = Event {
                     ts: Timestamp(ts),
