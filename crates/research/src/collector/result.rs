@@ -6,6 +6,7 @@ use model::ids::StrategyIdx;
 use model::instrument::InstrumentIdx;
 use model::money::CurrencyIdx;
 use model::signal::{Product, Side};
+use model::time::HOUR;
 use model::{Amount, Date, NumberError, Price, Quantity, Timestamp};
 
 use super::Space;
@@ -16,7 +17,7 @@ use crate::error::OutputError;
 use crate::exact::QuantitySum;
 use crate::log_hash::Names;
 use crate::sampler::Thinned;
-use crate::statistics::{Activity, Statistics, statistics};
+use crate::statistics::{Activity, Statistics, periods, statistics};
 
 /// What a run came to, per namespace.
 #[derive(Debug, Clone)]
@@ -237,7 +238,14 @@ pub(super) fn broker(
             traded_value: cell.traded_value,
             days_held: result.days.iter().filter(|day| day.held).count() as u32,
         };
-        result.statistics = statistics(start, &closes, &activity);
+        let traded = cells
+            .keys()
+            .filter(|(_, index)| names.instruments.currency(*index) == currency)
+            .map(|(_, index)| names.instruments.get(*index));
+        let first = result.days.first().map(|day| day.date.days());
+        let at = Timestamp(i64::from(first.unwrap_or_default()) * 24 * HOUR);
+        let year = periods(space.spec.sessions, traded, at);
+        result.statistics = statistics(start, &closes, &activity, year);
         currencies.push(result);
     }
     currencies.sort_by_key(|c| c.currency != base);

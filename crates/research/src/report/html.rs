@@ -149,6 +149,28 @@ impl Table {
     }
 }
 
+/// A message as HTML: what stands in backquotes is code, what stands in double asterisks is strong.
+pub fn message(text: &str) -> String {
+    let mut out = escape(text);
+    for (mark, tag) in [("`", "code"), ("**", "strong")] {
+        let parts: Vec<&str> = out.split(mark).collect();
+        // A mark without its second one is a character like others.
+        let paired = (parts.len() - 1) / 2 * 2;
+        let mut marked = String::with_capacity(out.len() + 16);
+        for (at, part) in parts.iter().enumerate() {
+            match at {
+                0 => {}
+                n if n > paired => marked.push_str(mark),
+                n if n % 2 == 1 => put(&mut marked, format_args!("<{tag}>")),
+                _ => put(&mut marked, format_args!("</{tag}>")),
+            }
+            marked.push_str(part);
+        }
+        out = marked;
+    }
+    out
+}
+
 /// The class of a signed number's text.
 pub fn sign_class(exact: &str) -> &'static str {
     if exact.starts_with(['-', '\u{2212}']) {
@@ -163,6 +185,20 @@ pub fn sign_class(exact: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_show_their_marks() {
+        for (text, shown) in [
+            (
+                "set `a < b` and **this**",
+                "set <code>a &lt; b</code> and <strong>this</strong>",
+            ),
+            ("`a` or `b", "<code>a</code> or `b"),
+            ("2 ** 3 `<script>`", "2 ** 3 <code>&lt;script&gt;</code>"),
+        ] {
+            assert_eq!(message(text), shown);
+        }
+    }
 
     #[test]
     fn nothing_breaks_out() {

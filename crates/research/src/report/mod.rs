@@ -16,7 +16,7 @@ use std::io::Write;
 
 use jiff::tz::TimeZone;
 
-use self::html::{escape, put, script_json};
+use self::html::{escape, message, put, script_json};
 use crate::collector::{BrokerResult, Collected, CurrencyResult, TRADES_MAX};
 use crate::error::OutputError;
 use crate::log_hash::Names;
@@ -130,9 +130,10 @@ fn document(page: &Page<'_>, json: &str) -> String {
     let mut statistics = sections::statistics(page);
     statistics.push_str(
         "<p class=\"note\">Simple daily returns on closing equity, the first against the starting \
-         cash; 252 days to the year; risk-free rate 0; standard deviation of the sample (n − 1); \
+         cash; sessions to the year by the calendar of what was traded, and nothing \
+         annualised below 60 sessions; risk-free rate 0; standard deviation of the sample (n − 1); \
          downside deviation over all days below 0. Trades count after charges. A dash: too little \
-         data for the figure. Annual figures of a few days say little.</p>",
+         data for the figure.</p>",
     );
     section(&mut out, "statistics", "Statistics", &statistics);
     section(
@@ -199,10 +200,11 @@ fn header(out: &mut String, page: &Page<'_>, title: &str) {
             format::count(s.ticks)
         ),
     );
+    believe(out, page);
     if !s.warnings.is_empty() {
         out.push_str("<div class=\"banner\" role=\"alert\"><strong>Read this first</strong><ul>");
         for warning in &s.warnings {
-            put(out, format_args!("<li>{}</li>", escape(warning)));
+            put(out, format_args!("<li>{}</li>", message(warning)));
         }
         out.push_str("</ul></div>");
     }
@@ -223,6 +225,53 @@ fn header(out: &mut String, page: &Page<'_>, title: &str) {
         put(out, format_args!("<a href=\"#{id}\">{name}</a>"));
     }
     out.push_str("</nav></header>");
+}
+
+/// What the figures below rest on: how much there was of it, and what was left out or is in doubt.
+fn believe(out: &mut String, page: &Page<'_>) {
+    let s = page.data.summary;
+    let statistics = || page.results().map(|(_, result)| &result.statistics);
+    let sessions = statistics().map(|s| s.days).max().unwrap_or_default();
+    let trades: u64 = statistics().map(|s| s.trades).sum();
+    let few = statistics().find_map(|s| s.not_annualised.as_deref());
+    let share = |part: u64, of: u64| match part {
+        0 => "none".to_owned(),
+        part => {
+            let share = format::percent(Some(part as f64 / of.max(part) as f64));
+            format!("{} ({share})", format::count(part))
+        }
+    };
+    let annual = few.map_or_else(String::new, |few| {
+        format!(": {few}, so nothing is annualised")
+    });
+    let lines = [
+        (
+            "Sessions",
+            format!("{}{annual}", format::count(u64::from(sessions))),
+        ),
+        ("Closed trades", format::count(trades)),
+        ("Refused signals", share(s.rejected_total, s.signals)),
+        ("Rejected rows", share(s.rows_rejected_total, s.rows_read)),
+        (
+            "Doubts about kept rows",
+            share(s.rows_doubtful.values().sum(), s.rows_read),
+        ),
+        (
+            "Warnings",
+            match s.warnings.len() {
+                0 => "none".to_owned(),
+                n => format!("{n}, below"),
+            },
+        ),
+    ];
+    out.push_str("<dl class=\"believe\" aria-label=\"How much to believe\">");
+    for (name, text) in lines {
+        put(
+            out,
+            format_args!("<div><dt>{name}</dt><dd>{}</dd></div>", escape(&text)),
+        );
+    }
+    out.push_str("</dl>");
 }
 
 fn section(out: &mut String, id: &str, heading: &str, body: &str) {

@@ -53,7 +53,14 @@ pub fn key_figures(page: &Page<'_>) -> String {
             true,
         );
         let total = percent(s.total_return);
-        let note = format!("{} a year", percent(s.cagr));
+        let note = match &s.not_annualised {
+            None => format!(
+                "{} a year of {} sessions",
+                percent(s.cagr),
+                s.periods_per_year
+            ),
+            Some(reason) => format!("not annualised: {reason}"),
+        };
         card(&mut out, "Return", &total, &total, &note, true);
         let note = format!("from {}", money(result.start, code));
         let equity = result.equity.to_string();
@@ -65,18 +72,23 @@ pub fn key_figures(page: &Page<'_>) -> String {
             &note,
             false,
         );
-        let fall = result.max_drawdown.to_string();
-        let note = format!("{} on daily closes", percent(s.max_drawdown));
-        card(
-            &mut out,
-            "Largest drawdown",
-            &money(result.max_drawdown, code),
-            &fall,
-            &note,
-            false,
+        // Percentage and amount are of the same fall; the deepest one between closes stands apart.
+        let fall = percent(s.max_drawdown);
+        let note = format!(
+            "{} on daily closes; {} marked on every tick",
+            with_code(s.max_drawdown_amount, code),
+            money(result.max_drawdown, code)
         );
+        card(&mut out, "Largest drawdown", &fall, &fall, &note, false);
         let sharpe = figure(s.sharpe, 2);
-        let note = format!("Sortino {}", figure(s.sortino, 2));
+        let note = match &s.not_annualised {
+            None => format!(
+                "Sortino {}, {} sessions to the year",
+                figure(s.sortino, 2),
+                s.periods_per_year
+            ),
+            Some(reason) => format!("not annualised: {reason}"),
+        };
         card(&mut out, "Sharpe", &sharpe, &sharpe, &note, false);
         let factor = figure(s.profit_factor, 2);
         let note = format!("{} of trades won", percent(s.win_rate));
@@ -128,7 +140,7 @@ fn by_broker(page: &Page<'_>) -> String {
             ("Charges", Number),
             ("Net", Number),
             ("Equity", Number),
-            ("Largest drawdown", Number),
+            ("Largest drawdown (on ticks)", Number),
             ("Cash flow", Number),
         ],
     );
@@ -297,15 +309,18 @@ pub fn statistics(page: &Page<'_>) -> String {
     columns.extend(labels.iter().map(|label| (label.as_str(), Number)));
     let mut table = Table::new("Statistics from daily closes and closed trades", &columns);
     type Show = fn(&Statistics, &str) -> String;
-    let rows: [(&str, Show); 21] = [
+    let rows: [(&str, Show); 22] = [
         ("Trading days", |s, _| count(u64::from(s.days))),
         ("Total return", |s, _| percent(s.total_return)),
-        ("Annual growth (CAGR)", |s, _| percent(s.cagr)),
-        ("Annual volatility", |s, _| percent(s.volatility)),
-        ("Sharpe ratio", |s, _| figure(s.sharpe, 3)),
-        ("Sortino ratio", |s, _| figure(s.sortino, 3)),
-        ("Calmar ratio", |s, _| figure(s.calmar, 3)),
-        ("Maximum drawdown", |s, _| percent(s.max_drawdown)),
+        ("Annual growth (CAGR)", |s, _| annual(s, percent(s.cagr))),
+        ("Annual volatility", |s, _| annual(s, percent(s.volatility))),
+        ("Sharpe ratio", |s, _| annual(s, figure(s.sharpe, 3))),
+        ("Sortino ratio", |s, _| annual(s, figure(s.sortino, 3))),
+        ("Calmar ratio", |s, _| annual(s, figure(s.calmar, 3))),
+        ("Maximum drawdown on closes", |s, _| percent(s.max_drawdown)),
+        ("… in money", |s, code| {
+            with_code(s.max_drawdown_amount, code)
+        }),
         ("… its length in days", |s, _| days(s.max_drawdown_days)),
         ("Longest drawdown in days", |s, _| {
             days(s.longest_drawdown_days)
@@ -338,6 +353,14 @@ pub fn statistics(page: &Page<'_>) -> String {
         }
     }
     table.finish()
+}
+
+/// An annual figure with the sessions that its year has, or why there is none.
+fn annual(s: &Statistics, shown: String) -> String {
+    match &s.not_annualised {
+        Some(reason) => format!("– ({reason})"),
+        None => format!("{shown} (year of {})", s.periods_per_year),
+    }
 }
 
 fn days(n: Option<u32>) -> String {
