@@ -16,6 +16,7 @@ pub mod report;
 pub mod actions;
 pub mod catalogue;
 pub mod source;
+mod spool;
 pub mod stream;
 
 pub mod live;

@@ -153,6 +153,60 @@ impl Partition {
         values.all(|value| change(*value).map(|changed| *value = changed).is_some())
     }
 
+    /// Room that the rows take.
+    pub(crate) fn bytes(&self) -> usize {
+        let columns = self.columns.iter().map(Vec::len).sum::<usize>();
+        (self.times.len() + columns) * size_of::<i64>()
+    }
+
+    /// Appends the rows in a short form: per column a byte 0 when all its values are zero, else a byte 1
+    /// and the differences from row to row as varints.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        for column in std::iter::once(&self.times).chain(&self.columns) {
+            out.push(u8::from(!column.is_empty()));
+            let mut before = 0;
+            for value in column {
+                let step = value.wrapping_sub(before);
+                before = *value;
+                let mut rest = (step << 1 ^ step >> 63) as u64;
+                while rest > 0x7f {
+                    out.push(rest as u8 | 0x80);
+                    rest >>= 7;
+                }
+                out.push(rest as u8);
+            }
+        }
+    }
+
+    /// A partition like this one with the rows that [`encode`](Self::encode) wrote; `None` when the
+    /// bytes are not those of so many rows.
+    pub(crate) fn decode(&self, bytes: &[u8], rows: usize) -> Option<Self> {
+        let mut partition = Self::new(self.series, self.instrument, self.day);
+        let mut bytes = bytes.iter();
+        for column in std::iter::once(&mut partition.times).chain(&mut partition.columns) {
+            match bytes.next()? {
+                0 => continue,
+                1 => column.reserve_exact(rows),
+                _ => return None,
+            }
+            let mut before = 0i64;
+            for _ in 0..rows {
+                let (mut rest, mut shift) = (0u64, 0);
+                loop {
+                    let byte = *bytes.next()?;
+                    rest |= u64::from(byte & 0x7f).checked_shl(shift)?;
+                    if byte < 0x80 {
+                        break;
+                    }
+                    shift += 7;
+                }
+                before = before.wrapping_add((rest >> 1) as i64 ^ -((rest & 1) as i64));
+                column.push(before);
+            }
+        }
+        (partition.times.len() == rows && bytes.next().is_none()).then_some(partition)
+    }
+
     /// Gives back the room that growing left over.
     pub(crate) fn shrink(&mut self) {
         self.times.shrink_to_fit();

@@ -35,6 +35,8 @@ pub enum Doubt {
     FallingVolume,
     /// The column for the quantity or volume is empty in this row: quantity 0.
     MissingVolume,
+    /// A quantity, volume or open interest had more than eight decimals, and was rounded.
+    RoundedVolume,
     /// The bid lies above the ask.
     CrossedQuote,
     /// A price is not a multiple of the instrument's tick size.
@@ -126,8 +128,9 @@ counters!(
 );
 counters!(
     /// Kept rows by what is odd about them; one row can count more than once.
-    Doubtful of Doubt, 6:
-    FallingVolume = "falling_volume", MissingVolume = "missing_volume", CrossedQuote = "crossed_quote",
+    Doubtful of Doubt, 7:
+    FallingVolume = "falling_volume", MissingVolume = "missing_volume",
+    RoundedVolume = "rounded_volume", CrossedQuote = "crossed_quote",
     OffTick = "off_tick", NewLevel = "new_level", RepeatedStamp = "repeated_stamp"
 );
 
@@ -166,6 +169,9 @@ pub struct FileReport {
     pub price_max: Option<Price>,
     /// The day that the path names.
     pub day: Option<Date>,
+    /// Malformed rows by the column whose cell is to blame; those of another form are not among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub malformed_columns: BTreeMap<String, u64>,
     /// Rows that were rejected as outside the session, of days on which the market was closed all day.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub closed_days: BTreeMap<Date, u64>,
@@ -289,6 +295,22 @@ impl fmt::Display for QualityReport {
                 "columns not used in {}: {}",
                 file.file,
                 file.ignored_columns.join(", ")
+            )?;
+        }
+        for file in self
+            .files
+            .iter()
+            .filter(|file| !file.malformed_columns.is_empty())
+        {
+            let columns = file.malformed_columns.iter();
+            let columns: Vec<_> = columns
+                .map(|(name, rows)| format!("{name} {rows}"))
+                .collect();
+            writeln!(
+                f,
+                "malformed cells in {}: {}",
+                file.file,
+                columns.join(", ")
             )?;
         }
         if !doubts.is_empty() {

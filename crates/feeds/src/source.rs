@@ -21,6 +21,7 @@ use crate::parallel;
 use crate::partition::{Partition, Series};
 use crate::raw::{self, RawFile};
 use crate::report::{FileReport, QualityReport};
+use crate::spool::{self, Spool, Spooled};
 use crate::stream::{Day, Days, MarketStream, Stream};
 
 /// What to read of a data set, and how.
@@ -126,13 +127,13 @@ pub enum DataSet {
 impl DataSet {
     /// Looks what lies at a path: a catalogue, a directory of raw files, or one raw file.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        if Catalogue::is_at(path) {
+        if Catalogue::is_at(path) || Catalogue::is_begun_at(path) {
             return Catalogue::open(path).map(Self::Catalogue);
         }
         raw::files(path).map(|files| Self::Raw(path.to_owned(), files))
     }
 
-    /// Reads and cleans raw files, or opens a catalogue's days. Raw rows are then in memory.
+    /// Reads and cleans raw files, or opens a catalogue's days.
     pub fn load(
         &self,
         instruments: &Instruments,
@@ -230,7 +231,7 @@ pub(crate) fn provenance_files(report: &QualityReport) -> Vec<ProvenanceFile> {
 /// A cleaned file without its text.
 struct Rows {
     report: FileReport,
-    partitions: Vec<(Arc<Partition>, blake3::Hash)>,
+    partitions: Vec<(Partition, blake3::Hash)>,
 }
 
 fn load_raw(
@@ -250,7 +251,7 @@ fn load_raw(
         let cleaned = clean::clean(file, opened, instruments, selection, cleaning, false)?;
         let digested = |partition: Partition| {
             let digest = partition.digest();
-            (Arc::new(partition), digest)
+            (partition, digest)
         };
         let partitions = cleaned.partitions.into_iter().map(digested).collect();
         Ok(Some(Rows {
@@ -263,6 +264,8 @@ fn load_raw(
     let mut found: BTreeMap<(Date, InstrumentIdx), Found> = BTreeMap::new();
     let mut first_series: Option<(String, usize)> = None;
     let mut rows_read = 0;
+    let mut spool = Spool::new(spool::MEMORY_MAX);
+    let mut clock = Clock::new(cleaning.zone.clone());
     parallel::in_order(files.len(), make, |at, made| {
         let name = &files[at].name;
         match made {
@@ -283,14 +286,19 @@ fn load_raw(
                 for (partition, digest) in rows.partitions {
                     let key = (partition.day, partition.instrument);
                     let series = partition.series;
-                    if let Some(before) = found.insert(
-                        key,
-                        Found {
-                            file: at,
-                            partition,
-                            digest,
-                        },
-                    ) {
+                    // Rows outside the range only prove that no other file holds their day.
+                    let wanted = overlaps(&mut clock, key.0, options.from, options.to);
+                    let rows = match wanted {
+                        true => Some(spool.keep(partition, digest)?),
+                        false => None,
+                    };
+                    let this = Found {
+                        file: at,
+                        series,
+                        rows,
+                        digest,
+                    };
+                    if let Some(before) = found.insert(key, this) {
                         return Err(DataError::Collision {
                             first: files[before.file].name.clone(),
                             second: name.clone(),
@@ -319,25 +327,19 @@ fn load_raw(
         ));
     }
 
-    let mut clock = Clock::new(cleaning.zone.clone());
-    found.retain(|(day, _), _| overlaps(&mut clock, *day, options.from, options.to));
+    drop(spool);
+    found.retain(|_, found| found.rows.is_some());
     let delivered = found.keys().map(|(day, index)| (*index, *day));
     let (history, plan) = history(instruments, options, delivered)?;
     let mut entries = Vec::new();
     let mut days: Days = Vec::new();
     for ((day, index), found) in found {
-        let series = found.partition.series;
-        entries.push((
-            instruments.get(index).id.as_str(),
-            day,
-            series,
-            found.digest,
-        ));
+        let Some(rows) = found.rows else { continue };
+        let id = instruments.get(index).id.as_str();
+        entries.push((id, day, found.series, found.digest));
         match days.last_mut() {
-            Some((last, Day::Memory(partitions))) if *last == day => {
-                partitions.push(found.partition)
-            }
-            _ => days.push((day, Day::Memory(vec![found.partition]))),
+            Some((last, Day::Cleaned(all))) if *last == day => all.push(rows),
+            _ => days.push((day, Day::Cleaned(vec![rows]))),
         }
     }
     let session = source_session(entries, options.from, options.to, plan.applied());
@@ -369,9 +371,11 @@ fn load_raw(
     })
 }
 
-/// A partition with the number of its file.
+/// An instrument's day with the number of its file.
 struct Found {
     file: usize,
-    partition: Arc<Partition>,
+    series: Series,
+    /// `None` outside the range that is delivered.
+    rows: Option<Spooled>,
     digest: blake3::Hash,
 }

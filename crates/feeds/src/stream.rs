@@ -11,6 +11,7 @@ use crate::catalogue::StoredPartition;
 use crate::error::DataError;
 use crate::parallel;
 use crate::partition::Partition;
+use crate::spool::Spooled;
 
 /// Rows in one slice.
 pub const CHUNK_ROWS: usize = 1 << 14;
@@ -63,7 +64,7 @@ impl MarketStream {
         };
         let of = |(date, day): &(Date, Day)| {
             let instruments: Vec<InstrumentIdx> = match day {
-                Day::Memory(all) => all.iter().map(|part| part.instrument).collect(),
+                Day::Cleaned(all) => all.iter().map(Spooled::instrument).collect(),
                 Day::Stored(all) => all.iter().map(StoredPartition::instrument).collect(),
             };
             let date = *date;
@@ -84,8 +85,8 @@ impl MarketStream {
 /// Where one day's rows come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Day {
-    /// Cleaned and held in memory.
-    Memory(Vec<Arc<Partition>>),
+    /// Cleaned from raw files.
+    Cleaned(Vec<Spooled>),
     /// Read from the catalogue when their turn comes.
     Stored(Vec<StoredPartition>),
 }
@@ -93,7 +94,8 @@ pub(crate) enum Day {
 /// The days of a stream by date, each day's partitions by instrument.
 pub(crate) type Days = Vec<(Date, Day)>;
 
-/// Merged rows. A catalogue's day is in memory only while it is delivered.
+/// Merged rows. A day is in memory only while it is delivered, apart from the little of raw files that
+/// never left it.
 pub struct Stream<R> {
     days: Arc<Days>,
     next_day: usize,
@@ -137,7 +139,9 @@ impl<R: Record> Stream<R> {
                     };
                     self.next_day += 1;
                     let partitions = match day {
-                        Day::Memory(partitions) => partitions.clone(),
+                        Day::Cleaned(all) => {
+                            all.iter().map(Spooled::read).collect::<Result<_, _>>()?
+                        }
                         Day::Stored(files) => read(files)?,
                     };
                     let partitions = self.history.day(partitions, self.range)?;

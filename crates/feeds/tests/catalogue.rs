@@ -121,8 +121,13 @@ fn the_catalogue_equals_the_raw_files_in_rows_report_and_identity() {
         assert!(!all.is_empty());
         assert_eq!(all, ticks(&mut stored));
     }
+    let packed = std::fs::File::open(target.path().join(&report.rejects["2021-04-15/MM.csv"]));
     let rejected =
-        std::fs::read_to_string(target.path().join(&report.rejects["2021-04-15/MM.csv"])).unwrap();
+        std::io::read_to_string(flate2::read::MultiGzDecoder::new(packed.unwrap())).unwrap();
+    assert!(
+        rejected.starts_with("file,line,reason,column,text\n"),
+        "{rejected}"
+    );
     let counted = report
         .quality
         .files
@@ -339,6 +344,45 @@ fn what_cannot_be_imported_leaves_the_catalogue_as_it_was() {
     ));
     drop(reader);
     assert!(run(source.path(), target.path()).is_ok());
+}
+
+#[test]
+fn an_import_that_fails_leaves_no_catalogue_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, target) = (folder.path().join("raw"), folder.path().join("catalogue"));
+    let bad = "timestamp,ltp,volume\n2021-04-15 10:00:00,none,1\n";
+    write(&source, "2021-04-15/A.csv", bad);
+    run(&source, &target).unwrap_err();
+    assert!(!target.exists(), "nothing came in, nothing is left");
+    std::fs::create_dir(&target).unwrap();
+    run(&source, &target).unwrap_err();
+    assert_eq!(
+        snapshot(&target),
+        [],
+        "the directory that was there stays, empty"
+    );
+
+    // Some files came in: they are not the data set, and are not taken for it.
+    raw_files(&source);
+    let whole = folder.path().join("whole");
+    run(&source, &whole).unwrap();
+    write(&source, "2021-04-16/B.csv", bad);
+    run(&source, &target).unwrap_err();
+    let instruments = registry(&["A", "B", "M&M"]);
+    let read = load(&target, &instruments, &LoadOptions::new(cleaning()));
+    let message = read.unwrap_err().to_string();
+    assert!(
+        message.contains("its first import did not go through"),
+        "{message}"
+    );
+    raw_files(&source);
+    let report = run(&source, &target).unwrap();
+    assert_eq!(
+        report.count(Outcome::Unchanged),
+        4,
+        "it goes on where it stopped"
+    );
+    assert_eq!(snapshot(&target), snapshot(&whole));
 }
 
 #[test]

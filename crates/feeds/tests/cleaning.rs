@@ -72,12 +72,51 @@ fn every_reason_is_counted_under_the_first_that_applies() {
     assert_eq!((report.rows_read, report.kept), (17, 4));
     assert_eq!(report.doubtful.get(Doubt::FallingVolume), 1);
     assert_eq!(report.doubtful.get(Doubt::OffTick), 1);
+    let columns: Vec<_> = report.files[0].malformed_columns.iter().collect();
+    assert_eq!(columns, [(&"ltp".to_owned(), &3)], "two have another form");
+    let table = report.to_string();
+    assert!(
+        table.contains("malformed cells in 2021-04-15/A.csv: ltp 3"),
+        "{table}"
+    );
     let quantities: Vec<String> = ticks(&mut loaded)
         .iter()
         .map(|t| format!("{} {}", t.quantity, t.volume))
         .collect();
     // After the fall from 30 to 25, only what exceeds 30 has been traded since.
     assert_eq!(quantities, ["0 10", "20 30", "0 30", "10 40"]);
+}
+
+#[test]
+fn float_noise_in_a_volume_is_rounded_and_kept() {
+    let folder = folder();
+    write(
+        folder.path(),
+        "A.csv",
+        "timestamp,open,high,low,close,volume\n\
+         2022-01-03 00:00:00,1,2,1,2,0.30000000000000004\n\
+         2022-01-03 00:01:00,2,2,2,2,12.999999999999998\n\
+         2022-01-03 00:02:00,2,2,2,2,7\n\
+         2022-01-03 00:03:00,2,2,2,2,1.2.3\n\
+         2022-01-03 00:04:00,2.0000000000000001,2,2,2,7\n",
+    );
+    let mut cleaning = utc();
+    cleaning.timeframe = Some(Timeframe::MINUTE);
+    let options = LoadOptions::new(cleaning);
+    let mut loaded = load(folder.path(), &registry(&["A"]), &options).unwrap();
+    let report = &loaded.report;
+    assert_eq!(report.doubtful.get(Doubt::RoundedVolume), 2, "{report}");
+    let blamed = &report.files[0].malformed_columns;
+    let columns: Vec<_> = blamed
+        .iter()
+        .map(|(name, rows)| (name.as_str(), *rows))
+        .collect();
+    assert_eq!(columns, [("open", 1), ("volume", 1)]);
+    let volumes: Vec<String> = bars(&mut loaded)
+        .iter()
+        .map(|b| b.volume.to_string())
+        .collect();
+    assert_eq!(volumes, ["0.3", "13", "7"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::known::{Known, Owners, whole_path};
 use super::manifest::{self, Manifest};
 use super::stage::stage;
-use super::{Catalogue, FORMAT, LOCK, MARKER, Marker, REJECTS, SOURCES, STAGING, VERSION};
+use super::{BEGUN, Catalogue, FORMAT, LOCK, MARKER, Marker, REJECTS, SOURCES, STAGING, VERSION};
 use crate::clean::names::Selection;
 use crate::clean::options::Cleaning;
 use crate::clean::{self, Cleaned, Opened};
@@ -63,7 +63,8 @@ impl ImportReport {
 
 /// Imports the raw files at `source` into the catalogue at `target`, which is made where there is
 /// none. Each file is one atomic step: interrupted, the next import goes on behind the last finished
-/// file. One import at a time has a catalogue.
+/// file. A new catalogue is one when all its files are in it; where none came in, nothing is left. One
+/// import at a time has a catalogue.
 pub fn import(
     source: &Path,
     target: &Path,
@@ -71,7 +72,7 @@ pub fn import(
     options: &ImportOptions<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<ImportReport, DataError> {
-    if Catalogue::is_at(source) {
+    if Catalogue::is_at(source) || Catalogue::is_begun_at(source) {
         return Err(DataError::unusable(
             source,
             "is a catalogue already",
@@ -80,10 +81,58 @@ pub fn import(
     }
     let files = raw::files(source)?;
     let zone = options.cleaning.zone_name();
+    let existed = target.exists();
     prepare(target, &zone)?;
-    let _lock = lock(target)?;
+    let lock = lock(target)?;
+    let result = take_in(&files, target, &zone, instruments, options, progress);
+    match &result {
+        Ok(_) => finish(target)?,
+        Err(_) => clear_begun(target, existed),
+    }
+    drop(lock);
+    result
+}
+
+/// Makes a new directory a catalogue.
+fn finish(target: &Path) -> Result<(), DataError> {
+    let begun = target.join(BEGUN);
+    if !begun.is_file() {
+        return Ok(());
+    }
+    std::fs::rename(&begun, target.join(MARKER)).map_err(DataError::io("rename", &begun))?;
+    manifest::sync_folder(target)
+}
+
+/// Removes what an import has made of which no file came in. The import's own error is told; what
+/// cannot be removed is no catalogue either.
+fn clear_begun(target: &Path, existed: bool) {
+    let is_empty = |folder: &str| {
+        std::fs::read_dir(target.join(folder)).map_or(true, |mut entries| entries.next().is_none())
+    };
+    if !target.join(BEGUN).is_file() || !is_empty(SOURCES) {
+        return;
+    }
+    for folder in [STAGING, REJECTS, SOURCES] {
+        let _ = std::fs::remove_dir_all(target.join(folder));
+    }
+    let _ = std::fs::remove_file(target.join(BEGUN));
+    let _ = std::fs::remove_file(target.join(LOCK));
+    if !existed {
+        let _ = std::fs::remove_dir(target);
+    }
+}
+
+/// Takes the files in, one after the other.
+fn take_in(
+    files: &[RawFile],
+    target: &Path,
+    zone: &str,
+    instruments: &Instruments,
+    options: &ImportOptions<'_>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<ImportReport, DataError> {
     manifest::recover(target)?;
-    let known = Known::new(target, &files)?;
+    let known = Known::new(target, files)?;
     let mut owners = Owners::new(&known);
 
     let make = |at: usize| prepare_file(&files[at], &known, instruments, options);
@@ -112,7 +161,7 @@ pub fn import(
                 settings,
             } => {
                 owners.claim(&source, &cleaned, instruments)?;
-                let fresh = stage(target, &cleaned, instruments, &zone, source, settings)?;
+                let fresh = stage(target, &cleaned, instruments, zone, source, settings)?;
                 manifest::commit(target, &fresh)?;
                 let replaced = known.by_key.contains_key(&fresh.key);
                 let outcome = if replaced {
@@ -146,10 +195,13 @@ pub fn import(
     Ok(report)
 }
 
-/// Makes the catalogue's directories and marker, or checks those that are there.
+/// Makes the catalogue's directories and the marker of its beginning, or checks those that are there.
 fn prepare(target: &Path, zone: &str) -> Result<(), DataError> {
-    if Catalogue::is_at(target) {
-        let before = Catalogue::open(target)?;
+    let known = [MARKER, BEGUN]
+        .into_iter()
+        .find(|marker| target.join(marker).is_file());
+    if let Some(marker) = known {
+        let before = Catalogue::from_marker(target, marker)?;
         if before.time_zone() != zone {
             let problem = format!("keeps its days by {}, not by {zone}", before.time_zone());
             let fix = format!(
@@ -183,13 +235,13 @@ fn prepare(target: &Path, zone: &str) -> Result<(), DataError> {
     for folder in [SOURCES, STAGING, REJECTS] {
         manifest::create_folders(target, &target.join(folder))?;
     }
-    if !Catalogue::is_at(target) {
+    if known.is_none() {
         let marker = Marker {
             format: FORMAT.to_owned(),
             version: VERSION,
             time_zone: zone.to_owned(),
         };
-        let path = target.join(MARKER);
+        let path = target.join(BEGUN);
         manifest::write_atomically(&path, &manifest::to_json(&path, &marker)?)?;
     }
     Ok(())

@@ -80,7 +80,7 @@ pub(super) fn rejects_file(key: &str, file: &str) -> String {
         }
     };
     format!(
-        "{REJECTS}/{}.{}.csv",
+        "{REJECTS}/{}.{}.csv.gz",
         file.chars().map(plain).collect::<String>(),
         &key[..key.len().min(8)]
     )
@@ -91,7 +91,7 @@ pub(super) fn staged_path(root: &Path, key: &str, at: usize) -> PathBuf {
 }
 
 pub(super) fn staged_rejects(root: &Path, key: &str) -> PathBuf {
-    root.join(STAGING).join(format!("{key}-rejects.csv"))
+    root.join(STAGING).join(format!("{key}-rejects.csv.gz"))
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, DataError> {
@@ -255,7 +255,7 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), DataErro
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-fn sync_folder(path: &Path) -> Result<(), DataError> {
+pub(super) fn sync_folder(path: &Path) -> Result<(), DataError> {
     let folder = File::open(path).map_err(DataError::io("open", path))?;
     folder.sync_all().map_err(DataError::io("sync", path))
 }

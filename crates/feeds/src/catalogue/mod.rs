@@ -5,7 +5,7 @@
 //! ticks/date=2021-04-15/NSE_M%26M.parquet            one instrument's ticks of one day
 //! bars/1m/date=2022-01-03/FTX_BTC-PERP.parquet       one instrument's bars of one day
 //! sources/KEY.json                                   a raw file that was imported, and what became of it
-//! rejects/KEY.csv                                    its rejected rows
+//! rejects/NAME.KEY.csv.gz                            its rejected rows
 //! quality.json, quality.txt                          the quality report over all sources
 //! ```
 //!
@@ -31,6 +31,9 @@ use crate::partition::{Partition, Series};
 use manifest::Manifest;
 
 const MARKER: &str = "catalogue.json";
+/// The marker's name until the first import has gone through: a directory with some of the files of a
+/// data set must not be taken for the whole.
+const BEGUN: &str = "catalogue.json.begun";
 const LOCK: &str = ".lock";
 const SOURCES: &str = "sources";
 const REJECTS: &str = "rejects";
@@ -99,9 +102,19 @@ impl Catalogue {
         path.join(MARKER).is_file()
     }
 
+    /// True when a directory's first import did not go through. What lies there is no data set.
+    pub(crate) fn is_begun_at(path: &Path) -> bool {
+        !Self::is_at(path) && path.join(BEGUN).is_file()
+    }
+
     /// Opens a catalogue.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         if !Self::is_at(path) {
+            if Self::is_begun_at(path) {
+                let problem = "is no catalogue yet: its first import did not go through";
+                let fix = "run the import again, which goes on behind the last finished file";
+                return Err(DataError::unusable(path, problem, fix));
+            }
             let problem = if path.exists() {
                 "is no catalogue"
             } else {
@@ -110,7 +123,11 @@ impl Catalogue {
             let fix = "make one with `panda data import SOURCE --catalogue DIR --instruments FILE`";
             return Err(DataError::unusable(path, problem, fix));
         }
-        let file = path.join(MARKER);
+        Self::from_marker(path, MARKER)
+    }
+
+    fn from_marker(path: &Path, marker: &str) -> Result<Self, DataError> {
+        let file = path.join(marker);
         let bytes = std::fs::read(&file).map_err(DataError::io("read", &file))?;
         let marker: Marker = serde_json::from_slice(&bytes).map_err(|error| {
             DataError::unusable(&file, error.to_string(), "import into a new directory")

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use model::Timestamp;
 use model::instrument::Instruments;
 
@@ -58,21 +60,24 @@ pub(super) fn stage(
     })
 }
 
-/// The rejected rows as CSV.
+/// The rejected rows as CSV, compressed: a dirty source rejects as much as it keeps.
 fn rejects(cleaned: &Cleaned) -> std::io::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["file", "line", "reason", "text"])?;
+    let packed = GzEncoder::new(Vec::new(), Compression::default());
+    let mut writer = csv::Writer::from_writer(packed);
+    writer.write_record(["file", "line", "reason", "column", "text"])?;
     for row in &cleaned.rejects {
         let line = row.line.to_string();
-        let fields: [&[u8]; 4] = [
+        let fields: [&[u8]; 5] = [
             cleaned.report.file.as_bytes(),
             line.as_bytes(),
             Reject::name(row.reason).as_bytes(),
+            cleaned.column(row).as_bytes(),
             cleaned.raw(row),
         ];
         writer.write_record(fields)?;
     }
-    writer
-        .into_inner()
-        .map_err(|error| std::io::Error::other(error.to_string()))
+    let packed = writer.into_inner();
+    packed
+        .map_err(|error| std::io::Error::other(error.to_string()))?
+        .finish()
 }

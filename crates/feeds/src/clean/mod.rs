@@ -40,6 +40,8 @@ pub struct RejectedRow {
     pub line: u64,
     /// Why.
     pub reason: Reject,
+    /// Where one cell of a malformed row is to blame, its column.
+    column: Option<u16>,
     start: usize,
     len: usize,
 }
@@ -52,10 +54,17 @@ pub struct Cleaned {
     pub partitions: Vec<Partition>,
     /// The rejected rows in the order of the file, where asked for.
     pub rejects: Vec<RejectedRow>,
+    columns: Vec<String>,
     text: Vec<u8>,
 }
 
 impl Cleaned {
+    /// The name of the column that a rejected row was rejected for; empty where it was for no single one.
+    pub fn column(&self, row: &RejectedRow) -> &str {
+        let column = row.column.and_then(|at| self.columns.get(usize::from(at)));
+        column.map_or("", String::as_str)
+    }
+
     /// A rejected row's text as it stands in the file.
     pub fn raw(&self, row: &RejectedRow) -> &[u8] {
         self.text
@@ -148,6 +157,11 @@ pub fn series(
     }
 }
 
+fn column_name(layout: &Layout, at: u16) -> String {
+    let name = layout.names.get(usize::from(at));
+    name.map_or_else(String::new, |name| format!("`{name}`"))
+}
+
 /// Cleans an opened file. Rejected rows are remembered when `keep_rejects`.
 pub fn clean(
     file: &RawFile,
@@ -161,7 +175,12 @@ pub fn clean(
     let mut pass = Pass::new(cleaning, keep_rejects);
     pass.read(file, &opened, instruments, selection, cleaning)?;
     if pass.rows_read > 0 && pass.rejected.get(Reject::Malformed) == pass.rows_read {
-        let problem = format!("every one of its {} rows is malformed", pass.rows_read);
+        let mut problem = format!("every one of its {} rows is malformed", pass.rows_read);
+        let blamed = pass.malformed_columns.keys();
+        let names: Vec<_> = blamed.map(|at| column_name(&opened.layout, *at)).collect();
+        if !names.is_empty() {
+            problem = format!("{problem} (in {})", names.join(", "));
+        }
         let fix = "compare this line with the header; name columns with `columns` under [data] of the settings or an import's --map; stamps are RFC 3339, \
                    YYYY-MM-DD HH:MM:SS or integers since the epoch";
         let line = Lines::new(&opened.content.text)
@@ -219,6 +238,14 @@ pub fn clean(
         price_min: prices(low).min().map(|raw| Price::from_raw(*raw)),
         price_max: prices(high).max().map(|raw| Price::from_raw(*raw)),
         day,
+        malformed_columns: pass
+            .malformed_columns
+            .iter()
+            .filter_map(|(at, rows)| {
+                let name = opened.layout.names.get(usize::from(*at))?;
+                Some((name.clone(), *rows))
+            })
+            .collect(),
         closed_days: days(Reject::OutsideSession),
         unknown_days: days(Reject::UnknownSession),
     };
@@ -227,6 +254,7 @@ pub fn clean(
         report,
         partitions,
         rejects: pass.rejects,
+        columns: opened.layout.names,
         text: opened.content.text,
     })
 }

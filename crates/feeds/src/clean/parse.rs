@@ -4,7 +4,7 @@ use model::market::BarStamp;
 use model::{Date, Price, Quantity, Timestamp};
 
 use crate::clock::Clock;
-use crate::number::decimal;
+use crate::number::{decimal, rounded};
 use crate::raw::columns::{Kind, Layout};
 use crate::raw::rows::Fields;
 
@@ -25,6 +25,27 @@ pub(super) struct Parsed {
 /// Bit of [`Parsed::present`]: the file has a column for what was traded.
 pub(super) const VOLUME_EXPECTED: u8 = 1 << 7;
 
+/// Bit of [`Parsed::present`]: a quantity had more decimals than are kept.
+pub(super) const ROUNDED: u8 = 1 << 6;
+
+/// A line that is no row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed {
+    /// The column of the cell to blame; `None` when the line has another form, or its cells contradict
+    /// each other.
+    pub column: Option<u16>,
+}
+
+impl Malformed {
+    const LINE: Self = Self { column: None };
+
+    fn cell(column: usize) -> Self {
+        Self {
+            column: u16::try_from(column).ok(),
+        }
+    }
+}
+
 /// Bits of the values that are prices.
 const fn prices(kind: Kind) -> u8 {
     match kind {
@@ -41,7 +62,7 @@ pub(super) const fn needed(kind: Kind) -> u8 {
     }
 }
 
-/// Splits and reads a line; `None` when it is malformed.
+/// Splits and reads a line.
 #[inline]
 pub(super) fn line(
     layout: &Layout,
@@ -49,13 +70,13 @@ pub(super) fn line(
     clock: &mut Clock,
     fields: &mut Fields,
     line: &[u8],
-) -> Option<Parsed> {
+) -> Result<Parsed, Malformed> {
     if line.len() > LINE_MAX {
-        return None;
+        return Err(Malformed::LINE);
     }
     fields.split(line);
     if fields.len() != layout.width {
-        return None;
+        return Err(Malformed::LINE);
     }
     let mut values = [0; 6];
     let volume = match layout.kind {
@@ -70,33 +91,45 @@ pub(super) fn line(
         if text.is_empty() {
             // An unknown quantity or quote is zero; without its price a row says nothing.
             if needed(layout.kind) & mask != 0 {
-                return None;
+                return Err(Malformed::cell(*column));
             }
             continue;
         }
-        let value = decimal(text)?;
-        let window = if prices(layout.kind) & mask != 0 {
+        let is_price = prices(layout.kind) & mask != 0;
+        let value = match decimal(text) {
+            Some(value) => value,
+            // A price with too many decimals would be another price; of a quantity it is noise.
+            None => {
+                let noise = if is_price { None } else { rounded(text) };
+                present |= ROUNDED;
+                noise.ok_or(Malformed::cell(*column))?
+            }
+        };
+        let window = if is_price {
             (Price::MIN.raw(), Price::MAX.raw())
         } else {
             (Quantity::MIN.raw(), Quantity::MAX.raw())
         };
         // Zero and less have a reason of their own.
         if value > 0 && !(window.0..=window.1).contains(&value) {
-            return None;
+            return Err(Malformed::cell(*column));
         }
         values[bit] = value;
         present |= mask;
     }
     if layout.kind == Kind::Bars && !consistent(&values) {
-        return None;
+        return Err(Malformed::LINE);
     }
-    let parsed = clock.parse(fields.get(line, layout.timestamp), layout.nanoseconds)?;
+    let stamp_cell = Malformed::cell(layout.timestamp);
+    let parsed = clock
+        .parse(fields.get(line, layout.timestamp), layout.nanoseconds)
+        .ok_or(stamp_cell)?;
     let mut day = parsed.day;
     if layout.kind == Kind::Bars && stamp == BarStamp::Close {
         // A bar that ends at midnight is of the day that ends.
-        day = clock.day(parsed.ts.plus(-1))?;
+        day = clock.day(parsed.ts.plus(-1)).ok_or(stamp_cell)?;
     }
-    Some(Parsed {
+    Ok(Parsed {
         ts: parsed.ts,
         day,
         values,

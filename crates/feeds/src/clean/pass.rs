@@ -7,6 +7,7 @@ use model::{Date, Timestamp};
 
 use super::names::{self, NameCache, Selection};
 use super::options::Cleaning;
+use super::parse::Malformed;
 use super::track::Track;
 use super::{Opened, RejectedRow, order, parse, unknown};
 use crate::clock::Clock;
@@ -40,7 +41,7 @@ struct Repeat {
 #[derive(Clone, Copy)]
 enum Fate {
     Row,
-    Rejected(Reject),
+    Rejected(Reject, Option<u16>),
     NotSelected,
 }
 
@@ -53,6 +54,8 @@ pub(super) struct Pass {
     repeats: Vec<Repeat>,
     pub rejected: Rejected,
     pub rejects: Vec<RejectedRow>,
+    /// Malformed rows by the column to blame.
+    pub malformed_columns: BTreeMap<u16, u64>,
     /// Rows outside the session, of days that have none or may have none, by day and reason.
     pub closed_days: BTreeMap<(Date, Reject), u64>,
     keep_rejects: bool,
@@ -69,6 +72,7 @@ impl Pass {
             repeats: Vec::new(),
             rejected: Rejected::default(),
             rejects: Vec::new(),
+            malformed_columns: BTreeMap::new(),
             closed_days: BTreeMap::new(),
             keep_rejects,
             not_selected: 0,
@@ -77,11 +81,26 @@ impl Pass {
     }
 
     fn reject(&mut self, reason: Reject, line: u64, start: usize, len: usize) {
+        self.reject_cell(reason, None, line, start, len);
+    }
+
+    fn reject_cell(
+        &mut self,
+        reason: Reject,
+        column: Option<u16>,
+        line: u64,
+        start: usize,
+        len: usize,
+    ) {
         self.rejected.add(reason);
+        if let Some(column) = column {
+            *self.malformed_columns.entry(column).or_default() += 1;
+        }
         if self.keep_rejects {
             self.rejects.push(RejectedRow {
                 line,
                 reason,
+                column,
                 start,
                 len,
             });
@@ -119,7 +138,9 @@ impl Pass {
                                 len,
                             });
                         }
-                        Fate::Rejected(reason) => self.reject(reason, number, start, len),
+                        Fate::Rejected(reason, column) => {
+                            self.reject_cell(reason, column, number, start, len)
+                        }
                         Fate::NotSelected => {}
                     }
                     fate
@@ -134,9 +155,9 @@ impl Pass {
                     );
                     let slot = match (opened.layout.symbol, &parsed) {
                         // A line that cannot be split has no name to be judged by.
-                        (Some(_), None) => Some(0),
+                        (Some(_), Err(_)) => Some(0),
                         (None, _) => opened.named.flatten().map(|_| 0),
-                        (Some(column), Some(_)) => {
+                        (Some(column), Ok(_)) => {
                             let name = fields.get(line.text, column).trim_ascii();
                             names.get(name, |name| {
                                 let found = names::resolve(instruments, selection, name)
@@ -147,15 +168,15 @@ impl Pass {
                     };
                     match (slot, parsed) {
                         (None, _) => Fate::NotSelected,
-                        (_, None) => {
-                            self.reject(Reject::Malformed, number, start, len);
-                            Fate::Rejected(Reject::Malformed)
+                        (_, Err(Malformed { column })) => {
+                            self.reject_cell(Reject::Malformed, column, number, start, len);
+                            Fate::Rejected(Reject::Malformed, column)
                         }
-                        (_, Some(parsed)) if wanted_day.is_some_and(|day| day != parsed.day) => {
+                        (_, Ok(parsed)) if wanted_day.is_some_and(|day| day != parsed.day) => {
                             self.reject(Reject::WrongDay, number, start, len);
-                            Fate::Rejected(Reject::WrongDay)
+                            Fate::Rejected(Reject::WrongDay, None)
                         }
-                        (Some(slot), Some(parsed)) => {
+                        (Some(slot), Ok(parsed)) => {
                             let parse::Parsed {
                                 ts,
                                 day,

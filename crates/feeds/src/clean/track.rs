@@ -9,7 +9,7 @@ use model::{Date, Timestamp};
 use super::hours::Hours;
 use super::jump::{Jumps, Verdict};
 use super::options::Cleaning;
-use super::parse::VOLUME_EXPECTED;
+use super::parse::{ROUNDED, VOLUME_EXPECTED};
 use super::pass::Row;
 use crate::clock::Clock;
 use crate::partition::{Partition, Series};
@@ -132,6 +132,9 @@ impl<'a> Track<'a> {
         if !has_size && !has_volume && row.present & VOLUME_EXPECTED != 0 {
             doubtful.add(Doubt::MissingVolume);
         }
+        if row.present & ROUNDED != 0 {
+            doubtful.add(Doubt::RoundedVolume);
+        }
         if bid > 0 && ask > 0 && bid > ask {
             doubtful.add(Doubt::CrossedQuote);
         }
@@ -184,6 +187,9 @@ impl<'a> Track<'a> {
         self.jumps.kept(close);
         if row.present & 0b1_0000 == 0 && row.present & VOLUME_EXPECTED != 0 {
             doubtful.add(Doubt::MissingVolume);
+        }
+        if row.present & ROUNDED != 0 {
+            doubtful.add(Doubt::RoundedVolume);
         }
         if self.last_bar.replace(row.ts) == Some(row.ts) {
             doubtful.add(Doubt::RepeatedStamp);

@@ -183,6 +183,8 @@ pub struct Layout {
     pub values: [Option<usize>; 6],
     /// Names of the columns that mean nothing here.
     pub ignored: Vec<String>,
+    /// Names of all columns.
+    pub names: Vec<String>,
 }
 
 impl Layout {
@@ -245,6 +247,7 @@ impl Layout {
             symbol,
             values,
             ignored: ignored.collect(),
+            names: header.to_vec(),
         })
     }
 }

@@ -112,6 +112,7 @@ pub fn check_result(world: &World, out: &str) -> Value {
     }
     let report = world.read(&format!("{out}/report.html"));
     assert!(report.contains(&text(&summary, "log_hash")));
+    assert!(report.contains("aria-label=\"How much to believe\""));
     let outside = [
         "<script src",
         "<link",

@@ -1,6 +1,8 @@
 //! What must stay true of the pipeline's speed, as counts and ratios: nothing here reads a clock.
 
-use std::process::Command;
+use std::fmt::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use markets::charges::Profile;
 use model::InputId;
@@ -87,4 +89,117 @@ fn memory_above_the_data_stays_bounded() {
     let above = number("peak_rss_bytes") - number("data_bytes");
     assert!(number("orders") > 40_000, "{json}");
     assert!(above < 100 << 20, "{} MiB above the data", above >> 20);
+}
+
+/// Weekdays of June 2021, none of which was a holiday.
+const DAYS: [u32; 18] = [
+    1, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 16, 17, 18, 21, 22, 23, 24,
+];
+
+/// One instrument's raw files, one a day.
+fn raw_days(folder: &Path, days: &[u32]) {
+    for day in days {
+        let mut text = String::from("timestamp,price,volume\n");
+        for n in 0..50_000u64 {
+            let at = 9 * 3_600_000 + 15 * 60_000 + n * 450;
+            let (second, milli) = (at / 1_000, at % 1_000);
+            let clock = (second / 3_600, second / 60 % 60, second % 60);
+            let price = 1_000 + (n * 7 + u64::from(*day)) % 40;
+            let (h, m, s) = clock;
+            let stamp = format!("2021-06-{day:02} {h:02}:{m:02}:{s:02}.{milli:03}");
+            writeln!(text, "{stamp},{price}.05,{}", n * 3).expect("memory takes it");
+        }
+        let folder = folder.join(format!("2021-06-{day:02}"));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("TCS.csv"), text).expect("a file");
+    }
+}
+
+/// Runs the binary to its end; its peak of resident memory in bytes, as last seen.
+fn peak_of(folder: &Path, args: &[&str]) -> u64 {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_panda"))
+        .args(args)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let status_file = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let status = std::fs::read_to_string(&status_file).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or(0) << 10);
+        if let Some(status) = child.try_wait().expect("the child can be waited for") {
+            assert!(status.success(), "{args:?} failed");
+            return peak;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+/// A backtest of raw files holds a day at a time: three times the days take no more memory. Its result
+/// is that of the catalogue made of the files.
+#[test]
+fn memory_of_raw_files_does_not_grow_with_their_days() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(root.join(name), text).expect("a file");
+    write(
+        "instruments.csv",
+        "exchange,symbol,asset_class,currency,tick_size,lot_size\nNSE,TCS,equity,INR,0.05,1\n",
+    );
+    write("panda.toml", "");
+    write(
+        "strategies.yaml",
+        "- { id: cross, kind: ema_cross, asset_classes: [equity] }\n",
+    );
+    raw_days(&root.join("few"), &DAYS[..6]);
+    raw_days(&root.join("many"), &DAYS);
+    let backtest = |data: &str, out: &str| {
+        let mut args = vec![
+            "backtest",
+            "--config",
+            "panda.toml",
+            "--data",
+            data,
+            "--out",
+            out,
+        ];
+        args.extend([
+            "--instruments",
+            "instruments.csv",
+            "--strategy",
+            "strategies.yaml",
+        ]);
+        let peak = peak_of(root, &args);
+        let summary = std::fs::read(root.join(out).join("summary.json")).expect("a summary");
+        let summary: serde_json::Value = serde_json::from_slice(&summary).expect("JSON");
+        (peak, summary)
+    };
+    let (few, _) = backtest("few", "out-few");
+    let (many, raw) = backtest("many", "out-many");
+    let ratio = many as f64 / few as f64;
+    eprintln!(
+        "{} MiB for 6 days, {} MiB for 18: {ratio:.3}",
+        few >> 20,
+        many >> 20
+    );
+    assert!(
+        ratio < 1.2,
+        "{} MiB for 6 days, {} MiB for 18",
+        few >> 20,
+        many >> 20
+    );
+
+    let import = ["data", "import", "many", "--catalogue", "catalogue"];
+    let import = [&import[..], &["--instruments", "instruments.csv"]].concat();
+    peak_of(root, &import);
+    let (_, stored) = backtest("catalogue", "out-catalogue");
+    assert!(
+        raw["orders"].as_u64().is_some_and(|orders| orders > 0),
+        "{raw}"
+    );
+    assert_eq!(raw["log_hash"], stored["log_hash"]);
 }
