@@ -320,6 +320,7 @@ pub fn kernel(
         instruments: &workload.instruments,
         sessions: &sessions,
         source: SourceSession(0),
+        live: false,
     })?;
     Ok((system.kernel, system.strategies))
 }

@@ -12,7 +12,7 @@ use model::session::Sessions;
 use model::trader::{Capabilities, InPipelineTrader};
 use model::{CurrencyIdx, Instruments, StrategyIdx};
 use pipeline::risk::settings::LimitError;
-use pipeline::risk::{LimitSettings, Limits};
+use pipeline::risk::{LimitSettings, Limits, STALE_SIGNAL_LIVE};
 use pipeline::{
     BrokerMask, BrokerPipeline, BrokerSettings, Kernel, Runner, StrategyHost, StrategySetup,
 };
@@ -155,6 +155,8 @@ pub struct Parts<'a> {
     pub sessions: &'a Arc<dyn Sessions>,
     /// The identity of the market data.
     pub source: SourceSession,
+    /// Whether the session's clock is the wall.
+    pub live: bool,
 }
 
 /// Builds the stages and puts them into a kernel, which steps them in lockstep: every trader must be
@@ -248,6 +250,7 @@ pub fn stages(parts: &Parts<'_>) -> anyhow::Result<Stages> {
                 instruments: strategy.instruments.clone(),
                 product: strategy.product(),
                 warm_up: strategy.definition.warm_up.unwrap_or(0),
+                missed_timers: strategy.definition.missed_timers,
                 enabled: true,
                 brokers: mask(strategy),
                 strategy: strategy
@@ -352,11 +355,14 @@ fn pipeline_of(
 ) -> anyhow::Result<BrokerPipeline> {
     let namespace = table.namespace.as_str();
     let base = table.base_currency.code();
-    let limits = parts
+    let mut limits = parts
         .settings
         .limits(namespace)
         .resolve(parts.instruments, base)
         .with_context(|| format!("[risk] for broker `{namespace}`"))?;
+    if parts.live {
+        limits.stale_signal.get_or_insert(STALE_SIGNAL_LIVE);
+    }
     let mut strategy_limits: Vec<Option<Limits>> = vec![None];
     for (_, strategy) in strategies {
         strategy_limits.push(own_limits(strategy, parts.instruments, base)?);

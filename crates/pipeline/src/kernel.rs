@@ -193,6 +193,7 @@ impl Kernel {
             Input::Clock(_, ts) | Input::Command(ts, _) => *ts,
             Input::Signal(signal) => signal.ts,
             Input::Report(report) => report.ts,
+            Input::TimersMissed(_) => Timestamp::MIN,
         };
         let id = match input {
             Input::Market(id, _) | Input::Clock(id, _) => *id,

@@ -18,6 +18,8 @@ pub enum RunnerInput<'a> {
     Market(InputId, &'a MarketData<'a>),
     /// Time has come to the runner's next timer, or further.
     Clock(InputId, Timestamp),
+    /// The system was off or suspended until then: see [`StrategyHost::miss_timers`].
+    TimersMissed(Timestamp),
     /// A strategy is enabled or disabled: by an operator, or by the host that measures its time.
     Switch(StrategyIdx, bool),
 }
@@ -60,6 +62,7 @@ impl Runner {
         match input {
             RunnerInput::Market(id, data) => self.host.market(*id, data),
             RunnerInput::Clock(id, due) => self.host.fire(*id, *due),
+            RunnerInput::TimersMissed(until) => self.host.miss_timers(*until),
             RunnerInput::Switch(strategy, enabled) => self.host.switch(*strategy, *enabled),
         }
     }

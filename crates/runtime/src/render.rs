@@ -437,6 +437,9 @@ impl Names<'_> {
             Entry::Clock(id, due) => {
                 json!({ "input": "clock", "n": id.0, "due": due.nanos(), "time": due.to_string() })
             }
+            Entry::TimersMissed(until) => {
+                json!({ "input": "timers_missed", "until": until.nanos(), "time": until.to_string() })
+            }
             Entry::Signal(signal) => json!({ "input": "signal", "signal": self.signal(signal) }),
             Entry::Report(report) => json!({ "input": "report", "report": self.report(report) }),
             Entry::Command(ts, command) => {
@@ -475,6 +478,9 @@ impl Names<'_> {
             }
             MarketRecord::Clock(id, due) => {
                 json!({ "record": "clock", "n": id.0, "due": due.nanos(), "time": due.to_string() })
+            }
+            MarketRecord::TimersMissed(until) => {
+                json!({ "record": "timers_missed", "until": until.nanos(), "time": until.to_string() })
             }
             MarketRecord::Switch {
                 input,

@@ -215,6 +215,7 @@ impl Replay {
                 // A mark: what the range came to follows in full.
                 Entry::Conflated { .. } => {}
                 Entry::Clock(id, due) => take(pipeline, &Input::Clock(*id, *due), out),
+                Entry::TimersMissed(until) => take(pipeline, &Input::TimersMissed(*until), out),
                 Entry::Signal(signal) => take(pipeline, &Input::Signal(signal), out),
                 Entry::Report(report) => take(pipeline, &Input::Report(report), out),
                 Entry::Command(ts, command) => {

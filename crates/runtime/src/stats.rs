@@ -95,6 +95,7 @@ fn market(
                 Some(item.data().ts())
             }
             MarketRecord::Clock(_, due) => Some(*due),
+            MarketRecord::TimersMissed(until) => Some(*until),
             MarketRecord::Switch { ts, .. } => Some(*ts),
         };
         stats.add(at, found.bytes, day_of);
@@ -143,7 +144,7 @@ pub fn time_of(run: &Run) -> Option<Timestamp> {
         Entry::Signal(signal) => Some(signal.ts),
         Entry::Report(report) => Some(report.ts),
         Entry::Command(ts, _) => Some(*ts),
-        Entry::Market { .. } | Entry::Conflated { .. } => None,
+        Entry::Market { .. } | Entry::Conflated { .. } | Entry::TimersMissed(_) => None,
     });
     run.outputs.last().map(|e| e.ts).max(of_inputs)
 }

@@ -29,5 +29,6 @@ pub use parameter::{Inputs, ParameterSpec, ParameterType, Parameters};
 pub use reference::reference_markdown;
 pub use slots::Slots;
 pub use strategy::{
-    Context, OwnFill, SessionEvent, Slot, StateError, Strategy, Subscription, TimerId, TimerRequest,
+    Context, MissedTimers, OwnFill, SessionEvent, Slot, StateError, Strategy, Subscription,
+    TimerId, TimerRequest,
 };

@@ -5,6 +5,7 @@ use model::session::SessionWindow;
 use model::signal::{Action, Decision, Product, Side};
 use model::time::MINUTE;
 use model::{Bar, Depth, Instrument, InstrumentIdx, Instruments, Price, Quantity, Tick, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// An instrument's position in the strategy's own list of instruments: the index of the strategy's
 /// tables by instrument.
@@ -19,7 +20,7 @@ impl Slot {
 }
 
 /// A timer of a strategy, named by the strategy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TimerId(pub u32);
 
 /// A timer that a strategy asked for.
@@ -29,6 +30,29 @@ pub struct TimerRequest {
     pub due: Timestamp,
     /// What it is called.
     pub id: TimerId,
+}
+
+/// What becomes of a strategy's timers that came due while the system was off or suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissedTimers {
+    /// Each is told once, as missed, when the system is back: see [`Strategy::on_missed_timer`].
+    #[default]
+    Skip,
+    /// Each fires late, stamped with its due time, and so does what it sets in turn.
+    CatchUp,
+}
+
+impl MissedTimers {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Skip, Self::CatchUp];
+
+    /// The name in definitions.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::CatchUp => "catch_up",
+        }
+    }
 }
 
 /// What of the market a strategy wants to see. Fixed for its life.
@@ -191,6 +215,12 @@ pub trait Strategy: Send {
     /// A timer it asked for.
     fn on_timer(&mut self, id: TimerId, ctx: &mut Context<'_>) {
         let _ = (id, ctx);
+    }
+    /// A timer it asked for was due at `due`, while the system was off or suspended; the definition says
+    /// `missed_timers: skip`. By default nothing is done: a strategy that must act late all the same,
+    /// such as to leave a position, does so here.
+    fn on_missed_timer(&mut self, id: TimerId, due: Timestamp, ctx: &mut Context<'_>) {
+        let _ = (id, due, ctx);
     }
     /// The opening or closing of an instrument's session.
     fn on_session(&mut self, slot: Slot, event: SessionEvent, ctx: &mut Context<'_>) {

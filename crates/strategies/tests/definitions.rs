@@ -157,7 +157,7 @@ fn messages_name_the_place_the_key_and_the_fix() {
         ),
         (
             body("  brokr: [paper]\n"),
-            "s.yaml:4: strategy `fast-cross`: unknown key `brokr`; did you mean `brokers`? (a definition takes id, kind, instruments, asset_classes, brokers, parameters, risk, product, warm_up, enabled)",
+            "s.yaml:4: strategy `fast-cross`: unknown key `brokr`; did you mean `brokers`? (a definition takes id, kind, instruments, asset_classes, brokers, parameters, risk, product, warm_up, missed_timers, enabled)",
         ),
         (
             body("  brokers: paper\n"),

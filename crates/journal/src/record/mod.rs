@@ -81,6 +81,8 @@ pub enum Entry {
     Report(TraderReport),
     /// A command, at its time.
     Command(Timestamp, Command),
+    /// The system was off or suspended until then: timers due before it were missed.
+    TimersMissed(Timestamp),
     /// The namespace was behind: it took inputs `first..=last` conflated, as the full inputs that
     /// follow, a pure function of that range.
     Conflated {
@@ -176,6 +178,8 @@ pub enum MarketRecord {
     Market(InputId, MarketItem),
     /// A timer of the runner, at its due time.
     Clock(InputId, Timestamp),
+    /// The system was off or suspended until then: the runner's timers due before it were missed.
+    TimersMissed(Timestamp),
     /// A shared strategy is enabled or disabled; the id is the latest market input before it.
     Switch {
         /// The latest market input before it.

@@ -155,6 +155,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         instruments: &inputs.instruments,
         sessions: &sessions,
         source: loaded.session,
+        live: false,
     })?;
     system.warnings.extend(known);
     system.warnings.extend_from_slice(&inputs.warnings);

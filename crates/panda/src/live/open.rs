@@ -263,6 +263,7 @@ fn composed(
         instruments: &instruments,
         sessions: &sessions,
         source,
+        live,
     })?;
     stages.warnings.extend(depends);
     stages.warnings.extend(today.warnings);

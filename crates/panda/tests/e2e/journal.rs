@@ -69,6 +69,7 @@ impl Running {
             instruments: &instruments,
             sessions: &sessions,
             source: SourceSession(7),
+            live: false,
         };
         let stages = stages(&parts).unwrap();
         let entry = |name: &String| StrategyEntry {

@@ -102,6 +102,8 @@ pub enum Input<'a> {
     Report(&'a TraderReport),
     /// A command, at its time.
     Command(Timestamp, &'a Command),
+    /// The system was off or suspended until then: see [`StrategyHost::miss_timers`].
+    TimersMissed(Timestamp),
 }
 
 /// What a namespace has counted and not turned into events.
@@ -349,6 +351,16 @@ impl BrokerPipeline {
         self.clocks_due = dues.min().unwrap_or(Timestamp::MAX);
     }
 
+    /// When its strategies' next timer, bar or session is due.
+    pub fn strategies_due(&self) -> Timestamp {
+        self.strategies.next_due()
+    }
+
+    /// See [`StrategyHost::misses_timers`].
+    pub fn misses_timers(&self, until: Timestamp) -> bool {
+        self.strategies.misses_timers(until)
+    }
+
     // The contract: observe, apply, step.
     /// Takes an input without emitting.
     #[inline]
@@ -379,6 +391,10 @@ impl BrokerPipeline {
             Input::Signal(signal) => self.observe_time(signal.ts),
             Input::Report(report) => self.observe_time(report.ts),
             Input::Command(ts, _) => self.observe_time(*ts),
+            Input::TimersMissed(until) => {
+                self.strategies.miss_timers(*until);
+                self.due = self.earliest_due();
+            }
         }
     }
 
@@ -654,6 +670,7 @@ impl BrokerPipeline {
             Input::Signal(signal) => self.take_signal(signal, out),
             Input::Report(report) => self.take_report(report, out),
             Input::Command(_, command) => self.take_command(command, out),
+            Input::TimersMissed(_) => {}
         }
         if !self.strategies.is_empty() {
             self.run_own_strategies(out);

@@ -6,6 +6,10 @@ use model::{Amount, CurrencyIdx, Quantity};
 use super::margin::Margin;
 use super::settings::ShortSelling;
 
+/// The oldest signal on which an entry is sent on a live source, in nanoseconds, unless the settings
+/// say otherwise: what is repeated after a restart is told from what is decided now.
+pub const STALE_SIGNAL_LIVE: i64 = 10 * model::time::SECOND;
+
 /// A money limit by currency index. A currency without one has its orders refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoneyLimit(pub Vec<Option<Amount>>);

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::portfolio::Portfolio;
 
-pub use limits::{Limits, MoneyLimit};
+pub use limits::{Limits, MoneyLimit, STALE_SIGNAL_LIVE};
 pub use margin::Margin;
 pub use rules::{Applies, Judgement, Proposal, RULES, Rule};
 pub use settings::{AutoResume, LimitError, LimitSettings};

@@ -196,7 +196,7 @@ pub const RULES: &[Rule] = &[
         Applies::Entry,
         "stale_signal_ms",
         "ms",
-        "the signal is no older",
+        "the signal is no older; 10,000 on a live source where absent",
     ),
     rule(
         Reason::StaleMarketData,

@@ -18,7 +18,10 @@ use model::{
     StrategyIdx, Tick, Timestamp,
 };
 use rustc_hash::FxHashMap;
-use strategies::{Context, OwnFill, SessionEvent, Slot, Strategy, TimerRequest};
+use serde::{Deserialize, Serialize};
+use strategies::{
+    Context, MissedTimers, OwnFill, SessionEvent, Slot, Strategy, TimerId, TimerRequest,
+};
 
 use crate::bars::BarBuilders;
 use crate::kernel::BrokerMask;
@@ -43,6 +46,8 @@ pub struct StrategySetup {
     pub product: Product,
     /// A warm-up longer than the strategy's own.
     pub warm_up: u32,
+    /// What becomes of its timers that came due while the system was off.
+    pub missed_timers: MissedTimers,
     /// Whether it may trade from the start.
     pub enabled: bool,
     /// The namespaces it sends to.
@@ -75,6 +80,25 @@ pub trait CallProbe: Send + Sync {
 /// What tells one target from the next: a new limit price is a new target.
 type TargetKey = (Quantity, OrderType, Option<Price>, Option<Price>);
 
+/// A timer that a strategy has set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Timer {
+    due: Timestamp,
+    id: TimerId,
+    /// When it was due at first, where that was missed.
+    missed: Option<Timestamp>,
+}
+
+impl Timer {
+    /// Due while the system was off or suspended until `until`.
+    fn miss(&mut self, missed_timers: MissedTimers, until: Timestamp) {
+        if missed_timers == MissedTimers::Skip && self.due < until {
+            self.missed = Some(self.missed.unwrap_or(self.due));
+            self.due = until;
+        }
+    }
+}
+
 struct Hosted {
     index: StrategyIdx,
     name: String,
@@ -96,7 +120,8 @@ struct Hosted {
     believed: Vec<Quantity>,
     last_target: Vec<Option<TargetKey>>,
     opener: Vec<CorrelationId>,
-    timers: Vec<TimerRequest>,
+    missed_timers: MissedTimers,
+    timers: Vec<Timer>,
     /// The input of its latest signal and how many it has sent on it.
     ordinal: (InputId, u32),
 }
@@ -141,6 +166,8 @@ pub struct StrategyHost {
     group_of: Vec<u32>,
     next_due: Timestamp,
     now: Timestamp,
+    /// Where the latest absence ended: timers of before it that are skipped were missed.
+    back: Timestamp,
     input: InputId,
     decisions: Vec<Decision>,
     requests: Vec<TimerRequest>,
@@ -205,6 +232,7 @@ impl StrategyHost {
                 believed: vec![Quantity::ZERO; slots],
                 last_target: vec![None; slots],
                 opener: vec![CorrelationId::default(); slots],
+                missed_timers: setup.missed_timers,
                 timers: Vec::new(),
                 ordinal: (InputId(u64::MAX), 0),
             });
@@ -267,6 +295,7 @@ impl StrategyHost {
             group_of,
             next_due,
             now: Timestamp::MIN,
+            back: Timestamp::MIN,
             input: InputId(0),
             decisions: Vec::new(),
             requests: Vec::new(),
@@ -488,7 +517,7 @@ impl StrategyHost {
         }
         for host in 0..self.hosted.len() {
             // In the order of (due, id); a timer set meanwhile waits for the next round.
-            let mut fired: Vec<TimerRequest> = Vec::new();
+            let mut fired: Vec<Timer> = Vec::new();
             self.hosted[host].timers.retain(|t| {
                 let now = t.due <= due;
                 if now {
@@ -498,9 +527,30 @@ impl StrategyHost {
             });
             fired.sort_unstable_by_key(|t| (t.due, t.id));
             for timer in fired {
-                self.guarded(host, Some(due), |strategy, ctx| {
-                    strategy.on_timer(timer.id, ctx)
+                self.guarded(host, Some(due), |strategy, ctx| match timer.missed {
+                    None => strategy.on_timer(timer.id, ctx),
+                    Some(missed) => strategy.on_missed_timer(timer.id, missed, ctx),
                 });
+            }
+        }
+        self.refresh_due();
+    }
+
+    /// Whether anything was due before `until`, and a strategy skips timers that it missed.
+    pub fn misses_timers(&self, until: Timestamp) -> bool {
+        let due = self.next_due;
+        let skips = |h: &Hosted| h.missed_timers == MissedTimers::Skip;
+        due > Timestamp::MIN && due < until && self.hosted.iter().any(skips)
+    }
+
+    /// The system was off or suspended until `until`: timers that were due before it and that their
+    /// strategy skips are told as missed at `until`, once.
+    pub fn miss_timers(&mut self, until: Timestamp) {
+        self.back = until;
+        for hosted in &mut self.hosted {
+            let missed_timers = hosted.missed_timers;
+            for timer in &mut hosted.timers {
+                timer.miss(missed_timers, until);
             }
         }
         self.refresh_due();
@@ -621,7 +671,14 @@ impl StrategyHost {
             // One that keeps asking for "now" must not keep time from passing.
             request.due = request.due.max(self.now.plus(TIMER_DELAY_MIN));
             hosted.timers.retain(|t| t.id != request.id);
-            hosted.timers.push(request);
+            let mut timer = Timer {
+                due: request.due,
+                id: request.id,
+                missed: None,
+            };
+            // One that a bar of the absence asks for is of the absence, too.
+            timer.miss(hosted.missed_timers, self.back);
+            hosted.timers.push(timer);
             moved = true;
         }
         for decision in self.decisions.drain(..) {

@@ -3,14 +3,15 @@
 
 use model::{Bar, CorrelationId, InputId, InstrumentIdx, Quantity, Timestamp};
 use serde::{Deserialize, Serialize};
-use strategies::{StateError, TimerId, TimerRequest};
+use strategies::StateError;
 
-use super::{GroupClock, Hosted, StrategyHost, TargetKey};
+use super::{GroupClock, Hosted, StrategyHost, TargetKey, Timer};
 
 /// Everything of a host that its inputs have made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostState {
     now: Timestamp,
+    back: Timestamp,
     input: InputId,
     /// Bars in the making, each with the instant at which its timer finishes it.
     bars: Vec<(Bar, Timestamp)>,
@@ -23,7 +24,7 @@ struct HostedState {
     name: String,
     enabled: bool,
     slots: Vec<SlotState>,
-    timers: Vec<(Timestamp, u32)>,
+    timers: Vec<Timer>,
     ordinal: (InputId, u32),
     /// The strategy's own.
     own: Vec<u8>,
@@ -56,7 +57,7 @@ impl Hosted {
                     opener: self.opener[slot],
                 })
                 .collect(),
-            timers: self.timers.iter().map(|t| (t.due, t.id.0)).collect(),
+            timers: self.timers.clone(),
             ordinal: self.ordinal,
             own: self.strategy.save()?,
         })
@@ -82,14 +83,7 @@ impl Hosted {
         self.ordinal = saved.ordinal;
         if taken {
             self.enabled = saved.enabled;
-            self.timers = saved
-                .timers
-                .iter()
-                .map(|(due, id)| TimerRequest {
-                    due: *due,
-                    id: TimerId(*id),
-                })
-                .collect();
+            self.timers.clone_from(&saved.timers);
         }
         taken
     }
@@ -100,6 +94,7 @@ impl StrategyHost {
     pub fn save_state(&self) -> Result<HostState, StateError> {
         Ok(HostState {
             now: self.now,
+            back: self.back,
             input: self.input,
             bars: self.bars.in_the_making().collect(),
             strategies: self
@@ -119,6 +114,7 @@ impl StrategyHost {
         unchanged: impl Fn(&str) -> bool,
     ) -> Vec<String> {
         self.now = saved.now;
+        self.back = saved.back;
         self.input = saved.input;
         for (bar, timer) in &saved.bars {
             self.bars.put_back(bar, *timer);

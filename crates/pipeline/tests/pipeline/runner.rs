@@ -19,7 +19,11 @@ const DEFINITIONS: &str = "
 ";
 
 fn runner() -> Runner {
-    let definitions = parse("test", DEFINITIONS).expect("valid definitions");
+    runner_of(DEFINITIONS)
+}
+
+fn runner_of(definitions: &str) -> Runner {
+    let definitions = parse("test", definitions).expect("valid definitions");
     let resolved = resolve(definitions, &instruments(), &KindRegistry::built_in());
     let setups = resolved
         .expect("valid definitions")
@@ -31,6 +35,7 @@ fn runner() -> Runner {
             instruments: strategy.instruments.clone(),
             product: strategy.product(),
             warm_up: 0,
+            missed_timers: strategy.definition.missed_timers,
             enabled: true,
             brokers: BrokerMask::single(0),
             strategy: strategy.build().expect("a valid strategy"),
@@ -90,4 +95,57 @@ fn observing_the_inputs_and_applying_the_outputs_gives_the_same_runner() {
         }
     }
     assert!(signals > 100, "{signals} signals");
+}
+
+/// Runs the demonstration of timers over an absence, and gives the times of what it decided since.
+fn decided_after_an_absence(missed_timers: &str, told: bool) -> Vec<Timestamp> {
+    let text = format!(
+        "- {{ id: clock, kind: low_frequency_demo, asset_classes: [equity], missed_timers: {missed_timers}, parameters: {{ every: 3s }} }}"
+    );
+    let mut runner = runner_of(&text);
+    let mut decided = Vec::new();
+    let (mut number, mut ts) = (0, at(0));
+    let mut tick = |runner: &mut Runner, ts: Timestamp, decided: &mut Vec<Timestamp>| {
+        let mut out = Vec::new();
+        while runner.next_due() <= ts {
+            let due = runner.next_due();
+            let due = if due == Timestamp::MIN { ts } else { due };
+            runner.step(&RunnerInput::Clock(InputId(number), due), &mut out);
+        }
+        let tick = Tick {
+            ts,
+            price: Price::from_raw(10_000_000_000),
+            quantity: Quantity::from_raw(100_000_000),
+            instrument: instruments().find("NSE:AXIS").unwrap(),
+            ..Tick::default()
+        };
+        let data = MarketData::Tick(&tick, None);
+        runner.step(&RunnerInput::Market(InputId(number), &data), &mut out);
+        number += 1;
+        decided.extend(out.iter().filter_map(|o| match o {
+            RunnerOutput::Signal(signal, _) => Some(signal.ts),
+            RunnerOutput::StrategyDisabled(..) => None,
+        }));
+    };
+    for _ in 0..20 {
+        ts = ts.plus(SECOND);
+        tick(&mut runner, ts, &mut decided);
+    }
+    assert!(!decided.is_empty());
+    decided.clear();
+    // Nine minutes later it is back.
+    ts = ts.plus(540 * SECOND);
+    if told {
+        runner.observe(&RunnerInput::TimersMissed(ts));
+    }
+    tick(&mut runner, ts, &mut decided);
+    decided
+}
+
+#[test]
+fn timers_of_an_absence_are_skipped_unless_the_strategy_catches_up() {
+    assert_eq!(decided_after_an_absence("catch_up", true).len(), 180);
+    assert!(decided_after_an_absence("skip", true).is_empty());
+    // A host that nothing kept from the timers, such as a backtest's, fires them all.
+    assert_eq!(decided_after_an_absence("skip", false).len(), 180);
 }

@@ -7,7 +7,7 @@ use model::signal::Product;
 use model::{Bar, InstrumentIdx, StrategyIdx, Tick};
 use pipeline::{BrokerMask, StrategySetup};
 use strategies::{
-    Context, OwnFill, SessionEvent, Slot, StateError, Strategy, Subscription, TimerId,
+    Context, MissedTimers, OwnFill, SessionEvent, Slot, StateError, Strategy, Subscription, TimerId,
 };
 
 /// What a strategy was called with.
@@ -69,6 +69,7 @@ pub struct Recipe {
     pub product: Product,
     pub brokers: BrokerMask,
     pub warm_up: u32,
+    pub missed_timers: MissedTimers,
     pub seed: u64,
     pub script: Script,
 }
@@ -90,6 +91,7 @@ impl Recipe {
             product: Product::Intraday,
             brokers: BrokerMask::single(0),
             warm_up: 0,
+            missed_timers: MissedTimers::default(),
             seed: 0,
             script: Arc::new(script),
         }
@@ -110,6 +112,7 @@ impl Recipe {
             instruments: self.instruments.clone(),
             product: self.product,
             warm_up: self.warm_up,
+            missed_timers: self.missed_timers,
             enabled: true,
             brokers: self.brokers,
             strategy: Box::new(Scripted {

@@ -302,7 +302,7 @@ struct Worker {
 impl Worker {
     fn run(mut self) -> Result<(), RuntimeError> {
         let mut work = Work::default();
-        self.namespace.lift_blocks()?;
+        self.namespace.begin_hosting()?;
         loop {
             self.status.beat.store(wall(), Ordering::Release);
             let wait = self.wait();

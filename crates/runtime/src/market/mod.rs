@@ -22,6 +22,10 @@ use crate::packet::{Packet, Step};
 pub use cursor::Cursor;
 pub use recover::{MarketRecovered, MarketRecovery};
 
+/// A live timer that is later than this was missed: the system was suspended, or the clock was set
+/// forward.
+pub const TIMER_LATE_MAX: i64 = 10 * model::time::SECOND;
+
 /// What the market host has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MarketStats {
@@ -163,6 +167,14 @@ impl MarketHost {
     }
 
     fn advance(&mut self, id: InputId, ts: Timestamp, packet: &mut Packet) {
+        let due = self.runner.next_due();
+        if due > Timestamp::MIN && due <= ts && self.clock.is_live() {
+            // The machine was suspended, or its clock was set forward.
+            let now = self.clock.now();
+            if now.since(due) > TIMER_LATE_MAX {
+                self.miss_timers(now);
+            }
+        }
         while self.runner.next_due() <= ts {
             let due = self.runner.next_due();
             if due == Timestamp::MAX {
@@ -173,6 +185,15 @@ impl MarketHost {
             self.runner
                 .step(&RunnerInput::Clock(id, due), &mut self.outputs);
             self.deliver(due, packet);
+        }
+    }
+
+    /// The session was off until `until`: records that the timers of the time between were missed, where
+    /// a strategy skips those.
+    fn miss_timers(&mut self, until: Timestamp) {
+        if self.runner.host().misses_timers(until) {
+            self.record(&MarketRecord::TimersMissed(until));
+            self.runner.observe(&RunnerInput::TimersMissed(until));
         }
     }
 

@@ -207,6 +207,9 @@ impl MarketHost {
             this.clock.reach(this.latest);
         }
         this.record(&MarketRecord::Start(this.start.clone()));
+        if this.clock.is_live() {
+            this.miss_timers(this.clock.now());
+        }
         this.commit();
         if let Some(why) = this.failed {
             return Err(RuntimeError::state("market", why));
@@ -320,6 +323,9 @@ impl MarketHost {
                     self.runner
                         .step(&RunnerInput::Clock(id, due), &mut self.outputs);
                     self.again(due, &epoch, behind(id.0), &mut packet);
+                }
+                MarketRecord::TimersMissed(until) => {
+                    self.runner.observe(&RunnerInput::TimersMissed(until));
                 }
                 MarketRecord::Switch {
                     strategy, enabled, ..

@@ -23,6 +23,7 @@ use traders::{BrokerReport, Found};
 use crate::clock::{SessionClock, wall};
 use crate::desk::{Call, Desk, Heard, Outcome};
 use crate::error::RuntimeError;
+use crate::market::TIMER_LATE_MAX;
 use crate::packet::Step;
 
 pub use recover::{Recovered, Recovery, SNAPSHOTS, market_position};
@@ -281,9 +282,13 @@ impl Namespace {
         )
     }
 
-    /// What an earlier host held against entries, it had found out for itself, and so does this one:
-    /// to be called once, before anything else is taken.
-    pub fn lift_blocks(&mut self) -> Result<(), RuntimeError> {
+    /// Begins a host's work, once, before anything else is taken. What an earlier host held against
+    /// entries, it had found out for itself, and so does this one; timers that came due while none was
+    /// there were missed.
+    pub fn begin_hosting(&mut self) -> Result<(), RuntimeError> {
+        if self.clock.is_live() {
+            self.miss_timers(self.clock.now())?;
+        }
         let now = self.clock.now().max(self.pipeline.now());
         for reason in self.pipeline.risk().blocks().to_vec() {
             let command = Command {
@@ -300,8 +305,29 @@ impl Namespace {
         self.advance(InputId(self.next), at, 0)
     }
 
+    /// The session was off until `until`: records that the timers of the time between were missed, where
+    /// a strategy skips those.
+    fn miss_timers(&mut self, until: Timestamp) -> Result<(), RuntimeError> {
+        if self.pipeline.misses_timers(until) {
+            self.feed(
+                &Input::TimersMissed(until),
+                Entry::TimersMissed(until),
+                Host::default(),
+            )?;
+        }
+        Ok(())
+    }
+
     /// Fires every timer due at or before `ts`, each as an input of its own.
     fn advance(&mut self, id: InputId, ts: Timestamp, received: i64) -> Result<(), RuntimeError> {
+        let strategies_due = self.pipeline.strategies_due();
+        if strategies_due > Timestamp::MIN && strategies_due <= ts && self.clock.is_live() {
+            // The machine was suspended, or its clock was set forward.
+            let now = self.clock.now();
+            if now.since(strategies_due) > TIMER_LATE_MAX {
+                self.miss_timers(now)?;
+            }
+        }
         while self.pipeline.next_due() <= ts {
             let due = self.pipeline.next_due();
             if due == Timestamp::MAX {

@@ -399,6 +399,9 @@ impl Replay<'_> {
                     namespace.next = namespace.next.max(last.0 + 1);
                 }
                 Entry::Clock(id, due) => namespace.pipeline.observe(&Input::Clock(*id, *due)),
+                Entry::TimersMissed(until) => {
+                    namespace.pipeline.observe(&Input::TimersMissed(*until));
+                }
                 Entry::Signal(signal) => namespace.pipeline.observe(&Input::Signal(signal)),
                 Entry::Report(report) => namespace.pipeline.observe(&Input::Report(report)),
                 Entry::Command(ts, command) => {

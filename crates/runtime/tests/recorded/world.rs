@@ -87,6 +87,7 @@ impl World {
             instruments: s.instruments.clone(),
             product: s.product(),
             warm_up: 0,
+            missed_timers: strategies::MissedTimers::Skip,
             enabled: true,
             brokers: (0..self.brokers.len()).fold(BrokerMask::default(), BrokerMask::with),
             strategy: s.build().unwrap(),

@@ -93,7 +93,7 @@ impl Story {
                 }
             }
             Entry::Signal(signal) => self.latest = self.latest.max(signal.input.0),
-            Entry::Report(_) => {}
+            Entry::Report(_) | Entry::TimersMissed(_) => {}
         }
     }
 

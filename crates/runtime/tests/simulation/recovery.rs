@@ -1,12 +1,18 @@
 //! Restarts under other tables and other definitions.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use journal::Storage;
+use journal::record::{Entry, JournalRecord};
 use model::StrategyIdx;
 use model::control::{Command, CommandAction};
 use model::event::EventBody;
 use model::ids::CommandId;
 use model::reason::Reason;
+use model::time::SECOND;
+
+use runtime::records::JournalRecords;
 
 use crate::oracle::Story;
 use crate::rig::{JOURNAL, Rig};
@@ -144,4 +150,51 @@ fn a_failure_is_not_told_again_after_an_operator_has_let_the_strategy_trade() {
     rig.ticks(1);
     assert_eq!(failures(&rig), [false, true]);
     assert_eq!(rig.life().recovered.1.missing, []);
+}
+
+#[test]
+fn timers_that_came_due_while_it_was_off_are_skipped_unless_a_strategy_catches_up() {
+    let (mut missed, mut caught_up) = (0, 0);
+    for seed in 0..20 {
+        let mut rig = Rig::new(Plan::new(seed), true);
+        rig.ticks(80);
+        if seed % 2 > 0 {
+            rig.save();
+        }
+        let left = rig.clock.now();
+        rig.disk.power_loss();
+        rig.clock.reach(left.plus(540 * SECOND));
+        rig.open(Tables::default()).unwrap();
+        rig.life().namespace.begin_hosting().unwrap();
+        rig.ticks(1);
+        // Bars that were in the making end within their five seconds.
+        let off = left.plus(6 * SECOND)..left.plus(540 * SECOND);
+        let mut journal = JournalRecords::open(
+            &(Arc::new(rig.disk.clone()) as Arc<dyn Storage>),
+            Path::new(JOURNAL),
+            "desk",
+        )
+        .unwrap();
+        while let Some(found) = journal.next().unwrap() {
+            let start = found.start.clone();
+            let JournalRecord::Run(run) = found.record else {
+                continue;
+            };
+            for entry in &run.inputs {
+                missed += u32::from(matches!(entry, Entry::TimersMissed(_)));
+            }
+            for event in &run.outputs {
+                if let EventBody::SignalRaw(signal) = &event.body
+                    && off.contains(&signal.ts)
+                {
+                    let strategies = &start.as_ref().unwrap().strategies;
+                    let name = &strategies[signal.strategy.index()].name;
+                    // What runs in the namespace may answer executions of the time, too.
+                    assert!(name == "beta" || name == "own", "seed {seed}: {signal:?}");
+                    caught_up += u32::from(name == "beta");
+                }
+            }
+        }
+    }
+    assert!(missed > 0 && caught_up > 0, "{missed}, {caught_up}");
 }

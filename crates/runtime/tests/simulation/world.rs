@@ -22,7 +22,7 @@ use pipeline::broker::OnResume;
 use pipeline::risk::{AutoResume, Limits};
 use pipeline::{BrokerMask, BrokerPipeline, BrokerSettings, Runner, StrategyHost, StrategySetup};
 use strategies::{
-    Context, KindRegistry, OwnFill, Slot, StateError, Strategy, Subscription, TimerId,
+    Context, KindRegistry, MissedTimers, OwnFill, Slot, StateError, Strategy, Subscription, TimerId,
 };
 
 use crate::chance::Chance;
@@ -201,6 +201,9 @@ impl Strategy for Restless {
     fn on_timer(&mut self, id: TimerId, ctx: &mut Context<'_>) {
         self.decide(Slot(id.0), 2, ctx);
     }
+    fn on_missed_timer(&mut self, id: TimerId, _: Timestamp, ctx: &mut Context<'_>) {
+        self.decide(Slot(id.0), 2, ctx);
+    }
     fn on_fill(&mut self, slot: Slot, fill: &OwnFill, ctx: &mut Context<'_>) {
         self.last[slot.index()] = fill.price.raw();
         self.decide(slot, 3, ctx);
@@ -314,6 +317,10 @@ impl Plan {
             instruments: traded.clone(),
             product: Product::Intraday,
             warm_up: 0,
+            missed_timers: match name {
+                "beta" => MissedTimers::CatchUp,
+                _ => MissedTimers::Skip,
+            },
             enabled: true,
             brokers: BrokerMask::single(DESK).with(OUTSIDE),
             strategy: match name {

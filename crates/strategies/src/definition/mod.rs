@@ -15,6 +15,7 @@ pub use resolve::{ResolvedStrategy, resolve};
 use model::AssetClass;
 use model::signal::Product;
 
+use crate::strategy::MissedTimers;
 use crate::suggest::did_you_mean;
 
 /// One definition as its file gives it: the outline is checked, its names are not yet looked up.
@@ -38,6 +39,8 @@ pub struct Definition {
     pub product: Product,
     /// Lengthens the warm-up that the kind declares, in inputs per instrument.
     pub warm_up: Option<u32>,
+    /// What becomes of its timers that came due while the system was off.
+    pub missed_timers: MissedTimers,
     /// Whether it runs.
     pub enabled: bool,
     /// Where it begins.

@@ -6,9 +6,10 @@ use model::{AssetClass, StrategyIdx};
 use super::error::{DefinitionError, Source};
 use super::node::{Content, Entry, Node, read};
 use super::{Definition, Located, RiskOverrides, is_name};
+use crate::strategy::MissedTimers;
 use crate::suggest::did_you_mean;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "id",
     "kind",
     "instruments",
@@ -18,6 +19,7 @@ const KEYS: [&str; 10] = [
     "risk",
     "product",
     "warm_up",
+    "missed_timers",
     "enabled",
 ];
 
@@ -140,6 +142,7 @@ impl Reader {
             risk: None,
             product: Product::default(),
             warm_up: None,
+            missed_timers: MissedTimers::default(),
             enabled: true,
             source,
         };
@@ -187,6 +190,15 @@ impl Reader {
                         )
                     })?;
                     definition.warm_up = Some(count);
+                }
+                "missed_timers" => {
+                    let given = self.scalar(&entry)?;
+                    definition.missed_timers = MissedTimers::ALL
+                        .into_iter()
+                        .find(|m| m.name() == given.text)
+                        .ok_or_else(|| {
+                            self.one_of(&entry, &MissedTimers::ALL.map(MissedTimers::name))
+                        })?;
                 }
                 "enabled" => match entry.value.content {
                     Content::Flag(flag) => definition.enabled = flag,

@@ -230,6 +230,7 @@ fn digest_text(
         "id": definition.id,
         "instruments": ids,
         "kind": definition.kind.text,
+        "missed_timers": definition.missed_timers.name(),
         "parameters": parameters,
         "product": definition.product.name(),
         "risk": definition.risk.as_ref().map(|risk| sorted(&risk.value)),

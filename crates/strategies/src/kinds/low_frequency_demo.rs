@@ -82,7 +82,7 @@ impl Strategy for LowFrequencyDemo {
     fn on_tick(&mut self, slot: Slot, _: &Tick, ctx: &mut Context<'_>) {
         let state = &mut self.slots[slot];
         state.seen = state.seen.saturating_add(1);
-        // Past its due time the timer must have been lost with its host: begin anew.
+        // Past its due time the timer was missed, as the system was off: begin anew.
         if state.due.is_none_or(|due| ctx.now() > due) {
             self.arm(slot, ctx);
         }

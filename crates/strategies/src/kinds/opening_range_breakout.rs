@@ -254,6 +254,11 @@ impl Strategy for OpeningRangeBreakout {
         }
     }
 
+    /// The exit before the close is wanted all the same.
+    fn on_missed_timer(&mut self, id: TimerId, _: Timestamp, ctx: &mut Context<'_>) {
+        self.on_timer(id, ctx);
+    }
+
     fn on_session(&mut self, slot: Slot, event: SessionEvent, ctx: &mut Context<'_>) {
         match event {
             SessionEvent::Open(_) => self.begin(slot, ctx),

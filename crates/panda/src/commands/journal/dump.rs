@@ -131,7 +131,9 @@ fn market(args: &DumpArgs, place: &Place, out: &mut Out) -> anyhow::Result<()> {
             let number = match &found.record {
                 MarketRecord::Market(id, _) | MarketRecord::Clock(id, _) => Some(id.0),
                 MarketRecord::Switch { input, .. } => Some(input.0),
-                MarketRecord::Start(_) | MarketRecord::Stop { .. } => None,
+                MarketRecord::Start(_)
+                | MarketRecord::TimersMissed(_)
+                | MarketRecord::Stop { .. } => None,
             };
             if args.since.is_some_and(|since| number.unwrap_or(0) < since) {
                 continue;

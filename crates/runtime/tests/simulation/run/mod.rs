@@ -410,7 +410,7 @@ impl Simulation {
             let side = &mut self.sides[index];
             namespace.set_tap(Some(Box::new(Collect(Arc::clone(&side.tapped)))));
             nexts.push(namespace.next_input());
-            namespace.lift_blocks()?;
+            namespace.begin_hosting()?;
             side.namespace = Some(namespace);
             side.blocked = false;
             side.to_confirm = None;
