@@ -325,6 +325,19 @@ impl State {
         }
     }
 
+    /// Nothing is due at `at` any more for one of an order's reasons; it may be due for another, such as its
+    /// arrival, which a request of the same instant shares.
+    fn unschedule(&mut self, at: Timestamp, id: OrderId) {
+        let is_due = self.find(id).is_some_and(|(order, _)| {
+            [order.arrives, order.expires, order.expires.plus(1)].contains(&at)
+                || order.cancel.is_some_and(|(due, _)| due == at)
+                || order.modifies.iter().any(|(due, _)| *due == at)
+        });
+        if !is_due {
+            self.due.remove(&(at, id));
+        }
+    }
+
     // ----- events -------------------------------------------------------------------------------
 
     pub fn at(&mut self, now: Timestamp) {
@@ -377,7 +390,7 @@ impl State {
                 order.held_to = Some((entered.input, order.quantity));
             }
             if let Some(replaced) = order.request(at, quantity) {
-                self.due.remove(&(replaced, id));
+                self.unschedule(replaced, id);
             }
             self.schedule(at, id);
             self.attend(id);
@@ -468,7 +481,7 @@ impl State {
         if order.give_way(quantity) || done {
             let before = order.cancel.replace((now, Reason::OcoFilled));
             if let Some((at, _)) = before {
-                self.due.remove(&(at, id));
+                self.unschedule(at, id);
             }
         }
         self.attend(id);
