@@ -254,8 +254,18 @@ impl Log {
                 bytes: tail.dirty,
             });
         }
-        // What a process that was killed had written, the device may not have: what is read here is
-        // relied on from now on.
+        // What is read here is relied on from now on, and the device may not have it: the process before
+        // was killed, or its sync failed. After a failed sync the next one says that all is well though
+        // nothing was written, so the last batch is written again first.
+        let from = tail.last - base;
+        let mut last = vec![0; (used - from) as usize];
+        let read = self
+            .storage
+            .open(&path, OpenMode::Read)
+            .and_then(|reader| reader.read_at(&mut last, from))
+            .map_err(|e| JournalError::io(&path, &e))?;
+        last.truncate(read);
+        file.write_all_at(&last, from).map_err(failed)?;
         file.sync().map_err(|e| JournalError::sync(&path, &e))?;
         self.storage
             .sync_dir(&self.dir)

@@ -52,6 +52,9 @@ pub struct Tail {
     pub records: u64,
     /// Bytes of the records.
     pub bytes: u64,
+    /// The position of the last batch, or of the segment where it has at most one: all before it was
+    /// durable when the last one was written.
+    pub last: u64,
     /// The last batch's generation.
     pub generation: u64,
     /// Bytes up to the last that is not zero, behind `end`.
@@ -237,11 +240,15 @@ pub fn segment(storage: &dyn Storage, path: &Path, base: u64) -> Result<Scanned,
         batches: 0,
         records: 0,
         bytes: 0,
+        last: base,
         generation: 0,
         dirty: 0,
     };
     let mut at = HEAD as u64;
     while let Some(head) = batch_at(&mut pieces, base, at, tail.generation).map_err(failed)? {
+        if tail.batches > 0 {
+            tail.last = head.base;
+        }
         tail.batches += 1;
         tail.records += u64::from(head.count);
         // Each record has its length before it.

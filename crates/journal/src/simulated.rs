@@ -1,5 +1,8 @@
 //! A disk in memory that loses power. What was not synced may be there afterwards, or not, or in part,
 //! whatever the order in which it was written. Which, the seed says.
+//!
+//! A sync that fails is like that of a real system: what waited counts as written from then on. Readers
+//! still see it, a later sync says that all is well, and the device may never have had it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -37,6 +40,34 @@ impl Inode {
     }
 }
 
+impl Inode {
+    /// The device gets what waits, or some of it, or none, in any order.
+    fn give_up(&mut self, random: &mut u64) {
+        let bytes = &mut self.durable;
+        let mut pending = std::mem::take(&mut self.pending);
+        for last in (1..pending.len()).rev() {
+            let other = (draw(random) % (last as u64 + 1)) as usize;
+            pending.swap(last, other);
+        }
+        for change in pending {
+            let fate = draw(random) % 4;
+            match change {
+                _ if fate == 0 => {}
+                Change::Length(length) => bytes.resize(length as usize, 0),
+                Change::Write(at, data) if fate == 1 => {
+                    // Some of its sectors.
+                    for (index, sector) in data.chunks(SECTOR).enumerate() {
+                        if draw(random) & 1 == 0 {
+                            write_into(bytes, at + (index * SECTOR) as u64, sector);
+                        }
+                    }
+                }
+                Change::Write(at, data) => write_into(bytes, at, &data),
+            }
+        }
+    }
+}
+
 /// A change of the directory that is not synced yet.
 #[derive(Debug, Clone)]
 enum Entry {
@@ -48,6 +79,8 @@ enum Entry {
 #[derive(Debug, Clone)]
 struct State {
     random: u64,
+    /// Of what a failed sync has made of the changes that waited.
+    failures: u64,
     inodes: BTreeMap<u64, Inode>,
     /// Names as a reader sees them, and as they surely are.
     names: BTreeMap<PathBuf, u64>,
@@ -96,6 +129,7 @@ impl SimDisk {
         Self {
             state: Arc::new(Mutex::new(State {
                 random: seed,
+                failures: !seed,
                 inodes: BTreeMap::new(),
                 names: BTreeMap::new(),
                 durable_names: BTreeMap::new(),
@@ -167,31 +201,8 @@ impl SimDisk {
             }
         }
         for inode in state.inodes.values_mut() {
-            let mut bytes = inode.durable.clone();
-            let mut pending = std::mem::take(&mut inode.pending);
-            // In any order.
-            for last in (1..pending.len()).rev() {
-                let other = (draw(&mut state.random) % (last as u64 + 1)) as usize;
-                pending.swap(last, other);
-            }
-            for change in pending {
-                let fate = draw(&mut state.random) % 4;
-                match change {
-                    _ if fate == 0 => {}
-                    Change::Length(length) => bytes.resize(length as usize, 0),
-                    Change::Write(at, data) if fate == 1 => {
-                        // Some of its sectors.
-                        for (index, sector) in data.chunks(SECTOR).enumerate() {
-                            if draw(&mut state.random) & 1 == 0 {
-                                write_into(&mut bytes, at + (index * SECTOR) as u64, sector);
-                            }
-                        }
-                    }
-                    Change::Write(at, data) => write_into(&mut bytes, at, &data),
-                }
-            }
-            inode.durable.clone_from(&bytes);
-            inode.seen = bytes;
+            inode.give_up(&mut state.random);
+            inode.seen.clone_from(&inode.durable);
         }
         state.names.clone_from(&names);
         state.durable_names = names;
@@ -220,6 +231,16 @@ impl SimDisk {
     /// From the `n`-th sync on, the next being the first, every one fails; zero: none.
     pub fn fail_sync(&self, n: u64) {
         self.lock().fail_sync_in = (n > 0).then_some(n);
+    }
+    /// A sync of this file has failed.
+    pub fn give_up(&self, path: &Path) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let Some(inode) = state.names.get(path)
+            && let Some(inode) = state.inodes.get_mut(inode)
+        {
+            inode.give_up(&mut state.failures);
+        }
     }
     /// Syncs so far.
     pub fn syncs(&self) -> u64 {
@@ -432,7 +453,12 @@ impl StorageFile for SimFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.with(|state, inode| {
-            state.sync()?;
+            if let Err(error) = state.sync() {
+                if let Some(inode) = state.inodes.get_mut(&inode) {
+                    inode.give_up(&mut state.failures);
+                }
+                return Err(error);
+            }
             if state.ignore_sync {
                 return Ok(());
             }

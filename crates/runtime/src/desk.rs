@@ -13,10 +13,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::event::{Event, EventBody};
-use model::order::{Order, OrderChange, OrderIntent, OrderStatus};
+use model::order::{Execution, Order, OrderChange, OrderError, OrderIntent, OrderStatus};
 use model::reason::Reason;
 use model::trader::{Delivery, ReportKind, TraderReport};
-use model::{OrderId, Quantity, Timestamp};
+use model::{Amount, OrderId, Quantity, Timestamp};
 use rustc_hash::FxHashMap;
 use traders::{Answer, BrokerReport, ClientOrderId, Found, Modification};
 
@@ -86,7 +86,8 @@ enum Presence {
 #[derive(Debug, Clone)]
 struct Line {
     client: ClientOrderId,
-    intent: OrderIntent,
+    /// The order as durable events tell it.
+    order: Order,
     presence: Presence,
     /// A call that was started, by this process or the one before it, may have arrived.
     perhaps_arrived: bool,
@@ -104,6 +105,10 @@ struct Line {
     asked: Timestamp,
     /// The quantity that the latest change presented asked for, until it is known to hold or not.
     changing: Option<Quantity>,
+    /// The largest quantity that a change asked for of which it is not known whether it holds.
+    uncertain: Option<Quantity>,
+    /// Any of several changes may hold, so an execution does not prove which.
+    several: bool,
     /// What was reported while something before it may have been missed.
     held: Vec<ReportKind>,
     /// The broker has refused a call while one before it may have arrived, or may yet.
@@ -131,18 +136,94 @@ impl Line {
         !there || self.cancel || self.modify.is_some() || missed
     }
 
-    /// The question led to nothing: what was held is passed on as it is.
+    fn send_by(&self) -> Timestamp {
+        self.order.intent().send_by
+    }
+
+    /// A change was presented, or may have been.
+    fn presented(&mut self, quantity: Quantity) {
+        self.several |= self.uncertain.is_some_and(|before| before != quantity);
+        self.changing = Some(quantity);
+        self.uncertain = self.uncertain.max(Some(quantity));
+    }
+
+    /// The broker has said which quantity holds.
+    const fn is_certain(&mut self) {
+        (self.changing, self.uncertain, self.several) = (None, None, false);
+    }
+
+    /// Whether an execution is more than the quantity that is known to hold leaves open.
+    fn exceeds(&self, quantity: Quantity) -> bool {
+        quantity > self.order.open_quantity()
+    }
+
+    /// The question led to nothing: what was held is passed on as far as it is sure to fit.
+    ///
+    /// Two kinds wait for the broker's word: the order's end, as what was executed before it could
+    /// never be learnt of, and an execution that would end the order though a larger quantity may hold.
+    /// An execution beyond the quantity known proves that the change holds which it fits.
     fn release(&mut self, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
-        // But not its end: what was executed before it could never be learnt of.
-        let mut ends = Vec::new();
+        let mut order = self.order.clone();
+        let mut waiting = Vec::new();
         for kind in self.held.drain(..) {
-            if is_end(&kind) {
-                ends.push(kind);
-            } else {
-                reports.push(report(id, now, kind));
+            let ReportKind::Filled {
+                trade,
+                quantity,
+                price,
+                draws,
+            } = kind
+            else {
+                if is_end(&kind) {
+                    waiting.push(kind);
+                } else {
+                    reports.push(report(id, now, kind));
+                }
+                continue;
+            };
+            let execution = OrderChange::Filled(Execution {
+                trade,
+                quantity,
+                price,
+                charges: Amount::ZERO,
+                draws,
+            });
+            if matches!(order.check(&execution), Err(OrderError::DuplicateTrade(_))) {
+                // Booked already.
+                continue;
             }
+            let open = order.open_quantity();
+            let total = Quantity::from_raw(order.filled().raw().saturating_add(quantity.raw()));
+            let larger = self.uncertain.filter(|most| *most > order.quantity());
+            if quantity > open {
+                let proven = larger.filter(|most| !self.several && total <= *most);
+                let Some(holds) = proven else {
+                    waiting.push(kind);
+                    continue;
+                };
+                let change = ReportKind::Modified {
+                    quantity: holds,
+                    limit_price: order.limit_price(),
+                    trigger_price: order.trigger_price(),
+                };
+                let modified = OrderChange::Modified {
+                    quantity: holds,
+                    limit_price: order.limit_price(),
+                    trigger_price: order.trigger_price(),
+                };
+                if order.advance(&modified).is_err() {
+                    waiting.push(kind);
+                    continue;
+                }
+                reports.push(report(id, now, change));
+            } else if quantity == open && larger.is_some() {
+                waiting.push(kind);
+                continue;
+            }
+            // A copy: what cannot be is found by the pipeline, which says so.
+            let _ = order.advance(&execution);
+            reports.push(report(id, now, kind));
         }
-        self.held = ends;
+        self.held = waiting;
     }
 }
 
@@ -211,7 +292,12 @@ impl Desk {
             line.unknown = order.status() == OrderStatus::Unknown;
             line.cancel = order.cancel_requested();
             line.modify = modify;
-            line.changing = modify.map(|m| m.quantity);
+            line.order = order.clone();
+            if let Some(change) = modify {
+                line.presented(change.quantity);
+                // The process before may have asked for others.
+                line.several = true;
+            }
             // What happened while nobody listened.
             line.gap = true;
         }
@@ -242,7 +328,7 @@ impl Desk {
             intent.id,
             Line {
                 client,
-                intent,
+                order: Order::new(intent),
                 presence,
                 perhaps_arrived: presence == Presence::Perhaps,
                 unknown: false,
@@ -253,6 +339,8 @@ impl Desk {
                 gap: false,
                 asked: Timestamp::MIN,
                 changing: None,
+                uncertain: None,
+                several: false,
                 held: Vec::new(),
                 refused: None,
                 tries: 0,
@@ -318,6 +406,8 @@ impl Desk {
                 let Some(line) = self.lines.get_mut(&id) else {
                     return;
                 };
+                // The pipeline has checked it.
+                let _ = line.order.advance(&step.change);
                 match step.change {
                     OrderChange::CancelRequested(_) => {
                         line.cancel = true;
@@ -329,7 +419,7 @@ impl Desk {
                             line.modify = None;
                         }
                         if line.changing == Some(quantity) {
-                            line.changing = None;
+                            line.is_certain();
                         }
                     }
                     OrderChange::Unknown => line.unknown = true,
@@ -375,7 +465,7 @@ impl Desk {
         if line.ended {
             return None;
         }
-        let late = now > line.intent.send_by;
+        let late = now > line.send_by();
         match line.presence {
             // Whatever is not presented yet and is not wanted any more ends here, provably unsent.
             Presence::Never if late || line.cancel => {
@@ -385,14 +475,14 @@ impl Desk {
             }
             Presence::Never => {
                 line.presence = Presence::Perhaps;
-                Some(Call::Submit(id, line.client, line.intent))
+                Some(Call::Submit(id, line.client, *line.order.intent()))
             }
             Presence::Perhaps => {
                 // After a restart, and after every other silence, the books are asked before the
                 // order is presented again.
                 let ask = line.ask.is_some() || line.gap || line.cancel;
                 Some(if delivery == Delivery::Idempotent && !late && !ask {
-                    Call::Submit(id, line.client, line.intent)
+                    Call::Submit(id, line.client, *line.order.intent())
                 } else {
                     line.query(id, now)
                 })
@@ -403,7 +493,7 @@ impl Desk {
             Presence::There if line.cancel => Some(Call::Cancel(id, line.client)),
             Presence::There => {
                 let change = line.modify?;
-                line.changing = Some(change.quantity);
+                line.presented(change.quantity);
                 Some(Call::Modify(id, line.client, change))
             }
         }
@@ -466,7 +556,7 @@ impl Desk {
                     if !line.perhaps_arrived {
                         line.presence = Presence::Never;
                     }
-                    let hopeless = now.plus(pause_of) > line.intent.send_by;
+                    let hopeless = now.plus(pause_of) > line.send_by();
                     if line.presence == Presence::Never && hopeless {
                         line.ended = true;
                         reports.push(report(id, now, ReportKind::NotSent(reason)));
@@ -536,7 +626,8 @@ impl Desk {
                     line.presence = Presence::There;
                     line.tries = 0;
                     (line.ask, line.gap) = (None, false);
-                    (line.changing, line.refused) = (None, None);
+                    line.is_certain();
+                    line.refused = None;
                     if line.unknown {
                         reports.push(report(id, now, ReportKind::Acknowledged));
                     }
@@ -563,7 +654,7 @@ impl Desk {
                         line.ask = again;
                     }
                     Delivery::Idempotent
-                        if now <= line.intent.send_by && !line.cancel && line.refused.is_none() =>
+                        if now <= line.send_by() && !line.cancel && line.refused.is_none() =>
                     {
                         (line.ask, line.gap) = (None, false);
                         again = Some(now);
@@ -571,7 +662,7 @@ impl Desk {
                     Delivery::Idempotent => {
                         // The books are from after the question was asked, not from now: one asked
                         // while a call could be under way proves nothing.
-                        let settled = line.intent.send_by.plus(call_within);
+                        let settled = line.send_by().plus(call_within);
                         if line.asked > settled {
                             line.ended = true;
                             let kind = match line.refused {
@@ -628,12 +719,20 @@ impl Desk {
                 }
                 // Where reports are not numbered and sent again, one can be lost: the word on the
                 // quantity of which this is an execution, or an execution before this end.
-                kind if said.number == 0
-                    && line.held.len() < HELD_MAX
-                    && (line.changing.is_some() && matches!(kind, ReportKind::Filled { .. })
-                        || line.gap && is_end(&kind)) =>
+                ReportKind::Filled { quantity, .. }
+                    if said.number == 0
+                        && line.held.len() < HELD_MAX
+                        && (line.uncertain.is_some() || line.exceeds(quantity)) =>
                 {
                     line.gap = true;
+                    line.held.push(said.kind);
+                    heard = Heard::Held;
+                }
+                kind if said.number == 0
+                    && line.held.len() < HELD_MAX
+                    && line.gap
+                    && is_end(&kind) =>
+                {
                     line.held.push(kind);
                     heard = Heard::Held;
                 }

@@ -440,3 +440,54 @@ fn an_end_waits_for_what_was_missed_before_it() {
     let kinds: Vec<ReportKind> = reports.iter().map(|r| r.kind).collect();
     assert_eq!(kinds, [filled(4), end, end]);
 }
+
+#[test]
+fn an_execution_beyond_the_known_quantity_proves_the_change_and_one_up_to_it_waits() {
+    let found_nothing = |desk: &mut Desk, reports: &mut Vec<TraderReport>, second: i64| {
+        let question = desk.next_call(at(second), reports).unwrap();
+        assert!(matches!(question, Call::Query(..)), "{question:?}");
+        let nothing = Outcome::Found(Found::Unknown);
+        desk.answered(&question, nothing, at(second), reports);
+        std::mem::take(reports)
+            .iter()
+            .map(|r| r.kind)
+            .collect::<Vec<_>>()
+    };
+    // Ten are ordered, twenty asked for since; whether that arrived is not known.
+    let changing = |wanted: &[i64]| {
+        let (mut desk, order, mut reports) = placed(Delivery::QueryOnly);
+        for wanted in wanted {
+            desk.event(&modify(&order, *wanted), false, at(1));
+            let call = desk.next_call(at(1), &mut reports).unwrap();
+            assert!(matches!(call, Call::Modify(..)), "{call:?}");
+            let unknown = Outcome::Answered(Answer::Unknown);
+            desk.answered(&call, unknown, at(1), &mut reports);
+        }
+        (desk, order, reports)
+    };
+    let (mut desk, order, mut reports) = changing(&[20]);
+    assert_eq!(desk.report(&said(&order, filled(12)), at(2)), Heard::Held);
+    assert_eq!(
+        found_nothing(&mut desk, &mut reports, 3),
+        [modified(20), filled(12)]
+    );
+    // All of the old quantity: the order may have ended, or not.
+    let (mut desk, order, mut reports) = changing(&[20]);
+    assert_eq!(desk.report(&said(&order, filled(10)), at(2)), Heard::Held);
+    assert_eq!(found_nothing(&mut desk, &mut reports, 3), []);
+    // One of two changes holds: which, only the broker can say.
+    let (mut desk, order, mut reports) = changing(&[20, 30]);
+    assert_eq!(desk.report(&said(&order, filled(12)), at(2)), Heard::Held);
+    assert_eq!(found_nothing(&mut desk, &mut reports, 3), []);
+    // A part of what was always ordered is booked at once.
+    assert_eq!(desk.report(&said(&order, filled(4)), at(4)), Heard::Held);
+    assert_eq!(found_nothing(&mut desk, &mut reports, 8), [filled(4)]);
+    // Without any change the broker is asked before an alarm is raised.
+    let (mut desk, order, mut reports) = placed(Delivery::QueryOnly);
+    assert_eq!(desk.report(&said(&order, filled(11)), at(2)), Heard::Held);
+    assert_eq!(found_nothing(&mut desk, &mut reports, 3), []);
+    let question = desk.next_call(at(6), &mut reports).unwrap();
+    let found = Found::Present(vec![said(&order, filled(11))]);
+    desk.answered(&question, Outcome::Found(found), at(6), &mut reports);
+    assert!(reports.iter().all(|r| r.kind == filled(11)) && !reports.is_empty());
+}

@@ -134,7 +134,10 @@ impl StorageFile for ShakyFile {
         self.file.allocate(length)
     }
     fn sync(&mut self) -> io::Result<()> {
-        self.shaky.check(&self.path, true)?;
+        if let Err(error) = self.shaky.check(&self.path, true) {
+            self.shaky.disk.give_up(&self.path);
+            return Err(error);
+        }
         self.shaky.wait();
         self.file.sync()
     }

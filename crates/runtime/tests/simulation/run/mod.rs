@@ -333,7 +333,10 @@ impl Simulation {
                     self.disk.fail_sync(0);
                     return;
                 }
-                Err(error) => assert!(doomed, "seed {}: {error}", self.config.seed),
+                Err(error) => {
+                    assert!(doomed, "seed {}: {error}", self.config.seed);
+                    self.trace(|| format!("it does not start: {error}"));
+                }
             }
             self.down(true);
         }
@@ -370,7 +373,7 @@ impl Simulation {
                 silence: 2 * SECOND,
             });
             let dir = self.sides[index].dir.clone();
-            self.nothing_is_lost(index);
+            let there = self.nothing_is_lost(index);
             let opening = |storage: Arc<dyn Storage>, clock, pipeline| {
                 Namespace::open(Recovery {
                     index,
@@ -387,6 +390,8 @@ impl Simulation {
             let scratch = self.chance.one_in(2).then(|| self.without_snapshots(&dir));
             let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
             let (mut namespace, recovered) = opening(storage, self.clock.clone(), pipeline)?;
+            // What a start has taken over and built upon is there for good, also if it fails later.
+            self.sides[index].known = there;
             let state = namespace.pipeline().fingerprint();
             if let Some(scratch) = scratch {
                 let pipeline = self
@@ -508,8 +513,9 @@ impl Simulation {
         disk
     }
 
-    /// Everything that was confirmed to be durable is there.
-    fn nothing_is_lost(&mut self, index: usize) {
+    /// Everything that was confirmed to be durable is there. Returns how many events are, of which
+    /// the last may not be on the device yet.
+    fn nothing_is_lost(&mut self, index: usize) -> usize {
         let side = &mut self.sides[index];
         let story = Story::read(&self.disk, &side.dir);
         let tapped = std::mem::take(&mut *side.tapped.lock().unwrap());
@@ -522,7 +528,8 @@ impl Simulation {
             side.known,
             story.events.len()
         );
-        side.known = story.events.len();
+        side.known += tapped.len();
+        story.events.len()
     }
 
     fn recovered_as_it_was(&mut self, index: usize, state: &str, recovered: &Recovered) {
