@@ -37,11 +37,18 @@ pub enum Component {
     SecFee,
     /// The American self-regulator's fee on sales.
     Taf,
+    /// The depository's and its participant's fee for shares that leave the account; not on the note.
+    Depository,
+    /// The broker's fee for an order that it places itself: to square a position off, or by telephone;
+    /// not on the note.
+    CallAndTrade,
+    /// Tax on the services that are not on the note.
+    FeesGst,
 }
 
 impl Component {
     /// All of them, in the order of output.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Brokerage,
         Self::Stt,
         Self::Exchange,
@@ -51,6 +58,9 @@ impl Component {
         Self::Gst,
         Self::SecFee,
         Self::Taf,
+        Self::Depository,
+        Self::CallAndTrade,
+        Self::FeesGst,
     ];
 
     /// The name in files and output.
@@ -65,7 +75,15 @@ impl Component {
             Self::Gst => "gst",
             Self::SecFee => "sec_fee",
             Self::Taf => "taf",
+            Self::Depository => "depository",
+            Self::CallAndTrade => "call_and_trade",
+            Self::FeesGst => "fees_gst",
         }
+    }
+
+    /// Whether a contract note shows it; the broker posts what it does not show to the account's ledger.
+    pub const fn is_on_note(self) -> bool {
+        !matches!(self, Self::Depository | Self::CallAndTrade | Self::FeesGst)
     }
 }
 
@@ -144,6 +162,9 @@ impl<'de> Deserialize<'de> for Amounts {
 /// The kind of a contract note, such as `securities`: at most 24 bytes.
 pub type NoteName = ArrayString<24>;
 
+/// Stands in the place of a note's kind for what no contract note shows.
+pub const LEDGER: &str = "ledger";
+
 /// What happens to a contract.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveSerialize, DeriveDeserialize,
@@ -196,9 +217,12 @@ pub struct DayOrder<'a> {
     pub notional: Amount,
     /// Σ of the charges that they booked.
     pub booked: Amount,
+    /// No order has done it: an intraday position was open as its session closed, and the broker
+    /// squares such a position off itself. The deed is what closes it, and nothing is booked.
+    pub is_left_open: bool,
 }
 
-/// What one contract note says of a day.
+/// What one contract note says of a day, or the ledger of what no note shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Note {
     /// The kind of note.
@@ -217,7 +241,7 @@ pub struct Note {
 pub struct ChargesAdjustment {
     /// The currency of the amounts.
     pub currency: CurrencyIdx,
-    /// The kind of contract note.
+    /// The kind of contract note, or [`LEDGER`].
     pub note: NoteName,
     /// The trading day.
     pub date: Date,

@@ -8,6 +8,8 @@ use model::{Amount, CurrencyIdx, Date, InstrumentIdx, Instruments, OrderId, Quan
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::portfolio::PositionKey;
+
 /// One order's part in the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
@@ -64,6 +66,8 @@ pub struct DayBook {
     date: Date,
     /// In the sequence of their first executions.
     orders: Vec<(OrderId, Line)>,
+    /// Intraday positions that were open as their session closed.
+    left_open: Vec<(PositionKey, Deed)>,
     /// Where the orders are that may be executed further: most are filled at once, and need no index.
     #[serde(skip)]
     places: Places,
@@ -80,6 +84,7 @@ impl Default for DayBook {
         Self {
             date: Date::default(),
             orders: Vec::new(),
+            left_open: Vec::new(),
             places: Places::default(),
             adjusted: Vec::new(),
             due: Timestamp::MAX,
@@ -165,6 +170,14 @@ impl DayBook {
         }
     }
 
+    /// The day closes now, and an intraday position is open: the broker squares it off with an order that
+    /// does what `deed` says. A position counts once a day.
+    pub fn observe_left_open(&mut self, key: PositionKey, deed: Deed) {
+        if !self.left_open.iter().any(|(known, _)| *known == key) {
+            self.left_open.push((key, deed));
+        }
+    }
+
     /// A close has become a fact.
     pub fn apply(&mut self, adjustment: &ChargesAdjustment) -> Result<(), NumberError> {
         if adjustment.date != self.date {
@@ -187,7 +200,7 @@ impl DayBook {
             .map(|(_, _, amount)| *amount)
     }
 
-    /// The day's orders.
+    /// The day's orders, and the positions that were left open.
     pub fn orders<'a>(&self, instruments: &'a Instruments) -> Vec<DayOrder<'a>> {
         let order = |line: &Line| DayOrder {
             instrument: instruments.get(line.instrument),
@@ -196,10 +209,21 @@ impl DayBook {
             quantity: line.quantity,
             notional: line.notional,
             booked: line.booked,
+            is_left_open: false,
         };
+        let left_open = self.left_open.iter().map(|(key, deed)| DayOrder {
+            instrument: instruments.get(key.instrument),
+            product: key.product,
+            deed: *deed,
+            quantity: Quantity::ZERO,
+            notional: Amount::ZERO,
+            booked: Amount::ZERO,
+            is_left_open: true,
+        });
         // By id: what is computed from them does not depend on the sequence of executions.
         let mut sorted: Vec<&(OrderId, Line)> = self.orders.iter().collect();
         sorted.sort_unstable_by_key(|(id, _)| *id);
-        sorted.into_iter().map(|(_, line)| order(line)).collect()
+        let orders = sorted.into_iter().map(|(_, line)| order(line));
+        orders.chain(left_open).collect()
     }
 }

@@ -7,8 +7,8 @@ use model::signal::Product;
 use model::{Amount, Currency, Date, Instrument, NumberError, Quantity};
 
 use super::{
-    Amounts, ChargeError, ChargeTable, Component, Conditions, Deed, Profile, Rates, RoundingRule,
-    SameDayRule, Segment, Terms, Traded,
+    Amounts, ChargeError, ChargeTable, Component, Conditions, Deed, LEDGER, Profile, Rates,
+    RoundingRule, SameDayRule, Segment, Terms, Traded,
 };
 use crate::provenance::Evidence;
 use crate::rules::Rules;
@@ -17,6 +17,8 @@ use crate::rules::Rules;
 #[derive(Debug, Clone)]
 pub struct DayBook<K> {
     orders: BTreeMap<K, DayOrder>,
+    /// Intraday positions that were open as their session closed.
+    left_open: Vec<Group>,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +40,31 @@ struct Group {
 }
 
 impl Group {
+    fn new(
+        rules: &Rules,
+        instrument: &Instrument,
+        product: Product,
+        deed: Deed,
+    ) -> Result<Self, ChargeError> {
+        let segment = Segment::of(instrument).ok_or_else(|| ChargeError::Gap {
+            component: "schedule",
+            of: instrument.id.clone(),
+            date: Date::default(),
+            covered: "charges are known for shares, futures and options".to_owned(),
+        })?;
+        let contract = rules.contract(&instrument.symbol);
+        Ok(Self {
+            instrument: instrument.id.clone(),
+            exchange: instrument.exchange.clone(),
+            segment,
+            underlying: contract
+                .filter(|_| segment != Segment::Equity)
+                .map(|contract| contract.underlying.to_owned()),
+            product,
+            deed,
+        })
+    }
+
     fn terms(&self, product: Product, date: Date) -> Terms<'_> {
         Terms {
             exchange: &self.exchange,
@@ -50,10 +77,10 @@ impl Group {
     }
 }
 
-/// What one contract note says.
+/// What one contract note says, or the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoteClose {
-    /// The kind of note: securities and commodities have one each.
+    /// The kind of note: securities and commodities have one each; [`LEDGER`] for what no note shows.
     pub note: Arc<str>,
     /// The currency of the amounts.
     pub currency: Currency,
@@ -99,6 +126,7 @@ impl<K: Ord> Default for DayBook<K> {
     fn default() -> Self {
         Self {
             orders: BTreeMap::new(),
+            left_open: Vec::new(),
         }
     }
 }
@@ -122,25 +150,8 @@ impl<K: Ord> DayBook<K> {
             order.booked = order.booked.checked_add(booked)?;
             return Ok(());
         }
-        let segment = Segment::of(instrument).ok_or_else(|| ChargeError::Gap {
-            component: "schedule",
-            of: instrument.id.clone(),
-            date: Date::default(),
-            covered: "charges are known for shares, futures and options".to_owned(),
-        })?;
-        let contract = rules.contract(&instrument.symbol);
-        let group = Group {
-            instrument: instrument.id.clone(),
-            exchange: instrument.exchange.clone(),
-            segment,
-            underlying: contract
-                .filter(|_| segment != Segment::Equity)
-                .map(|contract| contract.underlying.to_owned()),
-            product,
-            deed,
-        };
         let day_order = DayOrder {
-            group,
+            group: Group::new(rules, instrument, product, deed)?,
             traded,
             booked,
         };
@@ -148,7 +159,20 @@ impl<K: Ord> DayBook<K> {
         Ok(())
     }
 
-    /// What each contract note of the day says. The order of the fills does not matter: every
+    /// An intraday position was open as its session closed: the broker squares it off with an order of
+    /// its own, which does what `deed` says.
+    pub fn left_open(
+        &mut self,
+        rules: &Rules,
+        instrument: &Instrument,
+        deed: Deed,
+    ) -> Result<(), ChargeError> {
+        let group = Group::new(rules, instrument, Product::Intraday, deed)?;
+        self.left_open.push(group);
+        Ok(())
+    }
+
+    /// What each contract note of the day says, and last the ledger of what no note shows. The order of the fills does not matter: every
     /// component is computed from sums, and rounded once.
     pub fn close(
         &self,
@@ -204,7 +228,56 @@ impl<K: Ord> DayBook<K> {
         for note in notes.values_mut() {
             table.round(note, profile)?;
         }
-        Ok(notes.into_values().collect())
+        let mut notes: Vec<NoteClose> = notes.into_values().collect();
+        if profile == Profile::ContractNote {
+            self.add_fees(table, conditions, date, &totals, &mut notes)?;
+        }
+        Ok(notes)
+    }
+
+    /// What no contract note shows, by currency.
+    fn add_fees(
+        &self,
+        table: &ChargeTable,
+        conditions: Conditions,
+        date: Date,
+        totals: &BTreeMap<&Group, Traded>,
+        notes: &mut Vec<NoteClose>,
+    ) -> Result<(), ChargeError> {
+        let mut fees: BTreeMap<Currency, Amounts> = BTreeMap::new();
+        for (group, traded) in totals {
+            let terms = group.terms(group.product, date);
+            let Some(fee) = table.depository_fee(&terms, conditions)? else {
+                continue;
+            };
+            let sum = fees.entry(table.schedule(&terms)?.currency).or_default();
+            // What was bought on the same day never enters the account. The sum is told also where it is
+            // nothing: an earlier close of the day may have told more.
+            let stays = matched(group, totals).is_some_and(|m| m.part == traded.quantity);
+            if !stays {
+                *sum = sum.plus(&fee.amounts()?)?;
+            }
+        }
+        for group in &self.left_open {
+            let terms = group.terms(group.product, date);
+            if let Some(fee) = table.call_fee(&terms, conditions)? {
+                let sum = fees.entry(table.schedule(&terms)?.currency).or_default();
+                *sum = sum.plus(&fee.amounts()?)?;
+            }
+        }
+        for (currency, sum) in fees {
+            notes.push(NoteClose {
+                note: Arc::from(LEDGER),
+                currency,
+                exact: sum,
+                charged: sum,
+                booked: Amount::ZERO,
+                adjustment: sum.total()?,
+                is_reclassified: false,
+                unverified: Vec::new(),
+            });
+        }
+        Ok(())
     }
 }
 
@@ -274,6 +347,7 @@ impl Day<'_> {
         let mut amounts = Amounts::default();
         for component in Component::ALL {
             if component == Component::Gst
+                || !component.is_on_note()
                 || (component == Component::StampDuty && self.profile == Profile::Estimate)
             {
                 continue;

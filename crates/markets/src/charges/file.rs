@@ -11,8 +11,8 @@ use model::{Amount, Date, Price};
 use serde::Deserialize;
 
 use super::{
-    ChargeError, ChargeTable, Component, Deed, GstRule, Rate, RateRule, RoundingRule, SameDayRule,
-    Schedule, Segment,
+    ChargeError, ChargeTable, Component, Deed, GstRule, LEDGER, Rate, RateRule, RoundingRule,
+    SameDayRule, Schedule, Segment,
 };
 use crate::provenance::{Evidence, Grade};
 
@@ -40,6 +40,8 @@ struct ScheduleEntry {
     currency: String,
     exchanges: Vec<String>,
     components: Vec<String>,
+    #[serde(default)]
+    ledger: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +61,7 @@ struct RateEntry {
     to: Option<String>,
     percent: Option<String>,
     per_order: Option<String>,
+    flat: Option<String>,
     per_unit: Option<String>,
     cap: Option<String>,
     source: Option<String>,
@@ -68,12 +71,18 @@ struct RateEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GstEntry {
+    #[serde(default = "gst_of_notes")]
+    component: String,
     from: String,
     to: Option<String>,
     percent: String,
     on: Vec<String>,
     source: Option<String>,
     grade: Option<Grade>,
+}
+
+fn gst_of_notes() -> String {
+    Component::Gst.name().to_owned()
 }
 
 #[derive(Deserialize)]
@@ -205,10 +214,26 @@ fn all_known<'a>(
 fn rate(entry: RateEntry, layer: u8) -> Result<RateRule, ChargeError> {
     let name = "rate";
     let component = components(name, std::slice::from_ref(&entry.component))?[0];
-    if component == Component::Gst {
+    if matches!(component, Component::Gst | Component::FeesGst) {
         return Err(bad(name, "GST has entries of its own: [[gst]]"));
     }
-    if entry.percent.is_none() && entry.per_order.is_none() && entry.per_unit.is_none() {
+    let others = [
+        &entry.percent,
+        &entry.per_order,
+        &entry.per_unit,
+        &entry.cap,
+    ];
+    if component.is_on_note() == entry.flat.is_some()
+        || (entry.flat.is_some() && others.into_iter().any(Option::is_some))
+    {
+        let what = "`flat` is for depository and call_and_trade, which have nothing else";
+        return Err(bad(name, what));
+    }
+    if entry.flat.is_none()
+        && entry.percent.is_none()
+        && entry.per_order.is_none()
+        && entry.per_unit.is_none()
+    {
         let what =
             "a rate needs `percent`, `per_order` or `per_unit`; write percent = \"0\" for none";
         return Err(bad(name, what));
@@ -235,7 +260,8 @@ fn rate(entry: RateEntry, layer: u8) -> Result<RateRule, ChargeError> {
                 .percent
                 .map_or(Ok(0), |percent| share(name, &percent))?,
             per_order: entry
-                .per_order
+                .flat
+                .or(entry.per_order)
                 .map_or(Ok(Amount::ZERO), |text| number(name, &text))?,
             per_unit: entry
                 .per_unit
@@ -259,14 +285,28 @@ impl ChargeTable {
                 let what = format!("`note` = `{}` is longer than 24 bytes", entry.note);
                 return Err(bad(name, what));
             }
+            if entry.note == LEDGER {
+                let what = "`note` = `ledger` is the name of what no note shows: choose another";
+                return Err(bad(name, what));
+            }
             if entry.exchanges.is_empty() {
                 return Err(bad(name, "`exchanges` names none"));
+            }
+            let ledger = match entry.ledger.as_slice() {
+                [] => Vec::new(),
+                names => components(name, names)?,
+            };
+            let on_note = components(name, &entry.components)?;
+            if on_note.iter().any(|c| !c.is_on_note()) || ledger.iter().any(|c| c.is_on_note()) {
+                let what = "depository, call_and_trade and fees_gst belong to `ledger`, and all others to `components`";
+                return Err(bad(name, what));
             }
             self.schedules.push(Schedule {
                 note: Arc::from(entry.note),
                 currency: currency(name, &entry.currency)?,
                 exchanges: entry.exchanges,
-                components: components(name, &entry.components)?,
+                components: on_note,
+                ledger,
             });
         }
         let exchanges = self.schedules.iter().flat_map(|s| &s.exchanges);
@@ -281,12 +321,24 @@ impl ChargeTable {
         }
         for entry in file.gst {
             let (from, to) = span("gst", &entry.from, entry.to)?;
+            let component = components("gst", std::slice::from_ref(&entry.component))?[0];
+            if !matches!(component, Component::Gst | Component::FeesGst) {
+                return Err(bad("gst", "`component` is gst or fees_gst"));
+            }
             let on = components("gst", &entry.on)?;
-            if on.contains(&Component::Gst) {
+            if on
+                .iter()
+                .any(|c| matches!(c, Component::Gst | Component::FeesGst))
+            {
                 return Err(bad("gst", "`on`: the tax is not taxed itself"));
+            }
+            if on.iter().any(|c| c.is_on_note() != component.is_on_note()) {
+                let what = "`on`: gst is on what a note shows, and fees_gst on what it does not";
+                return Err(bad("gst", what));
             }
             self.gst.push(GstRule {
                 layer,
+                component,
                 from,
                 to,
                 share: share("gst", &entry.percent)?,

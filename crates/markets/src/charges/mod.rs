@@ -6,6 +6,7 @@
 
 mod day;
 mod file;
+mod ledger;
 mod order;
 mod prepared;
 mod rates;
@@ -20,7 +21,8 @@ use model::{Amount, AssetClass, Currency, Date, Instrument, NumberError, Price};
 use crate::provenance::Evidence;
 
 pub use day::{DayBook, NoteClose, NoteRule};
-pub use model::contract_note::{Amounts, Component, Deed};
+pub use ledger::Fee;
+pub use model::contract_note::{Amounts, Component, Deed, LEDGER};
 pub use order::{Line, Profile, Traded};
 pub use rates::{Rates, Terms};
 pub use schedule::{MarketCharges, Survey};
@@ -168,6 +170,7 @@ struct RateRule {
 #[derive(Debug, Clone)]
 struct GstRule {
     layer: u8,
+    component: Component,
     from: Date,
     to: Option<Date>,
     share: i64,
@@ -181,6 +184,8 @@ struct Schedule {
     currency: Currency,
     exchanges: Vec<String>,
     components: Vec<Component>,
+    /// What no contract note shows.
+    ledger: Vec<Component>,
 }
 
 #[derive(Debug, Clone)]

@@ -148,7 +148,7 @@ impl Rate {
 }
 
 /// A share in units of 10⁻⁸ as a percentage.
-fn percent(share: i64) -> String {
+pub(super) fn percent(share: i64) -> String {
     // A percentage has a hundredth of the share's decimals.
     format!(
         "{} %",

@@ -175,7 +175,7 @@ impl ChargeTable {
         let mut is_told = false;
         for component in &schedule.components {
             if *component == Component::Gst {
-                rates.gst = Some(self.gst(terms, conditions)?);
+                rates.gst = Some(self.gst(*component, terms, conditions)?);
             } else {
                 match self.held(*component, terms, conditions)? {
                     Ok(held) => {
@@ -199,7 +199,7 @@ impl ChargeTable {
     }
 
     /// A component's rate, or what says that such a trade does not pay it.
-    fn held(
+    pub(super) fn held(
         &self,
         component: Component,
         terms: &Terms<'_>,
@@ -286,10 +286,15 @@ impl ChargeTable {
         (!named.is_empty()).then(|| named.join(", "))
     }
 
-    fn gst(&self, terms: &Terms<'_>, conditions: Conditions) -> Result<HeldGst, ChargeError> {
+    pub(super) fn gst(
+        &self,
+        component: Component,
+        terms: &Terms<'_>,
+        conditions: Conditions,
+    ) -> Result<HeldGst, ChargeError> {
+        let all = || self.gst.iter().filter(|gst| gst.component == component);
         let of = |date: Date| {
-            self.gst
-                .iter()
+            all()
                 .filter(|g| g.from <= date && g.to.is_none_or(|to| date <= to))
                 .max_by_key(|g| (g.layer, g.from))
         };
@@ -301,7 +306,7 @@ impl ChargeTable {
         if let Some(gst) = of(terms.date) {
             return Ok(held(gst, gst.evidence.clone()));
         }
-        let first = self.gst.iter().map(|gst| gst.from).min();
+        let first = all().map(|gst| gst.from).min();
         if let Some(first) = first.filter(|first| terms.date < *first)
             && conditions.assume_earliest_rates
             && let Some(gst) = of(first)
@@ -309,10 +314,10 @@ impl ChargeTable {
             return Ok(held(gst, assumed(first)));
         }
         Err(ChargeError::Gap {
-            component: Component::Gst.name(),
+            component: component.name(),
             of: terms.told(),
             date: terms.date,
-            covered: spans(self.gst.iter().map(|gst| (gst.from, gst.to))),
+            covered: spans(all().map(|gst| (gst.from, gst.to))),
         })
     }
 }

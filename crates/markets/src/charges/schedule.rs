@@ -10,8 +10,8 @@ use model::{Amount, Date, Instrument, NumberError};
 use super::prepared::Prepared;
 use super::total::OrderTotal;
 use super::{
-    ChargeError, ChargeTable, Component, Conditions, DayBook, Deed, NoteRule, Profile, Segment,
-    Terms, Traded,
+    ChargeError, ChargeTable, Component, Conditions, DayBook, Deed, Fee, NoteRule, Profile,
+    Segment, Terms, Traded,
 };
 use crate::provenance::Evidence;
 use crate::rules::Rules;
@@ -111,6 +111,10 @@ impl MarketCharges {
     pub fn of_day(&self, date: Date, orders: &[DayOrder<'_>]) -> Result<Vec<Note>, ChargeError> {
         let mut book = DayBook::default();
         for (key, order) in orders.iter().enumerate() {
+            if order.is_left_open {
+                book.left_open(&self.rules, order.instrument, order.deed)?;
+                continue;
+            }
             let traded = Traded {
                 notional: order.notional,
                 quantity: order.quantity,
@@ -200,9 +204,18 @@ impl MarketCharges {
             terms.segment,
             terms.product.name()
         );
-        match self.table.rates(terms, self.conditions) {
-            Ok(rates) => {
-                for (component, evidence) in rates.unverified() {
+        let found = self.table.rates(terms, self.conditions).and_then(|rates| {
+            let fees = match (self.profile, terms.product) {
+                (Profile::Estimate, _) => None,
+                (_, Product::Intraday) => self.table.call_fee(terms, self.conditions)?,
+                _ => self.table.depository_fee(terms, self.conditions)?,
+            };
+            Ok((rates, fees))
+        });
+        match found {
+            Ok((rates, fees)) => {
+                let fees = fees.iter().flat_map(Fee::unverified);
+                for (component, evidence) in rates.unverified().chain(fees) {
                     if seen.insert((of.clone(), component.name(), false)) {
                         let entry = (of.clone(), component, evidence.clone());
                         survey.unverified.push(entry);

@@ -10,10 +10,10 @@ mod days;
 use std::path::Path;
 
 use markets::charges::{
-    Amounts, ChargeError, Component, Conditions, DayBook, Deed, MarketCharges, Profile, Segment,
-    Terms, Traded,
+    Amounts, ChargeError, Component, Conditions, DayBook, Deed, LEDGER, MarketCharges, Profile,
+    Segment, Terms, Traded,
 };
-use markets::{ChargeTable, Rules};
+use markets::{ChargeTable, Grade, Rules};
 use model::charges::{ChargeInput, Charges};
 use model::contract_note::DayOrder;
 use model::money::Multiplier;
@@ -224,8 +224,23 @@ fn rates_change_on_their_dates() {
         ),
         (
             Component::Exchange,
-            nfo(Segment::Options, Deed::Buy, "2024-09-30"),
+            nfo(Segment::Options, Deed::Buy, "2024-03-31"),
             "500",
+        ),
+        (
+            Component::Exchange,
+            nfo(Segment::Options, Deed::Buy, "2024-04-01"),
+            "495",
+        ),
+        (
+            Component::Exchange,
+            nfo(Segment::Options, Deed::Buy, "2024-09-30"),
+            "495",
+        ),
+        (
+            Component::Exchange,
+            nfo(Segment::Futures, Deed::Buy, "2024-09-30"),
+            "18.3",
         ),
         (
             Component::Exchange,
@@ -287,13 +302,13 @@ fn a_gap_is_named_and_what_is_assumed_or_unverified_is_flagged() {
     let futures_2023 = ("NFO", Segment::Futures, Product::Intraday, "2023-07-13");
     let (exchange, segment, product, day) = futures_2023;
     let error = gap(rates(exchange, segment, product, day, false));
-    for part in ["`exchange`", "NFO futures", "2023-07-13", "from 2024-10-01"] {
+    for part in ["`exchange`", "NFO futures", "2023-07-13", "2024-04-01 to"] {
         assert!(error.contains(part), "{error}");
     }
     let assumed = rates(exchange, segment, product, day, true).unwrap();
     let (component, evidence) = assumed.unverified().next().unwrap();
     assert_eq!(component, Component::Exchange);
-    assert!(evidence.source.contains("2024-10-01"), "{evidence:?}");
+    assert!(evidence.source.contains("from 2024-04-01"), "{evidence:?}");
     // Nothing stands in for what has ended, for another product or another exchange.
     let us = rates(
         "NYSE",
@@ -360,6 +375,22 @@ fn a_gap_is_named_and_what_is_assumed_or_unverified_is_flagged() {
         (
             "[[rate]]\ncomponent = \"stt\"\nexchanges = [\"NSE\"]\nsegments = [\"equity\"]\nfrom = \"2021-01-01\"\npercent = \"-1\"",
             "-1",
+        ),
+        (
+            "[[rate]]\ncomponent = \"depository\"\nexchanges = [\"NSE\"]\nsegments = [\"equity\"]\nfrom = \"2021-01-01\"\npercent = \"1\"",
+            "`flat`",
+        ),
+        (
+            "[[schedule]]\nnote = \"mine\"\ncurrency = \"INR\"\nexchanges = [\"NSE\"]\ncomponents = [\"depository\"]",
+            "belong to `ledger`",
+        ),
+        (
+            "[[schedule]]\nnote = \"ledger\"\ncurrency = \"INR\"\nexchanges = [\"NSE\"]\ncomponents = [\"stt\"]",
+            "choose another",
+        ),
+        (
+            "[[gst]]\ncomponent = \"fees_gst\"\nfrom = \"2021-01-01\"\npercent = \"18\"\non = [\"brokerage\"]",
+            "fees_gst on what it does not",
         ),
         // What would never count, so that nobody would notice.
         (
@@ -473,6 +504,95 @@ fn the_two_parts_of_the_exchanges_charge_are_rounded_as_one() {
     }
 }
 
+/// What a contract note does not show, by hand: 13 for each of two shares that leave the account and 50
+/// for an intraday position that is left open, with 18 % of 76.
+#[test]
+fn what_no_note_shows_is_told_apart_and_changes_no_note() {
+    let all = charges(Profile::ContractNote);
+    let (infy, tcs) = (share("NSE", "INFY"), share("NSE", "TCS"));
+    let order = |instrument, product, deed, quantity: &str| DayOrder {
+        instrument,
+        product,
+        deed,
+        quantity: quantity.parse().unwrap(),
+        notional: traded("1000", quantity).notional,
+        booked: Amount::ZERO,
+        is_left_open: false,
+    };
+    // Two sales of one share are one debit; what was bought on the day is none.
+    let orders = [
+        order(&infy, Product::Delivery, Deed::Sell, "10"),
+        order(&infy, Product::Delivery, Deed::Sell, "5"),
+        order(&infy, Product::Delivery, Deed::Buy, "14"),
+        order(&tcs, Product::Delivery, Deed::Sell, "3"),
+        order(&tcs, Product::Intraday, Deed::Sell, "3"),
+    ];
+    let left_open = DayOrder {
+        is_left_open: true,
+        ..order(&tcs, Product::Intraday, Deed::Buy, "0")
+    };
+    let with: Vec<_> = orders.iter().copied().chain([left_open]).collect();
+    let day = date("2026-11-25");
+    let notes = all.of_day(day, &with).unwrap();
+    let [note, ledger] = notes.as_slice() else {
+        panic!("{notes:?}")
+    };
+    let of = |component| ledger.charged.get(component).to_string();
+    assert_eq!(ledger.name.as_str(), LEDGER);
+    assert_eq!(of(Component::Depository), "26");
+    assert_eq!(of(Component::CallAndTrade), "50");
+    assert_eq!(of(Component::FeesGst), "13.68");
+    assert_eq!(ledger.charged.iter().count(), 3);
+    assert!(note.charged.iter().all(|(c, _)| c.is_on_note()));
+    // The note is that of the orders alone, and the broker's calculator knows nothing of the ledger.
+    assert_eq!(all.of_day(day, &orders).unwrap()[0], *note);
+    let estimate = charges(Profile::Estimate).of_day(day, &with).unwrap();
+    assert_eq!(estimate.len(), 1);
+    // By date: 13.5 until the depository's tariff of 2024-10-01.
+    let earlier = all.of_day(date("2024-09-30"), &orders[3..4]).unwrap();
+    assert_eq!(earlier[1].charged.total(), Ok(amount("15.93")));
+    // Nothing of it in America, and a start hears of what is not known.
+    let ford = share("NYSE", "F");
+    let york = [order(&ford, Product::Delivery, Deed::Sell, "1")];
+    assert_eq!(all.of_day(date("2025-06-02"), &york).unwrap().len(), 1);
+    let survey = all.survey([(&infy, Product::Delivery)], (date("2021-04-01"), day));
+    let mut unverified = survey.unverified.iter();
+    assert!(unverified.any(|(_, component, _)| *component == Component::Depository));
+}
+
+/// What was recorded in July 2023 says nothing of the years after it.
+#[test]
+fn a_recorded_order_supports_the_rates_of_its_year_only() {
+    let table = ChargeTable::embedded().unwrap();
+    let grades = |exchange, segment, product, day| {
+        let terms = terms(exchange, segment, product, Deed::Buy, day);
+        let rates = table.rates(&terms, Conditions::default()).unwrap();
+        let lines = rates.explain(traded("100", "1"), Profile::Estimate);
+        let lines = lines.unwrap().into_iter();
+        lines
+            .map(|l| (l.component, l.evidence.grade))
+            .collect::<Vec<_>>()
+    };
+    for (exchange, segment, product) in [
+        ("NSE", Segment::Equity, Product::Delivery),
+        ("NFO", Segment::Options, Product::CarryForward),
+        ("MCX", Segment::Futures, Product::CarryForward),
+    ] {
+        let src = |day| {
+            let mut grades = grades(exchange, segment, product, day).into_iter();
+            grades.any(|(_, grade)| grade == Grade::Src)
+        };
+        assert!(src("2023-07-13") && src("2024-03-31"), "{exchange}");
+        for day in ["2024-04-01", "2024-09-30", "2024-10-01", "2026-11-25"] {
+            assert!(!src(day), "{exchange} {day}");
+        }
+    }
+    let options = grades("NFO", Segment::Options, Product::Intraday, "2024-06-03");
+    assert!(options.contains(&(Component::Exchange, Grade::Forum)));
+    let futures = grades("NFO", Segment::Futures, Product::Intraday, "2024-06-03");
+    assert!(futures.contains(&(Component::Exchange, Grade::Unverified)));
+}
+
 fn share(exchange: &str, symbol: &str) -> Instrument {
     let currency = if exchange == "NSE" { "INR" } else { "USD" };
     Instrument::share(exchange, symbol, currency.parse().unwrap())
@@ -512,9 +632,11 @@ fn delivery_sold_on_the_same_day_becomes_intraday_at_the_close() {
             day,
         )
         .unwrap();
-    let [note] = notes.as_slice() else {
+    let [note, ledger] = notes.as_slice() else {
         panic!("{notes:?}")
     };
+    // All that was sold was bought on the day: no share has left the account.
+    assert_eq!((&*ledger.note, ledger.adjustment), (LEDGER, Amount::ZERO));
     let exact = |component| note.exact.get(component).to_string();
     // 60,000 delivered; 40,000 bought and 40,000 sold within the day.
     assert_eq!(exact(Component::Stt), "70");
@@ -629,11 +751,11 @@ fn a_fill_books_its_orders_charges_so_far_less_what_is_booked() {
         (&ford, Product::Delivery),
         (&nifty, Product::CarryForward),
     ];
-    let survey = charges.survey(traded, (date("2024-09-01"), date("2026-11-25")));
+    let survey = charges.survey(traded, (date("2024-03-01"), date("2026-11-25")));
     let gaps: Vec<String> = survey.gaps.iter().map(ToString::to_string).collect();
     assert!(
         gaps.iter()
-            .any(|gap| gap.contains("NFO futures") && gap.contains("2024-09-01"))
+            .any(|gap| gap.contains("NFO futures") && gap.contains("2024-03-01"))
     );
     assert!(
         gaps.iter()
@@ -669,6 +791,7 @@ fn only_the_exercise_of_an_option_is_taxed_on_what_it_pays() {
         quantity: "65".parse().unwrap(),
         notional: amount("10000"),
         booked: Amount::ZERO,
+        is_left_open: false,
     };
     // 0.15 % of what it pays, and nothing else.
     let day = date("2026-11-24");

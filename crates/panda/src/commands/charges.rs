@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use markets::charges::{
-    Amounts, ChargeError, Component, Conditions, DayBook, Deed, NoteClose, NoteRule, Profile,
+    Amounts, ChargeError, Component, Conditions, DayBook, Deed, Fee, NoteClose, NoteRule, Profile,
     Segment, Terms, Traded,
 };
 use model::money::Multiplier;
@@ -23,7 +23,8 @@ use super::print;
 #[command(after_help = "\
 The profile `estimate` is what the broker's own calculator says: nothing rounded, no stamp duty. The
 profile `contract_note` is what is charged: with stamp duty, and rounded once for each component at the
-day's close; the note shown is that of a day with this one order.
+day's close; the note shown is that of a day with this one order. What no note shows, as the depository's
+fee for shares that leave the account, is listed below it.
 
 Examples:
   panda charges --exchange NSE --segment equity --product delivery --side buy --quantity 10 --price 1500
@@ -65,6 +66,9 @@ pub struct ChargesArgs {
     /// The account is in debit, or the broker funds it
     #[arg(long)]
     in_debit: bool,
+    /// The broker places the order itself: it squares an intraday position off, or was telephoned
+    #[arg(long)]
+    by_broker: bool,
     /// Settings (TOML), for rates of your own; default: panda.toml, where it exists
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -200,9 +204,21 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
             let total = amounts.total()?;
             day.fill(0, &facts.rules, &instrument, product, deed, traded, total)?;
             let closed = day.close(&facts.charges, profile, conditions, date)?;
+            // The note comes first, and the ledger after it.
             closed.into_iter().next()
         }
     };
+    let terms = Terms {
+        underlying: underlying.as_deref(),
+        ..terms
+    };
+    let mut fees = Vec::new();
+    if profile == Profile::ContractNote {
+        fees.extend(facts.charges.depository_fee(&terms, conditions)?);
+        if args.by_broker {
+            fees.extend(facts.charges.call_fee(&terms, conditions)?);
+        }
+    }
     let note_rules = match profile {
         Profile::Estimate => Vec::new(),
         Profile::ContractNote => facts.charges.note_rules(exchange(args)),
@@ -218,6 +234,7 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
         notional: traded.notional,
         amounts,
         close,
+        ledger: Ledger::of(&fees)?,
     };
     if args.json {
         print(&format!("{}\n", sums.json(&lines)?))
@@ -268,6 +285,25 @@ struct Sums<'a> {
     notional: Amount,
     amounts: Amounts,
     close: Option<NoteClose>,
+    ledger: Ledger,
+}
+
+/// What no contract note shows.
+#[derive(Default)]
+struct Ledger {
+    lines: Vec<markets::charges::Line>,
+    amounts: Amounts,
+}
+
+impl Ledger {
+    fn of(fees: &[Fee]) -> anyhow::Result<Self> {
+        let mut ledger = Self::default();
+        for fee in fees {
+            ledger.lines.extend(fee.explain()?);
+            ledger.amounts = ledger.amounts.plus(&fee.amounts()?)?;
+        }
+        Ok(ledger)
+    }
 }
 
 impl Sums<'_> {
@@ -284,6 +320,7 @@ impl Sums<'_> {
                     ),
                     Component::InvestorProtection => None,
                     Component::SecFee | Component::Taf if amount.is_zero() => None,
+                    _ if !component.is_on_note() => None,
                     _ => map.insert(component.name().to_owned(), json!(amount.to_string())),
                 };
             }
@@ -293,6 +330,7 @@ impl Sums<'_> {
         let mut all = of(&self.amounts)?;
         let rates: Vec<Value> = lines
             .iter()
+            .chain(&self.ledger.lines)
             .map(|line| {
                 json!({
                     "component": line.component.name(),
@@ -301,6 +339,7 @@ impl Sums<'_> {
                     "source": &*line.evidence.source,
                     "grade": line.evidence.grade.name(),
                     "is_unverified": line.evidence.grade.is_unverified(),
+                    "is_on_note": line.component.is_on_note(),
                 })
             })
             .collect();
@@ -329,6 +368,15 @@ impl Sums<'_> {
         if let Some(close) = &self.close {
             all.insert("note_rules".to_owned(), json!(note_rules));
             all.insert("note".to_owned(), Value::Object(of(&close.charged)?));
+            let mut ledger = Map::new();
+            for (component, amount) in self.ledger.amounts.iter() {
+                ledger.insert(component.name().to_owned(), json!(amount.to_string()));
+            }
+            let (note, beside) = (close.charged.total()?, self.ledger.amounts.total()?);
+            ledger.insert("total".to_owned(), json!(beside.to_string()));
+            all.insert("ledger".to_owned(), Value::Object(ledger));
+            let paid = note.checked_add(beside)?.to_string();
+            all.insert("paid".to_owned(), json!(paid));
         }
         Ok(Value::Object(all))
     }
@@ -392,6 +440,35 @@ impl Sums<'_> {
             "total",
             self.amounts.total()?.to_string()
         );
+        if let (Some(close), false) = (&self.close, self.ledger.lines.is_empty()) {
+            text.push_str("on no contract note, but on the account's ledger:\n");
+            for line in &self.ledger.lines {
+                let mark = if line.evidence.grade.is_unverified() {
+                    unverified = true;
+                    "UNVERIFIED "
+                } else {
+                    ""
+                };
+                let _infallible = writeln!(
+                    text,
+                    "  {:20} {:>14} {:>10}  {}; {mark}{}: {}",
+                    line.component.name(),
+                    line.amount.to_string(),
+                    line.amount.to_string(),
+                    line.rate,
+                    line.evidence.grade,
+                    line.evidence.source
+                );
+            }
+            let beside = self.ledger.amounts.total()?;
+            let _infallible = writeln!(
+                text,
+                "  {:20} {:>14} {:>10}",
+                "paid",
+                self.amounts.total()?.checked_add(beside)?.to_string(),
+                close.charged.total()?.checked_add(beside)?.to_string()
+            );
+        }
         for rule in &self.note_rules {
             let names: Vec<&str> = rule.components.iter().map(|c| c.name()).collect();
             let mark = if rule.evidence.grade.is_unverified() {

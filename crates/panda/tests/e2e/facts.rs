@@ -220,6 +220,42 @@ fn the_calculator_shows_the_note_marks_what_is_unverified_and_names_gaps() {
 }
 
 #[test]
+fn what_no_contract_note_shows_is_told_beside_it() {
+    let world = World::new();
+    let of = |product: &'static str, side: &'static str, more: &[&'static str]| {
+        #[rustfmt::skip]
+        let mut args = vec![
+            "charges", "--exchange", "NSE", "--segment", "equity", "--quantity", "10", "--price", "1500",
+            "--date", "2026-11-25", "--product", product, "--side", side,
+        ];
+        args.extend(more);
+        args
+    };
+    let sold = json(&world, &of("delivery", "sell", &["--json"]));
+    assert_eq!(sold["ledger"]["depository"], "13");
+    assert_eq!(sold["ledger"]["fees_gst"], "2.34");
+    assert_eq!(sold["ledger"]["total"], "15.34");
+    let (note, paid) = (number(&sold["note"]["total"]), number(&sold["paid"]));
+    assert!((paid - note - 15.34).abs() < 1e-9, "{note} {paid}");
+    assert!(sold["note"].get("depository").is_none());
+    let text = world.ok(&of("delivery", "sell", &[]));
+    for part in ["on no contract note", "13 for each share and day", "paid"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // The broker's own calculator does not show it either, and a purchase pays none.
+    let bought = json(&world, &of("delivery", "buy", &["--json"]));
+    assert_eq!(bought["ledger"]["total"], "0");
+    let estimate = json(
+        &world,
+        &of("delivery", "sell", &["--json", "--profile", "estimate"]),
+    );
+    assert!(estimate.get("ledger").is_none());
+    let squared = json(&world, &of("intraday", "sell", &["--json", "--by-broker"]));
+    assert_eq!(squared["ledger"]["call_and_trade"], "50");
+    assert_eq!(squared["ledger"]["total"], "59");
+}
+
+#[test]
 fn what_depends_on_the_underlying_is_said() {
     let world = World::new();
     let of = |underlying: &[&str]| {

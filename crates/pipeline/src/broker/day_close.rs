@@ -6,7 +6,8 @@
 //! day's last instant stands for that. An execution that comes later (a broker's late report) closes
 //! the day once more; each close books what the notes say less all that is booked, so nothing is
 //! booked twice. A day whose close lies beyond the data, as the last one of a market that never
-//! closes, is not closed: its charges stay those of its executions.
+//! closes, is not closed: its charges stay those of its
+//! executions. What no contract note shows is booked at the close too, as the ledger's.
 
 use model::contract_note::{ChargesAdjustment, Deed};
 
@@ -56,6 +57,26 @@ impl BrokerPipeline {
         let id = intent.id;
         if !traded.is_ok_and(|t| self.day_book.apply_fill(id, &t, date, due).is_ok()) {
             self.portfolio.overflow();
+        }
+    }
+
+    /// As the day closes: brokers square off intraday positions that are open then, and charge for it.
+    pub(super) fn observe_left_open(&mut self, due: Timestamp) {
+        if due < self.day_book.due() {
+            return;
+        }
+        for position in self.portfolio.positions() {
+            let group = self.groups[position.key.instrument.index()];
+            if position.key.product == Product::Intraday
+                && !position.quantity.is_zero()
+                && matches!(
+                    self.sessions.status(group, due),
+                    SessionStatus::Closed { .. }
+                )
+            {
+                let deed = Deed::from(Side::of(position.quantity).opposite());
+                self.day_book.observe_left_open(position.key, deed);
+            }
         }
     }
 

@@ -218,6 +218,7 @@ impl BrokerPipeline {
                     quantity: exercised,
                     notional,
                     booked: Amount::ZERO,
+                    is_left_open: false,
                 };
                 self.charges.of_exercise(date, &order)
             })

@@ -543,6 +543,7 @@ impl BrokerPipeline {
     pub(super) fn observe_clock(&mut self, id: InputId, due: Timestamp) {
         self.input = id;
         self.observe_time(due);
+        self.observe_left_open(due);
         self.day_book.observe_clock(due);
         if self.day.is_some_and(|day| day.end <= due) {
             self.enter_day(self.sessions.trading_day(due));

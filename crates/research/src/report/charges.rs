@@ -31,8 +31,9 @@ pub fn charges(page: &Page<'_>) -> String {
                 &mut out,
                 format_args!(
                     "<p class=\"note\">Of these, {} were booked at the close of days: rounding of the \
-                     contract note, and delivery bought and sold on one day. They belong to the account, \
-                     to no strategy, instrument or trade.</p>",
+                     contract note, delivery bought and sold on one day, and what no note shows (depository, \
+                     call and trade, and the tax on these). They belong to the account, to no strategy, \
+                     instrument or trade.</p>",
                     escape(&money(result.adjustments, code))
                 ),
             );
