@@ -232,7 +232,7 @@ pub const TOP_REFERENCE: &[(&str, &str, &str)] = &[
 pub const STRATEGIES_REFERENCE: &[(&str, &str, &str)] = &[(
     "files",
     "[]",
-    "files with strategy definitions; none: two samples on the simulated exchange",
+    "files with strategy definitions; none: three samples on the simulated exchange",
 )];
 
 /// The keys of `[feeds.NAME]`.

@@ -12,6 +12,7 @@ mod config;
 mod decimal;
 mod demo;
 mod determinism;
+mod documents;
 mod ema_bars;
 mod ema_ticks;
 mod errors;

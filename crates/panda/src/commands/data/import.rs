@@ -23,8 +23,8 @@ use crate::settings::Settings;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  panda data import ../shared/data/nse-ticks --catalogue data/catalogue \\
-      --instruments examples/nse/instruments.csv
+  panda data import out/demo/data --catalogue out/catalogue \\
+      --instruments out/demo/instruments.csv --config out/demo/panda.toml
   panda data import quotes.csv --catalogue data/catalogue --instruments kite.csv \\
       --map price=last_traded_price,timestamp=Date --tz UTC
   panda data import bars/ --catalogue data/crypto --instruments crypto.csv \\
