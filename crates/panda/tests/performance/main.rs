@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use jiff::ToSpan;
+use jiff::civil::{Date, Weekday, date};
 use markets::charges::Profile;
 use model::InputId;
 use model::event::Event;
@@ -91,31 +93,37 @@ fn memory_above_the_data_stays_bounded() {
     assert!(above < 100 << 20, "{} MiB above the data", above >> 20);
 }
 
-/// Weekdays of June 2021, none of which was a holiday.
-const DAYS: [u32; 18] = [
-    1, 2, 3, 4, 7, 8, 9, 10, 11, 14, 15, 16, 17, 18, 21, 22, 23, 24,
-];
+/// The first weekdays of June and July 2021 on which the market was open.
+fn market_days(count: usize) -> Vec<Date> {
+    date(2021, 6, 1)
+        .series(1.day())
+        .filter(|day| !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday))
+        .take(count)
+        .collect()
+}
 
 /// One instrument's raw files, one a day.
-fn raw_days(folder: &Path, days: &[u32]) {
+fn raw_days(folder: &Path, days: &[Date]) {
     for day in days {
         let mut text = String::from("timestamp,price,volume\n");
         for n in 0..50_000u64 {
             let at = 9 * 3_600_000 + 15 * 60_000 + n * 450;
             let (second, milli) = (at / 1_000, at % 1_000);
             let clock = (second / 3_600, second / 60 % 60, second % 60);
-            let price = 1_000 + (n * 7 + u64::from(*day)) % 40;
+            let price = 1_000 + (n * 7 + u64::from(day.day().unsigned_abs())) % 40;
             let (h, m, s) = clock;
-            let stamp = format!("2021-06-{day:02} {h:02}:{m:02}:{s:02}.{milli:03}");
+            let stamp = format!("{day} {h:02}:{m:02}:{s:02}.{milli:03}");
             writeln!(text, "{stamp},{price}.05,{}", n * 3).expect("memory takes it");
         }
-        let folder = folder.join(format!("2021-06-{day:02}"));
+        let folder = folder.join(day.to_string());
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("TCS.csv"), text).expect("a file");
     }
 }
 
-/// Runs the binary to its end; its peak of resident memory in bytes, as last seen.
+/// Runs the binary to its end; its peak of resident memory in bytes. The kernel's own mark is read
+/// every two milliseconds, so what is missed is the growth within the last two. The usage that a
+/// parent gets by waiting would miss nothing, and begins at this process's own memory.
 fn peak_of(folder: &Path, args: &[&str]) -> u64 {
     let mut child = Command::new(env!("CARGO_BIN_EXE_panda"))
         .args(args)
@@ -133,14 +141,18 @@ fn peak_of(folder: &Path, args: &[&str]) -> u64 {
         peak = peak.max(kib.unwrap_or(0) << 10);
         if let Some(status) = child.try_wait().expect("the child can be waited for") {
             assert!(status.success(), "{args:?} failed");
+            assert!(peak > 8 << 20, "{args:?}: {peak} bytes are not its peak");
             return peak;
         }
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
 
-/// A backtest of raw files holds a day at a time: three times the days take no more memory. Its result
+/// A backtest of raw files holds a day at a time: six times the days take no more memory. Its result
 /// is that of the catalogue made of the files.
+///
+/// The least of three runs counts: the peak of one varies by a fifth with how the threads that clean
+/// files overlap, whatever the number of the allocator's arenas. With all days held, the ratio is 1.8.
 #[test]
 fn memory_of_raw_files_does_not_grow_with_their_days() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -155,8 +167,9 @@ fn memory_of_raw_files_does_not_grow_with_their_days() {
         "strategies.yaml",
         "- { id: cross, kind: ema_cross, asset_classes: [equity] }\n",
     );
-    raw_days(&root.join("few"), &DAYS[..6]);
-    raw_days(&root.join("many"), &DAYS);
+    let days = market_days(36);
+    raw_days(&root.join("few"), &days[..6]);
+    raw_days(&root.join("many"), &days);
     let backtest = |data: &str, out: &str| {
         let mut args = vec![
             "backtest",
@@ -178,20 +191,20 @@ fn memory_of_raw_files_does_not_grow_with_their_days() {
         let summary: serde_json::Value = serde_json::from_slice(&summary).expect("JSON");
         (peak, summary)
     };
-    let (few, _) = backtest("few", "out-few");
-    let (many, raw) = backtest("many", "out-many");
+    let least = |data: &str| {
+        let runs = (1..=3).map(|run| backtest(data, &format!("out-{data}-{run}")));
+        runs.min_by_key(|(peak, _)| *peak).expect("three runs")
+    };
+    let ((few, _), (many, raw)) = (least("few"), least("many"));
     let ratio = many as f64 / few as f64;
-    eprintln!(
-        "{} MiB for 6 days, {} MiB for 18: {ratio:.3}",
-        few >> 20,
-        many >> 20
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let seen = format!(
+        "{:.1} MiB for 6 days, {:.1} MiB for 36: {ratio:.3}",
+        mib(few),
+        mib(many)
     );
-    assert!(
-        ratio < 1.2,
-        "{} MiB for 6 days, {} MiB for 18",
-        few >> 20,
-        many >> 20
-    );
+    eprintln!("{seen}");
+    assert!(ratio < 1.4, "{seen}");
 
     let import = ["data", "import", "many", "--catalogue", "catalogue"];
     let import = [&import[..], &["--instruments", "instruments.csv"]].concat();
