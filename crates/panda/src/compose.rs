@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use exchange::SharedExchange;
 use markets::rules::FnoNames;
 use model::ids::SourceSession;
 use model::rules::ExchangeRules;
@@ -19,19 +20,33 @@ use pipeline::{
 use strategies::{KindRegistry, ResolvedStrategy, Scope};
 use traders::{BuildContext, Built, Registry, Trader};
 
+use crate::settings::live::FeedSource;
 use crate::settings::{BrokerTable, Settings};
 
-/// The brokers that this build knows.
+/// The brokers that this build knows, without an exchange in this process: for their names and keys,
+/// and for what has no live feed.
 pub fn broker_registry() -> Registry {
     broker_registry_with(None)
 }
 
-/// The same around the simulated exchange of this process: one line each.
-pub fn broker_registry_with(exchange: Option<exchange::SharedExchange>) -> Registry {
+/// One line for each broker.
+fn broker_registry_with(exchange: Option<SharedExchange>) -> Registry {
     let mut registry = Registry::default();
     registry.register(paper::kind());
     registry.register(sim::kind(exchange));
     registry
+}
+
+/// The brokers of a live system: with a simulated feed they share its exchange, which is new.
+pub fn live_brokers(
+    settings: &Settings,
+    instruments: &Instruments,
+) -> (Registry, Option<SharedExchange>) {
+    let mut feeds = settings.live.feeds.values();
+    let simulated = feeds.find(|f| f.source == FeedSource::Simulated);
+    let exchange =
+        simulated.map(|f| SharedExchange::new(f.seed, f.changes_per_second, instruments));
+    (broker_registry_with(exchange.clone()), exchange)
 }
 
 /// The kinds of strategies that this build knows.
@@ -41,8 +56,9 @@ pub fn kind_registry() -> KindRegistry {
 
 /// What can be found wrong with brokers before instruments and definitions are read: kinds that this
 /// build does not have, values that a trader or a limit does not take.
-pub fn check_settings(settings: &Settings, registry: &Registry) -> anyhow::Result<()> {
+pub fn check_settings(settings: &Settings) -> anyhow::Result<()> {
     let instruments = Arc::new(Instruments::new(Vec::new())?);
+    let (registry, _) = live_brokers(settings, &instruments);
     let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments)?);
     for (name, table) in &settings.brokers {
         let Some(kind) = registry.get(&table.kind) else {

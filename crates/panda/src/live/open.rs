@@ -183,15 +183,8 @@ fn composed(
     known: &Known,
     recorded: bool,
 ) -> anyhow::Result<Composed> {
-    let feed_of = |source| {
-        settings
-            .live
-            .feeds
-            .iter()
-            .find(move |(_, f)| f.source == source)
-    };
-    let replay_feed = feed_of(FeedSource::Replay);
-    let simulated = feed_of(FeedSource::Simulated);
+    let mut feeds = settings.live.feeds.iter();
+    let replay_feed = feeds.find(|(_, feed)| feed.source == FeedSource::Replay);
     let today = todays_instruments(settings)?;
     let instruments = Arc::new(union(&today.instruments, known)?);
     let calendar = settings.sessions(&instruments)?;
@@ -209,9 +202,6 @@ fn composed(
         _ => (SourceSession(random()?), true),
     };
     same_session(known, source, live, &settings.live.data_dir)?;
-    let exchange = simulated.map(|(_, feed)| {
-        exchange::SharedExchange::new(feed.seed, feed.changes_per_second, &instruments)
-    });
     let mut kinds = compose::kind_registry();
     for kind in plugins.kinds {
         kinds.register(kind)?;
@@ -250,7 +240,7 @@ fn composed(
         .filter(|n| !resolved.iter().any(|s| s.id() == n.as_str()))
         .cloned()
         .collect();
-    let mut registry = compose::broker_registry_with(exchange.clone());
+    let (mut registry, exchange) = compose::live_brokers(settings, &instruments);
     for kind in plugins.brokers {
         registry.register(kind);
     }

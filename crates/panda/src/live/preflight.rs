@@ -108,11 +108,7 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
         "{}; paper only: live trading is off",
         settings.environment.name()
     );
-    let registry = compose::broker_registry();
-    report.result(
-        "settings",
-        compose::check_settings(settings, &registry).map(|()| mode),
-    );
+    report.result("settings", compose::check_settings(settings).map(|()| mode));
     for warning in &settings.warnings {
         report.add("settings", Verdict::Warn, warning);
     }
