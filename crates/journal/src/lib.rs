@@ -26,4 +26,4 @@ pub use retention::Retention;
 pub use scan::segments;
 pub use segment::SegmentInfo;
 pub use simulated::SimDisk;
-pub use storage::{Disk, OpenMode, Storage, StorageFile};
+pub use storage::{Disk, OpenMode, PRIVATE_FILE, Storage, StorageFile, create_private_dirs};

@@ -1,12 +1,24 @@
 //! What the logs ask of a file system. One implementation is the disk, another a simulation that loses
 //! power.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::JournalError;
+
+/// The mode of a new file: orders and positions concern its owner alone, whatever the umask.
+pub const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_DIR: u32 = 0o700;
+
+/// Makes a directory and those above it, for their owner alone.
+pub fn create_private_dirs(dir: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE_DIR)
+        .create(dir)
+}
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +95,7 @@ impl Disk {
     /// Below `root`, which is made where it is not there.
     pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
-        fs::create_dir_all(&root)?;
+        create_private_dirs(&root)?;
         Ok(Self { root })
     }
 
@@ -100,6 +112,7 @@ impl Storage for Disk {
             .write(mode != OpenMode::Read)
             .create(mode == OpenMode::Create)
             .truncate(false)
+            .mode(PRIVATE_FILE)
             .open(self.root.join(path))?;
         Ok(Box::new(DiskFile(file)))
     }
@@ -124,7 +137,7 @@ impl Storage for Disk {
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(self.root.join(dir))
+        create_private_dirs(&self.root.join(dir))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

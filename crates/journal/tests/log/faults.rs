@@ -165,6 +165,10 @@ fn one_process_at_a_time() {
         journal::DirLock::holder(dir.path()),
         Some(Some(std::process::id()))
     );
+    // The lock is on the directory: without the file it is held as before, by a process unnamed.
+    std::fs::remove_file(dir.path().join("LOCK")).unwrap();
+    assert!(journal::DirLock::acquire(dir.path()).is_err());
+    assert_eq!(journal::DirLock::holder(dir.path()), Some(None));
     drop(lock);
     assert_eq!(journal::DirLock::holder(dir.path()), None);
     journal::DirLock::acquire(dir.path()).unwrap();

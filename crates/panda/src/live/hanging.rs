@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 fn path(data_dir: &Path) -> PathBuf {
@@ -13,6 +14,7 @@ pub fn remember(data_dir: &Path, strategy: &str) {
     let written = OpenOptions::new()
         .create(true)
         .append(true)
+        .mode(journal::PRIVATE_FILE)
         .open(path(data_dir))
         .and_then(|mut file| {
             writeln!(file, "{strategy}")?;
@@ -50,7 +52,14 @@ pub fn forget(data_dir: &Path, strategy: &str) {
         .map(|line| format!("{line}\n"))
         .collect();
     let being_written = data_dir.join("hanging-strategies.tmp");
-    let written = fs::write(&being_written, rest).and_then(|()| fs::rename(&being_written, &path));
+    let written = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(journal::PRIVATE_FILE)
+        .open(&being_written)
+        .and_then(|mut file| file.write_all(rest.as_bytes()))
+        .and_then(|()| fs::rename(&being_written, &path));
     if let Err(error) = written {
         tracing::warn!(channel = "runner", "{}: {error}", path.display());
     }

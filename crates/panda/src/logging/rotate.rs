@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 /// `panda.log`, then `panda.log.1` (the newest before it), and so on; the oldest goes.
@@ -13,13 +14,23 @@ pub struct Rotating {
     max_files: u32,
 }
 
+/// How a log file is opened: it tells of orders and positions, so it is for its owner alone.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .create(true)
+        .append(true)
+        .mode(journal::PRIVATE_FILE);
+    options
+}
+
 impl Rotating {
     /// Goes on with the file that is there.
     pub fn open(path: PathBuf, max_size: u64, max_files: u32) -> io::Result<Self> {
         if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
+            journal::create_private_dirs(dir)?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let file = options().open(&path)?;
         let size = file.metadata()?.len();
         let mut log = Self {
             path,
@@ -56,13 +67,11 @@ impl Rotating {
                 }
             }
         }
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
         self.file = if self.max_files > 1 {
-            options.open(&self.path)?
+            options().open(&self.path)?
         } else {
             self.file.set_len(0)?;
-            options.open(&self.path)?
+            options().open(&self.path)?
         };
         self.size = 0;
         Ok(())
