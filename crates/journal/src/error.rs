@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::log::Position;
+use crate::owner::Owner;
 
 /// Errors of the logs. Every message names the place and a way out.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -53,6 +54,16 @@ pub enum JournalError {
         confirmed: Position,
         /// The file that says so.
         proof: String,
+    },
+    /// The file belongs to another log.
+    #[error("{file}: it belongs to {found}, and is read as that of {wanted}: put back the folder that belongs here, from where it was moved to or from a backup", file = .file.display())]
+    Misplaced {
+        /// Which file.
+        file: PathBuf,
+        /// Whose it is.
+        found: Box<Owner>,
+        /// Whose it should be.
+        wanted: Box<Owner>,
     },
     /// The file is none of ours, or of a newer build.
     #[error("{file}: {why}", file = .file.display())]

@@ -7,6 +7,7 @@ mod error;
 pub mod lock;
 pub mod log;
 mod mark;
+mod owner;
 mod proof;
 pub mod reader;
 pub mod record;
@@ -20,10 +21,13 @@ pub mod storage;
 pub use error::JournalError;
 pub use lock::DirLock;
 pub use log::{Cut, Departure, Log, LogOptions, Opened, Position};
+pub use owner::Owner;
 pub use proof::{Verified, verify};
 pub use reader::Reader;
 pub use retention::Retention;
-pub use scan::segments;
+pub use scan::{owner, segments};
 pub use segment::SegmentInfo;
 pub use simulated::SimDisk;
-pub use storage::{Disk, OpenMode, PRIVATE_FILE, Storage, StorageFile, create_private_dirs};
+pub use storage::{
+    Disk, OpenMode, PRIVATE_FILE, Storage, StorageFile, create_private_dirs, write_whole,
+};

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::JournalError;
 use crate::mark::{self, Mark};
+use crate::owner::Owner;
 use crate::proof;
 use crate::retention::{Retention, surplus};
 use crate::scan;
@@ -45,6 +46,8 @@ pub struct LogOptions {
     pub preallocate: u64,
     /// A segment that has come to so many bytes is followed by the next.
     pub segment_max: u64,
+    /// Whose it is: files that say another are refused.
+    pub owner: Owner,
 }
 
 impl Default for LogOptions {
@@ -52,6 +55,7 @@ impl Default for LogOptions {
         Self {
             preallocate: 16 << 20,
             segment_max: 1 << 30,
+            owner: Owner::NONE,
         }
     }
 }
@@ -185,7 +189,7 @@ impl Log {
         storage
             .create_dir_all(dir)
             .map_err(|e| JournalError::write(dir, &e))?;
-        let sound = proof::of(storage.as_ref(), dir)?;
+        let sound = proof::of(storage.as_ref(), dir, &options.owner)?;
         let mut log = Self {
             storage,
             dir: dir.to_owned(),
@@ -308,6 +312,10 @@ impl Log {
     /// The log's files, the one that is written to last.
     pub fn segments(&self) -> &[SegmentInfo] {
         &self.segments
+    }
+    /// Whose it is.
+    pub const fn owner(&self) -> &Owner {
+        &self.options.owner
     }
     /// Why the log takes nothing any more.
     pub const fn failure(&self) -> Option<&JournalError> {
@@ -504,6 +512,7 @@ impl Log {
         self.mark = Mark {
             first,
             confirmed: self.durable(),
+            owner: self.options.owner,
         };
         mark::save(self.storage.as_ref(), &self.dir, &self.mark)
     }
@@ -516,7 +525,8 @@ impl Log {
         let mut file = self.storage.open(&path, OpenMode::Create).map_err(failed)?;
         let allocated = self.options.preallocate.max(HEAD as u64);
         file.allocate(allocated).map_err(failed)?;
-        file.write_all_at(&segment::head(base), 0).map_err(failed)?;
+        file.write_all_at(&segment::head(base, &self.options.owner), 0)
+            .map_err(failed)?;
         file.sync().map_err(|e| JournalError::sync(&path, &e))?;
         self.storage
             .sync_dir(&self.dir)
@@ -583,7 +593,11 @@ impl Log {
         if let (false, Some(first)) = (removed.is_empty(), self.segments.get(count)) {
             // What is removed before it is said to be is missed.
             let (first, confirmed) = (first.base, self.mark.confirmed);
-            self.mark = Mark { first, confirmed };
+            self.mark = Mark {
+                first,
+                confirmed,
+                owner: self.options.owner,
+            };
             mark::save(self.storage.as_ref(), &self.dir, &self.mark)?;
         }
         for gone in &removed {

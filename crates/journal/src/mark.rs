@@ -8,11 +8,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::JournalError;
 use crate::log::Position;
+use crate::owner::{OWNER, Owner};
+use crate::segment::VERSION;
 use crate::storage::{OpenMode, Storage, write_whole};
 
 const NAME: &str = "confirmed.mark";
 const MAGIC: [u8; 8] = *b"PANDAMRK";
-const LENGTH: usize = 40;
+const LENGTH: usize = 40 + OWNER;
 
 /// The mark of a log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Mark {
     pub first: Position,
     /// Everything below it was durable.
     pub confirmed: Position,
+    /// Whose the log is.
+    pub owner: Owner,
 }
 
 /// Its file.
@@ -32,9 +36,10 @@ pub fn path(dir: &Path) -> PathBuf {
 pub fn save(storage: &dyn Storage, dir: &Path, mark: &Mark) -> Result<(), JournalError> {
     let mut bytes = Vec::with_capacity(LENGTH);
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&1u64.to_le_bytes());
+    bytes.extend_from_slice(&u64::from(VERSION).to_le_bytes());
     bytes.extend_from_slice(&mark.first.0.to_le_bytes());
     bytes.extend_from_slice(&mark.confirmed.0.to_le_bytes());
+    bytes.extend_from_slice(&mark.owner.bytes());
     let sum = xxh3_64(&bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
     write_whole(storage, dir, NAME, &bytes)
@@ -60,10 +65,11 @@ pub fn load(storage: &dyn Storage, dir: &Path) -> Result<Option<Mark>, JournalEr
     };
     let whole = read == LENGTH
         && bytes[..8] == MAGIC
-        && number(8) == 1
-        && number(32) == xxh3_64(&bytes[..32]);
+        && number(8) == u64::from(VERSION)
+        && number(32 + OWNER) == xxh3_64(&bytes[..32 + OWNER]);
     Ok(whole.then(|| Mark {
         first: Position(number(16)),
         confirmed: Position(number(24)),
+        owner: Owner::read(&bytes[32..]),
     }))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::error::JournalError;
 use crate::log::{Cut, Position};
 use crate::mark::{self, Mark};
+use crate::owner::Owner;
 use crate::scan::{self, Scanned, Tail};
 use crate::segment::{self, HEAD, SegmentInfo};
 use crate::snapshot;
@@ -32,8 +33,21 @@ pub struct Sound {
     damaged_snapshots: Vec<PathBuf>,
 }
 
+/// A file of another owner is not read on: what it holds would be booked elsewhere.
+fn belongs(file: PathBuf, found: Owner, wanted: &Owner) -> Result<(), JournalError> {
+    if found.fits(wanted) {
+        return Ok(());
+    }
+    Err(JournalError::Misplaced {
+        file,
+        found: Box::new(found),
+        wanted: Box::new(*wanted),
+    })
+}
+
 /// Reads a whole log once, in the order in which it was written.
-pub fn of(storage: &dyn Storage, dir: &Path) -> Result<Sound, JournalError> {
+pub fn of(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Sound, JournalError> {
+    let mut owner = *owner;
     let mut segments = scan::segments(storage, dir)?;
     // What is promised is read before what is there: a writer may be at work.
     let mark = mark::load(storage, dir)?;
@@ -80,6 +94,11 @@ pub fn of(storage: &dyn Storage, dir: &Path) -> Result<Sound, JournalError> {
             scanned => scanned?,
         };
         let is_last = at + 1 == count;
+        if let Scanned::Whole(tail) = &tail {
+            belongs(path.clone(), tail.owner, &owner)?;
+            // The files of one log have one owner, whoever that is.
+            owner = tail.owner;
+        }
         let tail = match tail {
             Scanned::Whole(tail) if tail.batches > 0 => tail,
             // A file is begun where the one before it ends.
@@ -108,7 +127,7 @@ pub fn of(storage: &dyn Storage, dir: &Path) -> Result<Sound, JournalError> {
         sound.batches += tail.batches;
         sound.bytes += tail.bytes;
     }
-    promises(storage, dir, &mut sound, &snapshots)?;
+    promises(storage, dir, &owner, &mut sound, &snapshots)?;
     Ok(sound)
 }
 
@@ -150,9 +169,13 @@ fn short(
 fn promises(
     storage: &dyn Storage,
     dir: &Path,
+    owner: &Owner,
     sound: &mut Sound,
     snapshots: &[Position],
 ) -> Result<(), JournalError> {
+    if let Some(mark) = &sound.mark {
+        belongs(mark::path(dir), mark.owner, owner)?;
+    }
     let marked = sound.mark.map(|mark| (mark.confirmed, mark::path(dir)));
     let saved = snapshots
         .iter()
@@ -172,7 +195,7 @@ fn promises(
     }
     for at in snapshots {
         match snapshot::load(storage, dir, *at) {
-            Ok(Some(_)) => {}
+            Ok(Some((found, _))) => belongs(dir.join(snapshot::name(*at)), found, owner)?,
             Ok(None) => sound.damaged_snapshots.push(dir.join(snapshot::name(*at))),
             // A running system keeps a few only.
             Err(JournalError::Io { .. }) if !snapshot::list(storage, dir)?.contains(at) => {}
@@ -203,11 +226,15 @@ pub struct Verified {
 
 /// Reads everything and checks every promise, as opening does, and changes nothing. It works beside a
 /// running writer.
-pub fn verify(storage: &Arc<dyn Storage>, dir: &Path) -> Result<Verified, JournalError> {
+pub fn verify(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    owner: &Owner,
+) -> Result<Verified, JournalError> {
     let mut attempts = 0;
     let sound = loop {
         attempts += 1;
-        match of(storage.as_ref(), dir) {
+        match of(storage.as_ref(), dir, owner) {
             // A writer may have begun a file, or retention removed one, since they were listed.
             Err(
                 JournalError::Io { .. }

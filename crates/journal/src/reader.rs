@@ -192,7 +192,7 @@ impl Reader {
             }
         }
         match head {
-            Head::Segment(base) if base == next.base.0 => {}
+            Head::Segment(base, _) if base == next.base.0 => {}
             Head::Version(version) => {
                 return Err(JournalError::Foreign {
                     file: path,
@@ -201,7 +201,7 @@ impl Reader {
             }
             // It is being begun.
             Head::Torn => return Ok(false),
-            Head::Segment(_) => return Err(scan::head_damaged(path, next.base)),
+            Head::Segment(..) => return Err(scan::head_damaged(path, next.base)),
         }
         self.open = Some(Open {
             pieces,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::JournalError;
 use crate::log::Position;
+use crate::owner::Owner;
 use crate::segment::{self, BATCH, BatchHead, HEAD, Head, SegmentInfo};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
@@ -41,6 +42,22 @@ pub fn segments(storage: &dyn Storage, dir: &Path) -> Result<Vec<SegmentInfo>, J
     Ok(segments)
 }
 
+/// Whose the log in a folder is, as the first head of it that can be read says; `None` where none can.
+pub fn owner(storage: &dyn Storage, dir: &Path) -> Result<Option<Owner>, JournalError> {
+    for found in segments(storage, dir)? {
+        let path = segment::path(dir, found.base.0, found.day);
+        let mut bytes = [0; HEAD];
+        let read = storage
+            .open(&path, OpenMode::Read)
+            .and_then(|file| file.read_at(&mut bytes, 0))
+            .map_err(|e| JournalError::io(&path, &e))?;
+        if let Head::Segment(_, owner) = segment::read_head(&bytes[..read]) {
+            return Ok(Some(owner));
+        }
+    }
+    Ok(None)
+}
+
 /// The end of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tail {
@@ -57,6 +74,8 @@ pub struct Tail {
     pub last: u64,
     /// The last batch's generation.
     pub generation: u64,
+    /// Whose it is.
+    pub owner: Owner,
     /// Bytes up to the last that is not zero, behind `end`.
     pub dirty: u64,
 }
@@ -219,22 +238,22 @@ pub fn segment(storage: &dyn Storage, path: &Path, base: u64) -> Result<Scanned,
     let failed = |e: std::io::Error| JournalError::io(path, &e);
     let file = storage.open(path, OpenMode::Read).map_err(failed)?;
     let mut pieces = Pieces::new(file).map_err(failed)?;
-    match segment::read_head(pieces.get(0, HEAD).map_err(failed)?) {
-        Head::Segment(there) if there == base => {}
+    let owner = match segment::read_head(pieces.get(0, HEAD).map_err(failed)?) {
+        Head::Segment(there, owner) if there == base => owner,
         Head::Version(version) => {
             return Err(JournalError::Foreign {
                 file: path.to_owned(),
                 why: format!("the log has version {version}: use the build that wrote it"),
             });
         }
-        Head::Segment(_) => return Err(head_damaged(path.to_owned(), Position(base))),
+        Head::Segment(..) => return Err(head_damaged(path.to_owned(), Position(base))),
         Head::Torn => {
             if was_written(&mut pieces).map_err(failed)? {
                 return Err(head_damaged(path.to_owned(), Position(base)));
             }
             return Ok(Scanned::Torn);
         }
-    }
+    };
     let mut tail = Tail {
         end: base + HEAD as u64,
         batches: 0,
@@ -242,6 +261,7 @@ pub fn segment(storage: &dyn Storage, path: &Path, base: u64) -> Result<Scanned,
         bytes: 0,
         last: base,
         generation: 0,
+        owner,
         dirty: 0,
     };
     let mut at = HEAD as u64;

@@ -6,13 +6,18 @@ use model::Date;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::log::Position;
+use crate::owner::{OWNER, Owner};
 
 const FILE_MAGIC: [u8; 8] = *b"PANDALOG";
 const BATCH_MAGIC: u32 = 0x5441_4250;
-const VERSION: u16 = 1;
+const BATCH_VERSION: u16 = 1;
+/// Of segments, snapshots and marks: the first bore no owner.
+pub const VERSION: u16 = 2;
+/// A segment's head without an owner.
+const HEAD_1: usize = 32;
 
-/// Bytes of a segment's head: magic, version, base position, checksum.
-pub const HEAD: usize = 32;
+/// Bytes of a segment's head: magic, version, base position, owner, checksum.
+pub const HEAD: usize = 32 + OWNER;
 /// Bytes of a batch's head.
 pub const BATCH: usize = 56;
 
@@ -51,7 +56,7 @@ impl BatchHead {
             return None;
         }
         let version = u16::from_le_bytes([bytes[4], bytes[5]]);
-        (version == VERSION && bytes[6..8] == [0, 0]).then(|| Self {
+        (version == BATCH_VERSION && bytes[6..8] == [0, 0]).then(|| Self {
             checksum: u64_at(bytes, 8),
             length: u32_at(bytes, 16),
             count: u32_at(bytes, 20),
@@ -84,7 +89,7 @@ fn checksum(batch: &[u8]) -> u64 {
 pub fn seal(batch: &mut [u8], count: u32, generation: u64, base: u64, confirmed: u64) {
     let length = (batch.len() - BATCH) as u32;
     batch[0..4].copy_from_slice(&BATCH_MAGIC.to_le_bytes());
-    batch[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    batch[4..6].copy_from_slice(&BATCH_VERSION.to_le_bytes());
     batch[6..8].copy_from_slice(&[0, 0]);
     batch[16..20].copy_from_slice(&length.to_le_bytes());
     batch[20..24].copy_from_slice(&count.to_le_bytes());
@@ -107,21 +112,22 @@ pub fn find_batch(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// A segment's head.
-pub fn head(base: u64) -> [u8; HEAD] {
+pub fn head(base: u64, owner: &Owner) -> [u8; HEAD] {
     let mut bytes = [0; HEAD];
     bytes[0..8].copy_from_slice(&FILE_MAGIC);
     bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
     bytes[16..24].copy_from_slice(&base.to_le_bytes());
-    let sum = xxh3_64(&bytes[..24]);
-    bytes[24..32].copy_from_slice(&sum.to_le_bytes());
+    bytes[24..24 + OWNER].copy_from_slice(&owner.bytes());
+    let sum = xxh3_64(&bytes[..24 + OWNER]);
+    bytes[24 + OWNER..].copy_from_slice(&sum.to_le_bytes());
     bytes
 }
 
 /// What the first bytes of a file say it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
-    /// A segment with this base.
-    Segment(u64),
+    /// A segment with this base and owner.
+    Segment(u64, Owner),
     /// A segment of another version.
     Version(u16),
     /// Not whole.
@@ -134,13 +140,16 @@ pub fn read_head(bytes: &[u8]) -> Head {
         return Head::Torn;
     }
     let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-    if u64_at(bytes, 24) != xxh3_64(&bytes[..24]) {
+    if version == 1 && u64_at(bytes, HEAD_1 - 8) == xxh3_64(&bytes[..HEAD_1 - 8]) {
+        return Head::Version(version);
+    }
+    if u64_at(bytes, 24 + OWNER) != xxh3_64(&bytes[..24 + OWNER]) {
         return Head::Torn;
     }
     if version != VERSION {
         return Head::Version(version);
     }
-    Head::Segment(u64_at(bytes, 16))
+    Head::Segment(u64_at(bytes, 16), Owner::read(&bytes[24..]))
 }
 
 /// One file of a log.
@@ -169,4 +178,21 @@ pub fn parse_name(name: &str) -> Option<(u64, Date)> {
 /// A segment's path.
 pub fn path(dir: &Path, base: u64, day: Date) -> PathBuf {
     dir.join(file_name(base, day))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_without_an_owner_is_of_version_one() {
+        let mut bytes = [0; HEAD];
+        bytes[..8].copy_from_slice(&FILE_MAGIC);
+        bytes[8] = 1;
+        let sum = xxh3_64(&bytes[..HEAD_1 - 8]);
+        bytes[HEAD_1 - 8..HEAD_1].copy_from_slice(&sum.to_le_bytes());
+        assert_eq!(read_head(&bytes), Head::Version(1));
+        bytes[20] ^= 1;
+        assert_eq!(read_head(&bytes), Head::Torn);
+    }
 }

@@ -6,10 +6,12 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::JournalError;
 use crate::log::Position;
+use crate::owner::{OWNER, Owner};
+use crate::segment::VERSION;
 use crate::storage::{OpenMode, Storage, write_whole};
 
 const MAGIC: [u8; 8] = *b"PANDASNP";
-const HEAD: usize = 40;
+const HEAD: usize = 40 + OWNER;
 
 /// A snapshot's file name.
 pub fn name(at: Position) -> String {
@@ -21,9 +23,10 @@ fn position(name: &str) -> Option<Position> {
     (digits.len() == 20).then(|| digits.parse().ok().map(Position))?
 }
 
-fn checksum(at: Position, payload: &[u8]) -> u64 {
+fn checksum(at: Position, owner: &[u8], payload: &[u8]) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(&at.0.to_le_bytes());
+    hasher.update(owner);
     hasher.update(payload);
     hasher.digest()
 }
@@ -33,15 +36,18 @@ pub fn save(
     storage: &dyn Storage,
     dir: &Path,
     at: Position,
+    owner: &Owner,
     payload: &[u8],
     keep: usize,
 ) -> Result<(), JournalError> {
     let mut bytes = Vec::with_capacity(HEAD + payload.len());
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&1u64.to_le_bytes());
+    bytes.extend_from_slice(&u64::from(VERSION).to_le_bytes());
     bytes.extend_from_slice(&at.0.to_le_bytes());
     bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&checksum(at, payload).to_le_bytes());
+    let owner = owner.bytes();
+    bytes.extend_from_slice(&checksum(at, &owner, payload).to_le_bytes());
+    bytes.extend_from_slice(&owner);
     bytes.extend_from_slice(payload);
     storage
         .create_dir_all(dir)
@@ -77,19 +83,19 @@ pub fn load_newest(
         if at > at_most {
             continue;
         }
-        if let Some(payload) = load(storage, dir, at)? {
+        if let Some((_, payload)) = load(storage, dir, at)? {
             return Ok(Some((at, payload)));
         }
     }
     Ok(None)
 }
 
-/// The snapshot at a position; `None` where it is damaged.
+/// The snapshot at a position, and whose it is; `None` where it is damaged.
 pub fn load(
     storage: &dyn Storage,
     dir: &Path,
     at: Position,
-) -> Result<Option<Vec<u8>>, JournalError> {
+) -> Result<Option<(Owner, Vec<u8>)>, JournalError> {
     let path = dir.join(name(at));
     let failed = |e| JournalError::io(&path, &e);
     let file = storage.open(&path, OpenMode::Read).map_err(failed)?;
@@ -100,20 +106,21 @@ pub fn load(
     Ok(whole(at, bytes))
 }
 
-fn whole(at: Position, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+fn whole(at: Position, mut bytes: Vec<u8>) -> Option<(Owner, Vec<u8>)> {
     let number = |from: usize| -> Option<u64> {
         let mut raw = [0; 8];
         raw.copy_from_slice(bytes.get(from..from + 8)?);
         Some(u64::from_le_bytes(raw))
     };
     let valid = bytes.get(0..8)? == MAGIC
-        && number(8)? == 1
+        && number(8)? == u64::from(VERSION)
         && number(16)? == at.0
         && number(24)? == (bytes.len() as u64).checked_sub(HEAD as u64)?
-        && number(32)? == checksum(at, bytes.get(HEAD..)?);
+        && number(32)? == checksum(at, bytes.get(40..HEAD)?, bytes.get(HEAD..)?);
     if !valid {
         return None;
     }
+    let owner = Owner::read(&bytes[40..]);
     bytes.drain(..HEAD);
-    Some(bytes)
+    Some((owner, bytes))
 }

@@ -32,6 +32,7 @@ const REQUEST_MAX: u64 = 4096;
 const LOG: LogOptions = LogOptions {
     preallocate: 64 << 10,
     segment_max: 1 << 20,
+    owner: journal::Owner::NONE,
 };
 
 /// Why a letter was parked. Codes are never reused.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod conflate;
 pub mod dead_letters;
 pub mod desk;
+pub mod directory;
 pub mod error;
 pub mod growth;
 pub mod host;

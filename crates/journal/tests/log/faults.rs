@@ -76,7 +76,7 @@ fn a_reader_follows_a_writer_over_segments() {
         assert!(reader.next().unwrap().is_none());
     }
     assert!(log.segments().len() > 100);
-    let verified = verify(&storage, Path::new(DIR)).unwrap();
+    let verified = verify(&storage, Path::new(DIR), &NONE).unwrap();
     assert_eq!((verified.records, verified.tail), (400, None));
     // From the middle: the records at and behind that position, no other.
     for at in [0, 1, 57, 250, 399] {
@@ -126,7 +126,7 @@ fn snapshots_are_whole_or_passed_over() {
     let disk = SimDisk::new(7);
     let dir = Path::new(DIR);
     for at in 1..=5u64 {
-        snapshot::save(&disk, dir, Position(at * 10), &[at as u8; 100], 3).unwrap();
+        snapshot::save(&disk, dir, Position(at * 10), &NONE, &[at as u8; 100], 3).unwrap();
     }
     let all = snapshot::list(&disk, dir).unwrap();
     assert_eq!(all, [Position(30), Position(40), Position(50)]);
@@ -142,9 +142,9 @@ fn snapshots_are_whole_or_passed_over() {
     // Whatever a loss of power does to one that is being saved, an older one is there.
     for seed in 0..200 {
         let disk = SimDisk::new(seed);
-        snapshot::save(&disk, dir, Position(1), b"old", 3).unwrap();
+        snapshot::save(&disk, dir, Position(1), &NONE, b"old", 3).unwrap();
         disk.fail_sync(1 + seed % 2);
-        let saved = snapshot::save(&disk, dir, Position(2), b"new", 3);
+        let saved = snapshot::save(&disk, dir, Position(2), &NONE, b"new", 3);
         disk.power_loss();
         let newest = snapshot::load_newest(&disk, dir, Position(9))
             .unwrap()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use journal::{Disk, Log, LogOptions, Position, Reader, Storage};
+use journal::{Disk, Log, LogOptions, Owner, Position, Reader, Storage};
 use model::Date;
 
 const RECORDS: u64 = 20_000;
@@ -16,6 +16,7 @@ fn a_reader_sees_every_record_and_no_damage_however_fast_the_writer_is() {
     let options = LogOptions {
         preallocate: 1 << 14,
         segment_max: 1 << 15,
+        owner: Owner::NONE,
     };
     let log_dir = Path::new("log");
     let (mut log, _) = Log::open(Arc::clone(&storage), log_dir, options).unwrap();
@@ -45,7 +46,7 @@ fn a_reader_sees_every_record_and_no_damage_however_fast_the_writer_is() {
             if ended {
                 break;
             }
-            let _ = journal::verify(&storage, log_dir).unwrap();
+            let _ = journal::verify(&storage, log_dir, &Owner::NONE).unwrap();
         }
         assert_eq!(next, RECORDS);
     });

@@ -13,14 +13,16 @@ mod proof;
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::{JournalError, Log, LogOptions, Opened, Position, Reader, SimDisk, Storage};
+use journal::{JournalError, Log, LogOptions, Opened, Owner, Position, Reader, SimDisk, Storage};
 
+pub(crate) const NONE: Owner = Owner::NONE;
 pub(crate) const DIR: &str = "journal";
 
 pub(crate) fn options() -> LogOptions {
     LogOptions {
         preallocate: 4096,
         segment_max: 24 << 10,
+        owner: NONE,
     }
 }
 

@@ -18,7 +18,7 @@ fn days(disk: &SimDisk) -> (Vec<SegmentInfo>, Position) {
             log.commit().unwrap();
         }
     }
-    snapshot::save(disk, Path::new(DIR), log.durable(), b"state", 3).unwrap();
+    snapshot::save(disk, Path::new(DIR), log.durable(), &NONE, b"state", 3).unwrap();
     (log.segments().to_vec(), log.durable())
 }
 
@@ -30,7 +30,7 @@ fn path(of: &SegmentInfo) -> PathBuf {
 fn refusals(disk: &SimDisk) -> [Option<JournalError>; 2] {
     let copy = disk.copy();
     let storage: Arc<dyn Storage> = Arc::new(copy.clone());
-    let verified = verify(&storage, Path::new(DIR)).err();
+    let verified = verify(&storage, Path::new(DIR), &NONE).err();
     let opened = open(&copy).err();
     if opened.is_some() {
         let again = open(&copy).err().map(|e| e.to_string());

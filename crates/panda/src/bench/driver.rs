@@ -54,6 +54,7 @@ impl Driver {
         let Opened {
             lock,
             storage,
+            directory,
             sessions,
             clock,
             runner,
@@ -68,7 +69,7 @@ impl Driver {
                 runner,
                 start,
                 clock: Arc::clone(&clock),
-                options: journal::LogOptions::default(),
+                options: crate::live::log_options(directory.owner(MARKET, MARKET)),
                 namespaces: ready.iter().map(|r| r.namespace.next_input()).collect(),
                 disabled: Vec::new(),
             },

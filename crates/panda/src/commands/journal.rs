@@ -1,6 +1,7 @@
 //! `panda journal`: the durable logs of a system, verified, shown and measured, also while it runs.
 
 mod dump;
+mod forget;
 mod stats;
 pub mod verify;
 
@@ -8,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::place::Place;
 
-/// Verify, show and measure the durable logs; nothing is changed, and a running system is not disturbed.
+/// Verify, show and measure the durable logs, also while a system runs; only `forget` changes anything.
 #[derive(Debug, Args)]
 pub struct JournalArgs {
     #[command(subcommand)]
@@ -23,6 +24,8 @@ enum JournalCommand {
     Dump(dump::DumpArgs),
     /// Count events and measure how fast the logs grow
     Stats(stats::StatsArgs),
+    /// Accept that a log is gone, so that the next start begins it anew
+    Forget(forget::ForgetArgs),
 }
 
 /// Runs the command.
@@ -38,5 +41,6 @@ pub fn run(args: &JournalArgs) -> anyhow::Result<()> {
         }
         JournalCommand::Dump(args) => dump::run(args),
         JournalCommand::Stats(args) => stats::run(args),
+        JournalCommand::Forget(args) => forget::run(args),
     }
 }

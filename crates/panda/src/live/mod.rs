@@ -15,5 +15,5 @@ mod view;
 
 pub mod preflight;
 pub use handles::{Excluded, Handles, Member, StopRequest};
-pub use open::{Opened, Plugins, Preparation, StorageLayer, decide_again, prepare};
+pub use open::{Opened, Plugins, Preparation, StorageLayer, decide_again, log_options, prepare};
 pub use session::{Ended, Session};

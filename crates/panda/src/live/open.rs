@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use feeds::{Loaded, LoadedInstruments};
 use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry};
-use journal::{DirLock, Disk, LogOptions, Storage};
+use journal::{DirLock, Disk, LogOptions, Owner, Storage};
 use markets::calendar::MarketSessions;
 use model::ids::SourceSession;
 use model::session::Sessions;
@@ -15,6 +15,7 @@ use model::trader::Delivery;
 use model::{Instrument, Instruments, Timestamp};
 use runtime::clock::{FeedClock, SessionClock, WallClock, wall};
 use runtime::desk::DeskSettings;
+use runtime::directory::Directory;
 use runtime::layout::{MARKET, journal_dir};
 use runtime::namespace::{Namespace, Recovered, Recovery};
 use runtime::replay::{ReplayParts, ReplayReport};
@@ -73,6 +74,8 @@ pub struct Opened {
     pub lock: DirLock,
     /// The data directory.
     pub storage: Arc<dyn Storage>,
+    /// Its identity.
+    pub directory: Directory,
     /// The settings.
     pub settings: Settings,
     /// The instruments, those of earlier starts included.
@@ -102,8 +105,11 @@ pub struct Opened {
 }
 
 /// How the embedded logs are kept.
-pub fn log_options() -> LogOptions {
-    LogOptions::default()
+pub fn log_options(owner: Owner) -> LogOptions {
+    LogOptions {
+        owner,
+        ..LogOptions::default()
+    }
 }
 
 pub(super) fn random() -> anyhow::Result<u128> {
@@ -140,6 +146,9 @@ fn earlier(
     known.read::<MarketRecord>(storage, Path::new(MARKET), "market")?;
     let market = known.latest.take();
     for broker in brokers {
+        if excluded.iter().any(|(name, _)| name == broker) {
+            continue;
+        }
         let read = known.read::<JournalRecord>(storage, &journal_dir(broker), broker);
         if let Err(error) = read {
             excluded.push((broker.clone(), error.to_string()));
@@ -337,7 +346,20 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     let mut names = brokers;
     names.sort_unstable();
     names.dedup();
+    let on_disk = runtime::layout::namespaces(&data_dir)
+        .with_context(|| format!("cannot list {}", data_dir.display()))?;
+    let mut directory = Directory::open(storage.as_ref(), &on_disk, random()?)?;
+    directory.check(storage.as_ref(), MARKET, MARKET)?;
     let mut excluded = Vec::new();
+    for name in &names {
+        // One that is not configured is refused as the system is composed.
+        let Some(table) = settings.brokers.get(name) else {
+            continue;
+        };
+        if let Err(error) = directory.check(storage.as_ref(), name, &table.kind) {
+            excluded.push((name.clone(), error.to_string()));
+        }
+    }
     let known = earlier(&storage, &names, &mut excluded)?;
     let Composed {
         instruments,
@@ -386,7 +408,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
             start: start.clone(),
             clock: Arc::clone(&clock),
             desk,
-            options: log_options(),
+            options: log_options(directory.owner(&name, &broker.table.kind)),
         });
         match opened {
             Ok((mut namespace, recovered)) => ready.push(Ready {
@@ -405,8 +427,18 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         let why: Vec<&str> = excluded.iter().map(|(_, why)| why.as_str()).collect();
         bail!("no broker can take part: {}", why.join("; "));
     }
+    // What begins here is missed from now on.
+    let begun: Vec<(String, String)> = ready
+        .iter()
+        .map(|part| {
+            let table = &part.broker.table;
+            (table.namespace.as_str().to_owned(), table.kind.clone())
+        })
+        .collect();
+    directory.list(storage.as_ref(), &begun)?;
     Ok(Opened {
         lock,
+        directory,
         storage,
         settings,
         instruments,

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::{Disk, Storage};
+use journal::{Disk, Owner, Storage};
 use model::time::DAY;
 use runtime::clock::wall;
+use runtime::directory::Directory;
 use runtime::layout::{MARKET, journal_dir};
 use serde::Serialize;
 
@@ -132,7 +133,7 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
     if let (Ok(instruments), Some(resolved)) = (&instruments, &resolved) {
         market_facts(&mut report, settings, brokers, instruments, resolved);
     }
-    journals(&mut report, data_dir, brokers);
+    journals(&mut report, settings, brokers);
     report
 }
 
@@ -437,17 +438,44 @@ fn market_facts(
 /// Damage in what was confirmed keeps the system from starting: it is found here, where it can be
 /// read about, and not in the middle of the start. It is the check of `panda journal verify` and of
 /// every opening of a log.
-fn journals(report: &mut Report, data_dir: &Path, brokers: &[String]) {
+fn journals(report: &mut Report, settings: &Settings, brokers: &[String]) {
+    let data_dir = &settings.live.data_dir;
     let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data_dir));
     // The others go on without a namespace whose journal is damaged.
     let alone = brokers.len() == 1;
-    let mut dirs = vec![("market log".to_owned(), PathBuf::from(MARKET))];
-    dirs.extend(
-        brokers
-            .iter()
-            .map(|name| (format!("journal {name}"), journal_dir(name))),
-    );
-    for (title, dir) in dirs {
+    let directory = match Directory::load(storage.as_ref()) {
+        Ok(directory) => directory,
+        Err(error) => {
+            report.add("identity", Verdict::Fail, error.to_string());
+            return;
+        }
+    };
+    let kind = |name: &str| settings.brokers.get(name).map(|table| table.kind.clone());
+    let market = ("market log".to_owned(), MARKET, Some(MARKET.to_owned()));
+    let journals = brokers
+        .iter()
+        .map(|name| (format!("journal {name}"), name.as_str(), kind(name)));
+    for (title, name, kind) in std::iter::once(market).chain(journals) {
+        let dir = runtime::directory::folder(name);
+        let mut refuse = |title: String, why: String| {
+            if alone || name == MARKET {
+                report.add(title, Verdict::Fail, why);
+            } else {
+                report.add(
+                    title,
+                    Verdict::Warn,
+                    format!("it will not take part: {why}"),
+                );
+            }
+        };
+        let mut owner = Owner::NONE;
+        if let (Some(directory), Some(kind)) = (&directory, kind) {
+            if let Err(error) = directory.check(storage.as_ref(), name, &kind) {
+                refuse(title, error.to_string());
+                continue;
+            }
+            owner = directory.owner(name, &kind);
+        }
         match storage.list(&dir) {
             Ok(files) if files.is_empty() => {
                 report.add(title, Verdict::Ok, "empty: a fresh start");
@@ -459,7 +487,7 @@ fn journals(report: &mut Report, data_dir: &Path, brokers: &[String]) {
             }
             Ok(_) => {}
         }
-        match journal::verify(&storage, &dir) {
+        match journal::verify(&storage, &dir, &owner) {
             Ok(verified) => {
                 for file in &verified.damaged_snapshots {
                     let text = format!(
@@ -471,13 +499,7 @@ fn journals(report: &mut Report, data_dir: &Path, brokers: &[String]) {
                 let text = format!("{:.1} MB; all of it is whole", verified.bytes as f64 / 1e6);
                 report.add(title, Verdict::Ok, text);
             }
-            Err(error) if alone || dir == Path::new(MARKET) => {
-                report.add(title, Verdict::Fail, error.to_string());
-            }
-            Err(error) => {
-                let text = format!("it will not take part: {error}");
-                report.add(title, Verdict::Warn, text);
-            }
+            Err(error) => refuse(title, error.to_string()),
         }
     }
 }

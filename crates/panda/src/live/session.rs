@@ -72,6 +72,7 @@ impl Session {
         let Opened {
             lock,
             storage,
+            directory,
             settings,
             instruments,
             sessions,
@@ -106,6 +107,7 @@ impl Session {
         let mut starter = Starter {
             settings,
             storage,
+            directory,
             clock,
             instruments,
             sessions,

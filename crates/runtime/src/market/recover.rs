@@ -403,7 +403,14 @@ impl MarketHost {
         };
         let payload = postcard::to_stdvec(&head).map_err(|e| wrong(e.to_string()))?;
         // All is committed: what comes later stands behind this position, wherever it begins.
-        journal::snapshot::save(storage, dir, self.log.durable(), &payload, SNAPSHOTS)
-            .map_err(|e| RuntimeError::journal("market", e))
+        journal::snapshot::save(
+            storage,
+            dir,
+            self.log.durable(),
+            self.log.owner(),
+            &payload,
+            SNAPSHOTS,
+        )
+        .map_err(|e| RuntimeError::journal("market", e))
     }
 }

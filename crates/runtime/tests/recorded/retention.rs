@@ -143,7 +143,15 @@ fn a_snapshot_of_another_build_costs_time_and_nothing_else() {
         .unwrap()
         .last()
         .unwrap();
-    journal::snapshot::save(storage.as_ref(), &dir, newest, &[7; 9], 2).unwrap();
+    journal::snapshot::save(
+        storage.as_ref(),
+        &dir,
+        newest,
+        &journal::Owner::NONE,
+        &[7; 9],
+        2,
+    )
+    .unwrap();
     let mut system = world.start();
     let found = &system.recovered[0];
     assert!(found.snapshot.is_none(), "{found:?}");

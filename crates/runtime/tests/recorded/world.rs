@@ -156,6 +156,7 @@ impl World {
         let options = LogOptions {
             preallocate: 1 << 12,
             segment_max: 1 << 30,
+            ..LogOptions::default()
         };
         let clock: Arc<dyn SessionClock> = FeedClock::replay();
         let mut namespaces: Vec<Namespace> = Vec::new();

@@ -42,6 +42,7 @@ pub fn log_options() -> LogOptions {
     LogOptions {
         preallocate: 8 << 10,
         segment_max: 48 << 10,
+        ..LogOptions::default()
     }
 }
 

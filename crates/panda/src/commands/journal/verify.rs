@@ -7,8 +7,11 @@ use std::sync::Arc;
 use anyhow::bail;
 use clap::Args;
 use feeds::report::write_table;
-use journal::{JournalError, SegmentInfo, Storage, Verified};
+use journal::{JournalError, Owner, SegmentInfo, Storage, Verified};
 use model::Date;
+use runtime::directory::Directory;
+use runtime::error::RuntimeError;
+use runtime::layout::MARKET;
 use runtime::records::LogPlace;
 use runtime::replay::ReplayReport;
 use serde_json::{Value, json};
@@ -64,12 +67,17 @@ pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()
         .iter()
         .map(|b| LogPlace::of(b))
         .collect();
+    let directory = Directory::load(place.storage.as_ref())?;
     if args.broker.is_none() {
         logs.insert(0, LogPlace::market());
+        let listed = directory.iter().flat_map(Directory::logs);
+        let gone =
+            listed.filter(|name| *name != MARKET && !place.brokers.iter().any(|b| b == name));
+        logs.extend(gone.map(LogPlace::of));
     }
     let mut checked = Vec::new();
     for log in logs {
-        let result = check(&place.storage, &log);
+        let result = check(&place.storage, directory.as_ref(), &log);
         let replay = match (&replay, &result) {
             (Some(replay), Ok(_)) if !log.is_market() => Some(replay(&place, &log.name)),
             _ => None,
@@ -105,8 +113,24 @@ pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()
     Ok(())
 }
 
-fn check(storage: &Arc<dyn Storage>, log: &LogPlace) -> Result<Verified, Damage> {
-    let verified = journal::verify(storage, &log.dir).map_err(damage)?;
+fn check(
+    storage: &Arc<dyn Storage>,
+    directory: Option<&Directory>,
+    log: &LogPlace,
+) -> Result<Verified, Damage> {
+    let mut owner = Owner::NONE;
+    if let Some(directory) = directory {
+        let missing = |error: RuntimeError| Damage {
+            code: "missing",
+            offset: None,
+            text: error.to_string(),
+        };
+        directory
+            .missing(storage.as_ref(), &log.name)
+            .map_err(missing)?;
+        owner = directory.listed(&log.name);
+    }
+    let verified = journal::verify(storage, &log.dir, &owner).map_err(damage)?;
     // The checksums hold; now whether this build can read what they protect.
     let any_day = |_| Date::default();
     runtime::stats::read(storage, log, &any_day).map_err(|error| Damage {
@@ -122,6 +146,7 @@ fn damage(error: JournalError) -> Damage {
         JournalError::Damaged { offset, .. } => ("damaged", Some(offset.0)),
         JournalError::Gap { offset, .. } => ("gap", Some(offset.0)),
         JournalError::Lost { end, .. } => ("lost", Some(end.0)),
+        JournalError::Misplaced { .. } => ("misplaced", None),
         JournalError::Foreign { .. } => ("foreign", None),
         _ => ("io", None),
     };

@@ -15,6 +15,7 @@ use model::reason::Reason;
 use model::session::Sessions;
 use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
 use runtime::clock::SessionClock;
+use runtime::directory::Directory;
 use runtime::host::Message;
 use runtime::host::link::{Link, Unreadable};
 use runtime::host::market::{MarketParts, MarketThread, MarketThreadSettings};
@@ -39,6 +40,7 @@ use crate::settings::Settings;
 pub(super) struct Starter {
     pub(super) settings: Settings,
     pub(super) storage: Arc<dyn Storage>,
+    pub(super) directory: Directory,
     pub(super) clock: Arc<dyn SessionClock>,
     pub(super) instruments: Arc<Instruments>,
     pub(super) sessions: Arc<dyn Sessions>,
@@ -169,7 +171,7 @@ impl Starter {
             runner,
             start: start.clone(),
             clock: Arc::clone(&self.clock),
-            options: log_options(),
+            options: log_options(self.directory.owner(MARKET, MARKET)),
             namespaces,
             disabled,
         };
@@ -184,7 +186,12 @@ impl Starter {
             }
             Ok(())
         });
-        match opened {
+        let listed = opened.and_then(|opened| {
+            let market = [(MARKET.to_owned(), MARKET.to_owned())];
+            self.directory.list(self.storage.as_ref(), &market)?;
+            Ok(opened)
+        });
+        match listed {
             Ok(opened) => Ok(opened),
             Err(error) => {
                 self.lifecycle.stop();

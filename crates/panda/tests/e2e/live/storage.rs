@@ -262,3 +262,95 @@ fn a_data_directory_that_cannot_be_written_is_refused() {
         "{last}"
     );
 }
+
+/// Runs a replay to its end.
+fn run(world: &World, brokers: &str, data: &str) -> crate::harness::Ran {
+    let args = ["run", "--config", "live.toml", "--brokers", brokers];
+    world.panda(&[&args[..], &["--data-dir", data]].concat())
+}
+
+#[test]
+fn a_journal_that_was_moved_or_is_gone_is_refused_with_the_way_out() {
+    let world = replay_world(1, SECOND);
+    let said = |ran: &crate::harness::Ran| format!("{}{}", ran.stdout, ran.stderr);
+    for data in ["data", "other"] {
+        let ran = run(&world, "paper,second", data);
+        assert!(ran.ok, "{}", said(&ran));
+    }
+    let verify = || world.panda(&["journal", "verify", "--data-dir", "data"]);
+    let doctor = || {
+        let ran = world.panda(&["doctor", "--config", "live.toml", "--data-dir", "data"]);
+        said(&ran)
+    };
+    // Everything that is there is its owner's alone.
+    let mut dirs = vec![world.path("data")];
+    while let Some(dir) = dirs.pop() {
+        let mode = |path: &std::path::Path| {
+            use std::os::unix::fs::PermissionsExt;
+            path.metadata().unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode(&dir), 0o700, "{}", dir.display());
+        for entry in std::fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                assert_eq!(mode(&path), 0o600, "{}", path.display());
+            }
+        }
+    }
+    let move_to = |from: &str, to: &str| {
+        std::fs::rename(world.path(from), world.path(to)).unwrap();
+    };
+    let refused = |brokers: &str, says: &[&str]| {
+        for text in [
+            said(&verify()),
+            said(&run(&world, brokers, "data")),
+            doctor(),
+        ] {
+            // Doctor looks at the settings' broker, `paper`.
+            for wanted in says {
+                assert!(text.contains(wanted), "{brokers}: {text} lacks {wanted}");
+            }
+        }
+        assert!(!verify().ok && !run(&world, brokers, "data").ok);
+    };
+    assert!(verify().ok, "{}", said(&verify()));
+    // Two namespaces' folders swapped.
+    move_to("data/journal/paper", "aside");
+    move_to("data/journal/second", "data/journal/paper");
+    move_to("aside", "data/journal/second");
+    refused(
+        "paper",
+        &["it belongs to `second` of kind `paper`", "put back"],
+    );
+    move_to("data/journal/paper", "aside");
+    move_to("data/journal/second", "data/journal/paper");
+    move_to("aside", "data/journal/second");
+    // The folder of the same name from another data directory.
+    move_to("data/journal/paper", "aside");
+    move_to("other/journal/paper", "data/journal/paper");
+    refused(
+        "paper",
+        &["it belongs to `paper` of kind `paper` in the data directory"],
+    );
+    move_to("data/journal/paper", "other/journal/paper");
+    // Gone: the loss is accepted deliberately, or the system does not start.
+    refused(
+        "paper",
+        &["panda journal forget paper", "restore the folder"],
+    );
+    let forget = ["journal", "forget", "paper", "--data-dir", "data"];
+    world.ok(&forget);
+    assert!(verify().ok && run(&world, "paper,second", "data").ok);
+    let again = world.panda(&forget);
+    assert!(
+        said(&again).contains("still holds files"),
+        "{}",
+        said(&again)
+    );
+    move_to("data/market", "aside-market");
+    refused("paper", &["panda journal forget market"]);
+    move_to("aside-market", "data/market");
+    assert!(verify().ok && run(&world, "paper,second", "data").ok);
+}
