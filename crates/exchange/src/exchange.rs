@@ -111,6 +111,12 @@ impl Exchange {
         self.take_happened();
     }
 
+    /// See [`Market::skip`].
+    pub fn skip(&mut self, to: Timestamp) {
+        self.market.skip(to);
+        self.take_happened();
+    }
+
     fn take_happened(&mut self) {
         let mut happened = std::mem::take(&mut self.happened);
         self.market.take_happened(&mut happened);

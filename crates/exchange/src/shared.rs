@@ -50,6 +50,11 @@ impl SharedExchange {
         self.with(|exchange| exchange.advance(to, out));
     }
 
+    /// See [`Market::skip`](crate::Market::skip).
+    pub fn skip(&self, to: Timestamp) {
+        self.with(|exchange| exchange.skip(to));
+    }
+
     /// Waits at most so long for reports of an account that are numbered above `after`, and adds up to
     /// `count` of them.
     pub fn wait_reports(

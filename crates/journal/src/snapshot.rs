@@ -31,7 +31,8 @@ fn checksum(at: Position, owner: &[u8], payload: &[u8]) -> u64 {
     hasher.digest()
 }
 
-/// Saves the state at a position of the log, and removes all but the newest `keep`.
+/// Saves the state at a position of the log, and removes all but the newest `keep`. The folder is the log's:
+/// one that has disappeared is not made again.
 pub fn save(
     storage: &dyn Storage,
     dir: &Path,
@@ -49,9 +50,6 @@ pub fn save(
     bytes.extend_from_slice(&checksum(at, &owner, payload).to_le_bytes());
     bytes.extend_from_slice(&owner);
     bytes.extend_from_slice(payload);
-    storage
-        .create_dir_all(dir)
-        .map_err(|e| JournalError::write(dir, &e))?;
     write_whole(storage, dir, &name(at), &bytes)?;
     let mut all = list(storage, dir)?;
     all.reverse();

@@ -47,26 +47,42 @@ pub trait Storage: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
-/// Writes a file that is there whole, in place of an older one, or not at all.
+/// Writes a file that is there whole, in place of an older one, or not at all. What a failure leaves of it is
+/// removed: its space may be what the logs lack.
 pub fn write_whole(
     storage: &dyn Storage,
     dir: &Path,
     name: &str,
     bytes: &[u8],
 ) -> Result<(), JournalError> {
-    let path = dir.join(name);
     let being_written = dir.join(format!("{name}.tmp"));
-    let failed = |e: io::Error| JournalError::write(&being_written, &e);
+    let written = write_beside(storage, dir, name, &being_written, bytes);
+    if written.is_err() {
+        // It may not be there; the failure itself is what is told.
+        let _ = storage.remove(&being_written);
+    }
+    written
+}
+
+fn write_beside(
+    storage: &dyn Storage,
+    dir: &Path,
+    name: &str,
+    being_written: &Path,
+    bytes: &[u8],
+) -> Result<(), JournalError> {
+    let path = dir.join(name);
+    let failed = |e: io::Error| JournalError::write(being_written, &e);
     let mut file = storage
-        .open(&being_written, OpenMode::Create)
+        .open(being_written, OpenMode::Create)
         .map_err(failed)?;
     file.allocate(bytes.len() as u64).map_err(failed)?;
     file.write_all_at(bytes, 0).map_err(failed)?;
     file.sync()
-        .map_err(|e| JournalError::sync(&being_written, &e))?;
+        .map_err(|e| JournalError::sync(being_written, &e))?;
     drop(file);
     storage
-        .rename(&being_written, &path)
+        .rename(being_written, &path)
         .and_then(|()| storage.sync_dir(dir))
         .map_err(failed)
 }

@@ -16,6 +16,8 @@ pub const NAMESPACE_LOST: u8 = 4;
 pub const STOP_TIMED_OUT: u8 = 5;
 /// The market log could not be written: entries were blocked everywhere from then on.
 pub const MARKET_LOG_FAILED: u8 = 6;
+/// The data directory was removed or replaced under the running system.
+pub const DATA_LOST: u8 = 7;
 /// A shared strategy did not return, and the process ended itself: it starts disabled next time.
 pub const STRATEGY_HANG: u8 = 70;
 
@@ -47,6 +49,11 @@ pub const REFERENCE: &[(u8, &str, &str)] = &[
         MARKET_LOG_FAILED,
         "MARKET_LOG_FAILED",
         "stopped in order, but the market log could not be written: entries were blocked everywhere from then on, exits went on",
+    ),
+    (
+        DATA_LOST,
+        "DATA_LOST",
+        "the data directory was removed or replaced while the system ran; it stopped in order, and what it had written is lost with the directory",
     ),
     (
         STRATEGY_HANG,

@@ -1,8 +1,8 @@
 //! Where time enters. A session has one clock: the wall, or in a replay its feed's.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use model::Timestamp;
 
@@ -23,6 +23,14 @@ pub fn wall() -> i64 {
         .ok()
         .and_then(|d| i64::try_from(d.as_nanos()).ok())
         .unwrap_or_default()
+}
+
+/// Nanoseconds of this process, at least one. Every duration is measured by it: the wall clock may be set at
+/// any moment, and a step forward is no silence.
+pub fn uptime() -> i64 {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    let passed = ORIGIN.get_or_init(Instant::now).elapsed().as_nanos();
+    i64::try_from(passed).unwrap_or(i64::MAX).max(1)
 }
 
 /// The wall clock, kept from going back.

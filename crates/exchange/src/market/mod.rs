@@ -206,6 +206,14 @@ impl Market {
         out.append(&mut self.quotes);
     }
 
+    /// Goes on at an instant as if nothing could have been traded before it: orders expire, and no more.
+    pub fn skip(&mut self, to: Timestamp) {
+        self.begin(to);
+        self.clock = self.clock.max(Some(to));
+        self.next_act = self.next_act.max(to);
+        self.expire(to);
+    }
+
     /// Takes what became of clients' orders since the last call, oldest first.
     pub fn take_happened(&mut self, into: &mut Vec<Happened>) {
         into.append(&mut self.happened);

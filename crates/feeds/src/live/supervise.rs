@@ -95,7 +95,7 @@ impl Nonsense {
 
 /// What surrounds a supervised feed.
 pub trait Surroundings {
-    /// The time.
+    /// A time that only runs on: silence is measured by it, and the wall clock may be set.
     fn now(&self) -> Timestamp;
     /// Lets time pass, less where the feed is to stop.
     fn pause(&self, time: Duration);

@@ -389,6 +389,7 @@ fn table(status: &Value) -> String {
         ));
     }
     letters(market, &mut line);
+    unsaved(market, &mut line);
     for feed in list(status, "feeds") {
         line(format!(
             "feed     {}  {}  {} delivered  {} refused  {} connections  silent {} ms{}",
@@ -417,6 +418,16 @@ fn letters(of: &Value, line: &mut impl FnMut(String)) {
     if parked > 0.0 || lost > 0.0 {
         line(format!(
             "  {parked} dead letters: `panda dlq list` shows them; {lost} could not be kept"
+        ));
+    }
+}
+
+/// A snapshot that could not be saved, until one is.
+fn unsaved(of: &Value, line: &mut impl FnMut(String)) {
+    if let Some(why) = of["snapshot_failed"].as_str() {
+        line(format!(
+            "  no snapshot could be saved, {} times so far: {why}",
+            number(of, "snapshots_failed")
         ));
     }
 }
@@ -452,6 +463,7 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
         line(format!("  DETACHED: {why}"));
     }
     letters(broker, line);
+    unsaved(broker, line);
     for key in [
         "entries_blocked_by",
         "disabled_strategies",

@@ -11,6 +11,7 @@ use clap::Args;
 use runtime::namespace::Recovered;
 
 use super::Interrupt;
+use crate::live::narrate;
 use crate::live::preflight::{self, Verdict};
 use crate::live::{Ended, Plugins, Preparation, Session, StopRequest, prepare};
 use crate::settings::{LayerInputs, Settings};
@@ -143,8 +144,14 @@ pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
     greet(&session, began.elapsed());
     let why = watch(&session, &stop, &interrupt, args.span, is_terminal);
     tracing::info!(channel = "system", "stopping: {why}");
+    let lost = session.lost_directory();
     let ended = session.stop();
-    farewell(&ended)
+    let farewell = farewell(&ended);
+    match lost {
+        // What else failed has failed of this.
+        Some(why) => Err(exit::Coded::error(exit::DATA_LOST, anyhow::anyhow!(why))),
+        None => farewell,
+    }
 }
 
 fn greet(session: &Session, took: Duration) {
@@ -247,6 +254,9 @@ fn watch(
         if let Some(why) = stop.wait(LOOK) {
             return why;
         }
+        if let Some(why) = session.lost_directory() {
+            return why;
+        }
         if session.is_over() {
             return if session
                 .handles
@@ -317,6 +327,9 @@ fn farewell(ended: &Ended) -> anyhow::Result<()> {
             position.instrument,
             position.strategy
         );
+    }
+    for (log, why) in &ended.unsaved {
+        narrate::snapshot_failed(log, why);
     }
     for (broker, detached) in &ended.detached {
         tracing::error!(

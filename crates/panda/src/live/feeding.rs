@@ -11,7 +11,7 @@ use feeds::live::supervise::{
 use feeds::live::{Feed, FeedQueue, Item};
 use model::session::{SessionStatus, Sessions};
 use model::{Instruments, Timestamp};
-use runtime::clock::wall;
+use runtime::clock::uptime;
 
 /// Told of a feed's changes of state.
 pub type Changed = Arc<dyn Fn(&str, &FeedState) + Send + Sync>;
@@ -55,7 +55,7 @@ struct Around {
 
 impl Surroundings for Around {
     fn now(&self) -> Timestamp {
-        Timestamp(wall())
+        Timestamp(uptime())
     }
     fn pause(&self, time: Duration) {
         let until = std::time::Instant::now() + time;

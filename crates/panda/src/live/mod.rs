@@ -7,7 +7,7 @@ mod handles;
 mod hanging;
 mod letters;
 mod monitor;
-mod narrate;
+pub mod narrate;
 mod open;
 mod parts;
 mod session;

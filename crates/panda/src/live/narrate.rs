@@ -9,6 +9,8 @@ use runtime::host::Detached;
 use runtime::render::Names;
 use traders::BrokerReport;
 
+use super::handles::Handles;
+
 /// Tells the events of one namespace.
 pub struct Narrator {
     broker: String,
@@ -155,6 +157,27 @@ pub fn detached(broker: &str, detached: &Detached) {
         "detached ({}): {}",
         detached.code,
         detached.why
+    );
+}
+
+/// Snapshots that could not be saved since this was last looked at.
+pub fn unsaved(handles: &Handles) {
+    if let Some(why) = handles.market.status().snapshots.news() {
+        snapshot_failed("market log", &why);
+    }
+    for member in &handles.members {
+        if let Some(why) = member.host.status().snapshots.news() {
+            snapshot_failed(&member.name, &why);
+        }
+    }
+}
+
+/// A snapshot could not be saved.
+pub fn snapshot_failed(log: &str, why: &str) {
+    tracing::warn!(
+        channel = "system",
+        log,
+        "no snapshot could be saved, trading goes on and the next start reads more of the log: {why}"
     );
 }
 

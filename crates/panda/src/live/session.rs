@@ -3,6 +3,8 @@
 mod starter;
 mod stopping;
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,6 +52,8 @@ pub struct Session {
     unsaved: Arc<Mutex<Option<String>>>,
     /// When a replay was seen to have delivered everything.
     delivered: OnceLock<Instant>,
+    /// The file that the data directory is known by, as it was at the start.
+    identity: Option<(PathBuf, u64)>,
     _lock: journal::DirLock,
 }
 
@@ -62,8 +66,16 @@ pub struct Ended {
     pub detached: Vec<(String, Detached)>,
     /// Why the market log could not be written any more.
     pub market: Option<String>,
+    /// Logs whose last snapshot could not be saved, and why: the next start reads more of them.
+    pub unsaved: Vec<(String, String)>,
     /// Positions without protection at the broker.
     pub unprotected: Vec<Unprotected>,
+}
+
+fn identity(data_dir: &Path) -> Option<(PathBuf, u64)> {
+    let path = data_dir.join(runtime::directory::FILE);
+    let found = std::fs::metadata(&path).ok()?;
+    Some((path, found.ino()))
 }
 
 impl Session {
@@ -133,6 +145,7 @@ impl Session {
                 name,
             })
             .collect();
+        let identity = identity(&starter.settings.live.data_dir);
         let started = Arc::new(Mutex::new(Vec::new()));
         starter.last_snapshot(&started)?;
         let mut recovered = Vec::new();
@@ -255,6 +268,7 @@ impl Session {
             lifecycle: starter.lifecycle,
             unsaved: starter.unsaved,
             delivered: OnceLock::new(),
+            identity,
             _lock: lock,
         })
     }
@@ -268,6 +282,22 @@ impl Session {
         self.handles.clock.is_live()
             || !stopping::is_behind(&self.handles)
             || delivered.elapsed() > STOP_REPLAY
+    }
+
+    /// Why nothing that is written from now on would be found again: the data directory has been removed,
+    /// renamed or replaced. The files that are open can be written to still, and that is all.
+    pub fn lost_directory(&self) -> Option<String> {
+        let (path, inode) = self.identity.as_ref()?;
+        let is_there = match std::fs::metadata(path) {
+            Ok(found) => found.ino() == *inode,
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        };
+        (!is_there).then(|| {
+            format!(
+                "the data directory was removed or replaced while the system ran ({} is gone): put it back or restore it from a backup, and look up at the broker what was ordered since",
+                path.display()
+            )
+        })
     }
 
     /// Does what `on_stop` says, then stops everything in the reverse order of the start.
@@ -287,10 +317,16 @@ impl Session {
         let why = |mutex: &Mutex<Option<String>>| {
             mutex.lock().unwrap_or_else(PoisonError::into_inner).clone()
         };
-        ended.market = why(failed).or_else(|| why(&self.unsaved));
+        ended.market = why(failed);
+        if let Some(why) = why(&self.unsaved) {
+            ended.unsaved.push(("market log".to_owned(), why));
+        }
         for member in &handles.members {
-            if let Some(detached) = member.host.status().detached() {
+            let status = member.host.status();
+            if let Some(detached) = status.detached() {
                 ended.detached.push((member.name.clone(), detached));
+            } else if let Some(why) = status.snapshots.why() {
+                ended.unsaved.push((member.name.clone(), why));
             }
         }
         ended

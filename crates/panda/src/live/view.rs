@@ -7,7 +7,7 @@ use model::order::OrderRole;
 use model::{CurrencyIdx, Instruments, Price, Quantity};
 use pipeline::BrokerPipeline;
 use pipeline::portfolio::Position;
-use runtime::clock::wall;
+use runtime::clock::uptime;
 use runtime::namespace::Namespace;
 use serde_json::{Value, json};
 
@@ -178,7 +178,7 @@ pub fn session(handles: &Handles) -> Value {
     let market = handles.market.status();
     let queue = handles.queue.stats();
     let monitor = &handles.monitor;
-    let now = wall();
+    let now = uptime();
     let next = market.next_input.load(Ordering::Acquire);
     let feeds: Vec<Value> = handles
         .feeds
@@ -219,6 +219,8 @@ pub fn session(handles: &Handles) -> Value {
                     s.namespaces.get(index).map_or(0, |n| n.events)
                 }),
                 "sync_us": status.sync_nanos.load(Ordering::Relaxed) / 1000,
+                "snapshots_failed": status.snapshots.failed(),
+                "snapshot_failed": status.snapshots.why(),
                 "retention": status.retention.lock().ok().and_then(|r| r.clone()),
                 "journal_bytes": status.journal_bytes.load(Ordering::Relaxed),
                 "dead_letters": handles.letters.view(&member.name),
@@ -277,6 +279,8 @@ pub fn session(handles: &Handles) -> Value {
             "sync_us": market.sync_nanos.load(Ordering::Relaxed) / 1000,
             "log_bytes": market.log_bytes.load(Ordering::Relaxed),
             "dead_letters": handles.letters.view("market"),
+            "snapshots_failed": market.snapshots.failed(),
+            "snapshot_failed": market.snapshots.why(),
             "retention": market.retention.lock().ok().and_then(|r| r.clone()),
             "failed": market.failed.lock().ok().and_then(|f| f.clone()),
         },

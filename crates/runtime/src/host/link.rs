@@ -13,7 +13,7 @@ use rustix::thread::sched_getcpu;
 use traders::{Answer, BrokerReport, Found, Reports, Trader};
 
 use super::Message;
-use crate::clock::{SessionClock, wall};
+use crate::clock::{SessionClock, uptime, wall};
 use crate::desk::{Call, Outcome};
 use crate::inbox::Inbox;
 
@@ -41,7 +41,7 @@ enum Order {
 pub struct LinkStatus {
     /// Connected.
     pub connected: AtomicBool,
-    /// When the call that is under way started, on the wall clock; zero for none.
+    /// When the call that is under way started, by [`uptime`]; zero for none.
     pub calling_since: AtomicI64,
     /// Calls made.
     pub calls: AtomicU64,
@@ -297,7 +297,7 @@ impl Worker {
     fn make(&mut self, call: Call) {
         let connected = self.status.connected.load(Ordering::Acquire);
         let started = wall();
-        self.status.calling_since.store(started, Ordering::Release);
+        self.status.calling_since.store(uptime(), Ordering::Release);
         let now = self.clock.now();
         let outcome = if connected {
             self.guard(|trader| carry_out(trader, &call, now))

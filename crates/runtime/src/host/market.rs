@@ -21,8 +21,9 @@ use pipeline::BrokerMask;
 use rustix::thread::sched_getcpu;
 
 use super::namespace::{NamespaceHost, Notice};
+use super::snapshots::Snapshots;
 use super::watchdog::StrategyProbe;
-use crate::clock::{SessionClock, wall};
+use crate::clock::{SessionClock, uptime, wall};
 use crate::inbox::Refused;
 use crate::market::MarketHost;
 use crate::packet::{Packet, SharedPacket, Step};
@@ -53,7 +54,7 @@ pub struct MarketStatus {
     pub ended: AtomicBool,
     /// A replay has delivered everything.
     pub complete: AtomicBool,
-    /// When it last came round, on the wall clock.
+    /// When it last came round, by [`uptime`].
     pub beat: AtomicI64,
     /// The number of the next market input.
     pub next_input: AtomicU64,
@@ -67,6 +68,8 @@ pub struct MarketStatus {
     pub log_bytes: AtomicU64,
     /// Why old files of the log could not be removed.
     pub retention: Mutex<Option<String>>,
+    /// What became of its snapshots.
+    pub snapshots: Snapshots,
     /// Why the market log takes nothing any more.
     pub failed: Mutex<Option<String>>,
 }
@@ -225,7 +228,7 @@ impl Worker {
     fn run(&mut self) {
         let mut batch = Batch::default();
         loop {
-            self.status.beat.store(wall(), Ordering::Release);
+            self.status.beat.store(uptime(), Ordering::Release);
             batch.items.clear();
             batch.depths.clear();
             let ended = self.parts.queue.pop(&mut batch, self.wait());
@@ -458,6 +461,7 @@ impl Worker {
 
     fn save(&mut self) {
         self.saved = Instant::now();
+        self.parts.host.commit();
         // What it could stand on is not there.
         if self.parts.host.failed().is_some() {
             return;
@@ -467,10 +471,7 @@ impl Worker {
             .parts
             .host
             .snapshot(settings.storage.as_ref(), &settings.dir, false);
-        // Where no snapshot can be saved the log has no room either, or soon has none.
-        if let Err(error) = saved {
-            self.parts.host.fail(&error);
-        }
+        self.status.snapshots.note(&saved);
     }
 
     fn publish(&self) {

@@ -5,6 +5,7 @@ pub mod link;
 pub mod market;
 pub mod namespace;
 mod rehearsal;
+pub mod snapshots;
 pub mod watchdog;
 
 use std::sync::mpsc::SyncSender;

@@ -19,8 +19,9 @@ use traders::BrokerReport;
 
 use super::link::Link;
 use super::rehearsal::Rehearsal;
+use super::snapshots::Snapshots;
 use super::{CommandReply, Detached, Message};
-use crate::clock::{SessionClock, wall};
+use crate::clock::{SessionClock, uptime, wall};
 use crate::error::RuntimeError;
 use crate::inbox::{Inbox, Work};
 use crate::lockstep::Lockstep;
@@ -75,7 +76,7 @@ pub enum Speaker {
 pub struct NamespaceStatus {
     /// The thread has ended.
     pub ended: AtomicBool,
-    /// When the thread last came round, on the wall clock; it moves also while nothing arrives.
+    /// When the thread last came round, by [`uptime`]; it moves also while nothing arrives.
     pub beat: AtomicI64,
     /// The number of the next market input.
     pub next_input: AtomicU64,
@@ -93,6 +94,8 @@ pub struct NamespaceStatus {
     pub retention: Mutex<Option<String>>,
     /// What its thread waits for outside this process, where it waits long.
     pub waits_for: Mutex<Option<String>>,
+    /// What became of its snapshots.
+    pub snapshots: Snapshots,
     /// Why it does not trade any more.
     pub detached: Mutex<Option<Detached>>,
     /// Set with `detached`, and cheap to look at.
@@ -304,7 +307,7 @@ impl Worker {
         let mut work = Work::default();
         self.namespace.begin_hosting()?;
         loop {
-            self.status.beat.store(wall(), Ordering::Release);
+            self.status.beat.store(uptime(), Ordering::Release);
             let wait = self.wait();
             self.inbox.take(&mut work, PACKETS, wait);
             if work.expected {
@@ -476,13 +479,9 @@ impl Worker {
                 }
             }
             Message::Snapshot(reply) => {
-                let result = self
-                    .namespace
-                    .snapshot(self.settings.storage.as_ref(), &self.settings.dir)
-                    .map_err(|e| e.to_string());
-                self.saved = Instant::now();
+                let saved = self.save()?.map_err(|e| e.to_string());
                 if let Some(reply) = reply {
-                    let _ = reply.try_send(result);
+                    let _ = reply.try_send(saved);
                 }
             }
             Message::Ask(question) => question(&self.namespace),
@@ -520,7 +519,7 @@ impl Worker {
             if let Speaker::Link(link) = &self.speaker {
                 let since = link.status().calling_since.load(Ordering::Acquire);
                 let hangs = since > 0
-                    && wall() - since
+                    && uptime() - since
                         > i64::try_from(self.settings.call_deadline.as_nanos()).unwrap_or(i64::MAX);
                 let connected = link.status().connected.load(Ordering::Acquire);
                 if hangs != self.blocked && (hangs || connected) {
@@ -533,7 +532,7 @@ impl Worker {
 
     /// Makes durable what waits for it, and hands on what follows, until nothing follows any more.
     fn settle(&mut self) -> Result<(), RuntimeError> {
-        self.status.beat.store(wall(), Ordering::Release);
+        self.status.beat.store(uptime(), Ordering::Release);
         loop {
             self.fence()?;
             let due =
@@ -569,13 +568,24 @@ impl Worker {
             link.confirm(number);
         }
         if self.saved.elapsed() >= self.settings.snapshot_interval {
-            self.saved = Instant::now();
             self.new_day()?;
-            self.namespace
-                .snapshot(self.settings.storage.as_ref(), &self.settings.dir)?;
+            // What became of it is noted.
+            let _ = self.save()?;
         }
         self.publish();
         Ok(())
+    }
+
+    /// Saves a snapshot. The outer error is of the journal, the inner of the snapshot alone.
+    fn save(&mut self) -> Result<Result<(), RuntimeError>, RuntimeError> {
+        self.saved = Instant::now();
+        self.namespace.commit()?;
+        let settings = &self.settings;
+        let saved = self
+            .namespace
+            .snapshot(settings.storage.as_ref(), &settings.dir);
+        self.status.snapshots.note(&saved);
+        Ok(saved)
     }
 
     /// Each trading day's records have files of their own; when one begins, old files go.
@@ -641,8 +651,8 @@ impl Worker {
         self.settle()?;
         self.commit()?;
         self.namespace.stop("stopped")?;
-        self.namespace
-            .snapshot(self.settings.storage.as_ref(), &self.settings.dir)?;
+        // What became of it is noted.
+        let _ = self.save()?;
         self.publish();
         if let Speaker::Link(link) = &mut self.speaker {
             link.stop(Duration::from_secs(1));

@@ -9,7 +9,7 @@ use model::StrategyIdx;
 use pipeline::strategy_host::CallProbe;
 
 use super::namespace::{NamespaceHost, Notice};
-use crate::clock::wall;
+use crate::clock::uptime;
 
 /// Watches the calls of one thread's strategies.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Watched {
             if beat == 0 || status.ended.load(Ordering::Acquire) {
                 continue;
             }
-            let silent = u64::try_from(wall() - beat).unwrap_or(0);
+            let silent = u64::try_from(uptime() - beat).unwrap_or(0);
             if Duration::from_nanos(silent) > self.namespace_deadline {
                 let silent = Duration::from_nanos(silent).as_secs_f64();
                 let waits_for = status

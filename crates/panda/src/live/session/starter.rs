@@ -385,6 +385,7 @@ impl Starter {
                 .spawn(move || {
                     while !told.load(Ordering::Acquire) {
                         handles.monitor.sample(&handles);
+                        narrate::unsaved(&handles);
                         std::thread::park_timeout(Duration::from_secs(1));
                     }
                 })?;

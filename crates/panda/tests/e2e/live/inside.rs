@@ -145,10 +145,13 @@ pub enum Trouble {
     Sync,
 }
 
-/// A switch for a disk below some folder: it works for so many writes, then it fails.
+/// A switch for a disk below some folder, or for its files of some name: it works for so many writes, then it
+/// fails.
 #[derive(Debug, Clone)]
 pub struct Failure {
     pub under: PathBuf,
+    /// What the names of its files begin with.
+    pub named: &'static str,
     pub trouble: Trouble,
     pub left: Arc<AtomicU64>,
     pub has_failed: Arc<AtomicBool>,
@@ -158,6 +161,7 @@ impl Failure {
     pub fn new(under: impl Into<PathBuf>, trouble: Trouble, after: u64) -> Self {
         Self {
             under: under.into(),
+            named: "",
             trouble,
             left: Arc::new(AtomicU64::new(after)),
             has_failed: Arc::default(),
@@ -179,7 +183,9 @@ impl Failure {
     }
 
     fn check(&self, path: &Path, is_sync: bool) -> io::Result<()> {
-        if !path.starts_with(&self.under) || is_sync != (self.trouble == Trouble::Sync) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let concerns = path.starts_with(&self.under) && name.starts_with(self.named);
+        if !concerns || is_sync != (self.trouble == Trouble::Sync) {
             return Ok(());
         }
         let left = self.left.load(Ordering::Acquire);

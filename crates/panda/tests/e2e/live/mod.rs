@@ -2,6 +2,7 @@
 
 mod control;
 mod crash;
+mod environment;
 mod first_run;
 mod hanging;
 mod inside;
@@ -12,7 +13,7 @@ mod parity;
 mod storage;
 
 use std::io::Read;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Ran, World};
@@ -43,9 +44,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(world: &World, args: &[&str]) -> Self {
-        let child = world
-            .command()
-            .args(args)
+        Self::of(world.command().args(args))
+    }
+
+    pub fn of(command: &mut Command) -> Self {
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -198,7 +198,11 @@ fn a_full_disk_ends_the_process_in_good_order() {
     let Some(_mount) = Mount::new(&world, "size=340m") else {
         return;
     };
-    world.write("panda.toml", "[log]\nsnapshot_interval_seconds = 1\n");
+    // Its logs use up what they have taken in advance.
+    world.write(
+        "panda.toml",
+        "[log]\nsnapshot_interval_seconds = 1\n[feeds.sim]\nsource = \"simulated\"\nchanges_per_second = 5000\n",
+    );
     let run = ["run", "--config", "panda.toml"];
     let mut running = Running::start(&world, &run);
     until("a fill", Duration::from_secs(60), || {

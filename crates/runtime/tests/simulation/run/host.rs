@@ -116,10 +116,13 @@ impl Simulation {
     pub(super) fn save(&mut self, index: usize) {
         let side = &mut self.sides[index];
         if let Some(namespace) = &mut side.namespace {
-            let saved = namespace.snapshot(&self.storage, &side.dir);
-            if let Err(error) = saved {
+            if let Err(error) = namespace.commit() {
                 self.broken(index, &error);
                 return;
+            }
+            // A snapshot alone that cannot be written takes nothing out.
+            if namespace.snapshot(&self.storage, &side.dir).is_err() && self.dying {
+                return self.crash();
             }
         }
         let after = self.sides[index].chance.within(1, 30) * SECOND;
