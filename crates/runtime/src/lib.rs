@@ -16,6 +16,7 @@ pub mod identity;
 pub mod inbox;
 pub mod layout;
 pub mod lockstep;
+pub mod lost;
 pub mod market;
 pub mod namespace;
 pub mod packet;

@@ -1,10 +1,15 @@
 //! Decides a recorded journal again, from its beginning, and compares: the same build and settings must
 //! come to the same events. It reads only; what differs is a fault, or a change that nobody recorded.
+//!
+//! A journal acts on market inputs before the market log has synced them: a kill or a loss of power may take
+//! those. Strategies and marks were warmer with them than a replay can be, so from the first run that lacks one
+//! the journal is taken as it is, as recovery takes it.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::record::{Entry, JournalRecord, Run, Start, decode};
+use journal::record::{Entry, JournalRecord, MarketItem, Run, Start, decode};
 use journal::{Position, Reader, Storage};
 use model::InputId;
 use model::event::Event;
@@ -75,6 +80,8 @@ pub struct ReplayReport {
     pub not_comparable: Vec<NotComparable>,
     /// Market inputs that the journal refers to and the market log has not, or not any more.
     pub missing: Vec<(InputId, InputId)>,
+    /// Events from the first run on that lacks market inputs: taken as they are.
+    pub colder: u64,
     /// The journal's beginning has been removed: nothing was decided.
     pub beginning_removed: bool,
 }
@@ -118,6 +125,8 @@ pub fn replay(parts: ReplayParts) -> Result<ReplayReport, RuntimeError> {
         name,
         epoch: None,
         decides: false,
+        items: VecDeque::new(),
+        is_gap: false,
         out: Vec::new(),
         report: ReplayReport::default(),
     };
@@ -133,6 +142,10 @@ struct Replay {
     epoch: Option<u64>,
     /// Records of the start in force are decided again.
     decides: bool,
+    /// The market inputs of the run at hand.
+    items: VecDeque<(InputId, MarketItem)>,
+    /// The market log has held nothing since the latest range that it lacks.
+    is_gap: bool,
     out: Vec<Event>,
     report: ReplayReport,
 }
@@ -160,10 +173,15 @@ impl Replay {
                 JournalRecord::Run(run) => {
                     self.report.records += 1;
                     self.report.events += run.outputs.len() as u64;
-                    if self.decides {
-                        self.decide(&run)?;
+                    self.read(&run)?;
+                    let is_colder = !self.report.missing.is_empty();
+                    if is_colder {
+                        self.report.colder += run.outputs.len() as u64;
+                    }
+                    if self.decides && !is_colder {
+                        self.decide(&run);
                     } else {
-                        self.rebuild(&run)?;
+                        self.rebuild(&run);
                     }
                     if self.report.first_difference.is_some() {
                         return Ok(());
@@ -196,20 +214,39 @@ impl Replay {
         }
     }
 
+    /// Reads the market inputs that a run refers to: what is decided must lack none of them.
+    fn read(&mut self, run: &Run) -> Result<(), RuntimeError> {
+        self.items.clear();
+        for entry in &run.inputs {
+            if let Entry::Market { first, last } = entry {
+                let (items, is_gap) = (&mut self.items, &mut self.is_gap);
+                let missing = self.cursor.range(*first, *last, |id, item| {
+                    *is_gap = false;
+                    items.push_back((id, *item));
+                })?;
+                let Some((from, to)) = missing else {
+                    continue;
+                };
+                // Between two lost ranges the journal has in full what caused something.
+                match self.report.missing.last_mut() {
+                    Some((_, end)) if *is_gap => *end = to,
+                    _ => self.report.missing.push((from, to)),
+                }
+                *is_gap = true;
+            }
+        }
+        Ok(())
+    }
+
     /// Feeds a run's inputs to `take`.
-    fn feed(
-        &mut self,
-        run: &Run,
-        take: fn(&mut BrokerPipeline, &Input<'_>, &mut Vec<Event>),
-    ) -> Result<(), RuntimeError> {
+    fn feed(&mut self, run: &Run, take: fn(&mut BrokerPipeline, &Input<'_>, &mut Vec<Event>)) {
         let (pipeline, out) = (&mut self.pipeline, &mut self.out);
         for entry in &run.inputs {
             match entry {
-                Entry::Market { first, last } => {
-                    let missing = self.cursor.range(*first, *last, |id, item| {
+                Entry::Market { last, .. } => {
+                    while let Some((id, item)) = self.items.pop_front_if(|(id, _)| *id <= *last) {
                         take(pipeline, &Input::Market(id, &item.data()), out);
-                    })?;
-                    self.report.missing.extend(missing);
+                    }
                 }
                 Entry::Full(id, item) => take(pipeline, &Input::Market(*id, &item.data()), out),
                 // A mark: what the range came to follows in full.
@@ -223,12 +260,11 @@ impl Replay {
                 }
             }
         }
-        Ok(())
     }
 
-    fn decide(&mut self, run: &Run) -> Result<(), RuntimeError> {
+    fn decide(&mut self, run: &Run) {
         self.out.clear();
-        self.feed(run, |pipeline, input, out| pipeline.step(input, out))?;
+        self.feed(run, |pipeline, input, out| pipeline.step(input, out));
         let equal = run
             .outputs
             .iter()
@@ -248,22 +284,22 @@ impl Replay {
                 after_gap: !self.report.not_comparable.is_empty(),
             });
         }
-        Ok(())
     }
 
     /// As recovery does: inputs are observed, recorded outputs applied.
-    fn rebuild(&mut self, run: &Run) -> Result<(), RuntimeError> {
-        if let Some(latest) = self.report.not_comparable.last_mut() {
+    fn rebuild(&mut self, run: &Run) {
+        if !self.decides
+            && let Some(latest) = self.report.not_comparable.last_mut()
+        {
             latest.records += 1;
         }
         self.feed(run, |pipeline, input, _| {
             pipeline.observe(input);
             pipeline.discard_decisions();
-        })?;
+        });
         for event in &run.outputs {
             self.pipeline.apply(event);
         }
         self.pipeline.discard_decisions();
-        Ok(())
     }
 }

@@ -8,10 +8,11 @@ use anyhow::bail;
 use clap::Args;
 use feeds::report::write_table;
 use journal::{JournalError, Owner, SegmentInfo, Storage, Verified};
-use model::Date;
+use model::{Date, InputId};
 use runtime::directory::Directory;
 use runtime::error::RuntimeError;
 use runtime::layout::MARKET;
+use runtime::lost::Held;
 use runtime::records::LogPlace;
 use runtime::replay::ReplayReport;
 use serde_json::{Value, json};
@@ -56,6 +57,8 @@ struct Checked {
     place: LogPlace,
     result: Result<Verified, Damage>,
     segments: Vec<SegmentInfo>,
+    /// Market inputs that it took and the market log does not hold.
+    lost: Vec<(InputId, InputId)>,
     replay: Option<anyhow::Result<ReplayReport>>,
 }
 
@@ -75,9 +78,18 @@ pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()
             listed.filter(|name| *name != MARKET && !place.brokers.iter().any(|b| b == name));
         logs.extend(gone.map(LogPlace::of));
     }
+    // A market log that cannot be read is told of as such.
+    let held = Held::read(&place.storage).ok();
     let mut checked = Vec::new();
     for log in logs {
-        let result = check(&place.storage, directory.as_ref(), &log);
+        let mut result = check(&place.storage, directory.as_ref(), &log);
+        let mut lost = Vec::new();
+        if let (Some(held), Ok(_), false) = (&held, &result, log.is_market()) {
+            match runtime::lost::lost(&place.storage, &log, held) {
+                Ok(found) => lost = found,
+                Err(error) => result = Err(unreadable(&error)),
+            }
+        }
         let replay = match (&replay, &result) {
             (Some(replay), Ok(_)) if !log.is_market() => Some(replay(&place, &log.name)),
             _ => None,
@@ -89,6 +101,7 @@ pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()
             },
             place: log,
             result,
+            lost,
             replay,
         });
     }
@@ -133,12 +146,16 @@ fn check(
     let verified = journal::verify(storage, &log.dir, &owner).map_err(damage)?;
     // The checksums hold; now whether this build can read what they protect.
     let any_day = |_| Date::default();
-    runtime::stats::read(storage, log, &any_day).map_err(|error| Damage {
+    runtime::stats::read(storage, log, &any_day).map_err(|error| unreadable(&error))?;
+    Ok(verified)
+}
+
+fn unreadable(error: &RuntimeError) -> Damage {
+    Damage {
         code: "unreadable",
         offset: None,
         text: error.to_string(),
-    })?;
-    Ok(verified)
+    }
 }
 
 fn damage(error: JournalError) -> Damage {
@@ -194,6 +211,9 @@ impl Checked {
         };
         if let Some(map) = value.as_object_mut() {
             map.insert("segments".to_owned(), json!(segments));
+            if !self.place.is_market() {
+                map.insert("lost_inputs".to_owned(), ranges(&self.lost));
+            }
             if let Some(replay) = &self.replay {
                 map.insert("replay".to_owned(), replay_json(replay));
             }
@@ -208,6 +228,7 @@ fn text(dir: &Path, checked: &[Checked]) -> anyhow::Result<String> {
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let mut notes = String::new();
+    let is_lost = checked.iter().any(|log| !log.lost.is_empty());
     for log in checked {
         let files = log.segments.len().to_string();
         let days = days(&log.segments);
@@ -239,12 +260,24 @@ fn text(dir: &Path, checked: &[Checked]) -> anyhow::Result<String> {
                 tail: Some(cut), ..
             }) => writeln!(
                 notes,
-                "\n{name}: {} behind offset {} are not confirmed: a running system is writing them, or a crash left them and the next start cuts them; nothing acted on them",
+                "\n{name}: {} behind offset {} are not confirmed: a running system is writing them, or a crash left them and the next start cuts them; {}",
                 bytes(cut.bytes),
-                cut.from
+                cut.from,
+                match (log.place.is_market(), is_lost) {
+                    (true, true) => "what journals took of them is said there",
+                    (true, false) => "no journal took any of them",
+                    (false, _) => "nothing acted on them",
+                }
             )?,
             Err(damage) => writeln!(notes, "\n{name}: {}", damage.text)?,
             Ok(_) => {}
+        }
+        for (first, last) in &log.lost {
+            writeln!(
+                notes,
+                "\n{name}: market inputs {} to {}, which it took, are not in the market log: a kill or a loss of power took what was not synced there, or a running system has not synced it yet; orders and books are whole without them",
+                first.0, last.0
+            )?;
         }
         for file in log.result.iter().flat_map(|v| &v.damaged_snapshots) {
             writeln!(
@@ -263,6 +296,10 @@ fn text(dir: &Path, checked: &[Checked]) -> anyhow::Result<String> {
     Ok(text)
 }
 
+fn ranges(all: &[(InputId, InputId)]) -> Value {
+    all.iter().map(|(a, b)| json!([a.0, b.0])).collect()
+}
+
 fn replay_json(replay: &anyhow::Result<ReplayReport>) -> Value {
     let report = match replay {
         Err(error) => return json!({ "error": crate::cli::message(error) }),
@@ -275,7 +312,7 @@ fn replay_json(replay: &anyhow::Result<ReplayReport>) -> Value {
         "not_comparable": report.not_comparable.iter().map(|n| json!({
             "epoch": n.epoch, "records": n.records, "differs": n.differs,
         })).collect::<Vec<_>>(),
-        "missing": report.missing.iter().map(|(a, b)| json!([a.0, b.0])).collect::<Vec<_>>(),
+        "missing": ranges(&report.missing), "taken_as_recorded": report.colder,
         "first_difference": report.first_difference.as_ref().map(|d| json!({
             "epoch": d.epoch, "step": d.step, "event": d.event,
             "recorded": d.recorded, "decided": d.decided, "after_gap": d.after_gap,
@@ -309,8 +346,14 @@ fn replay_text(name: &str, replay: &anyhow::Result<ReplayReport>) -> String {
     }
     for (first, last) in &report.missing {
         text.push_str(&format!(
-            "  market inputs {} to {} are lost: strategies were colder for them\n",
+            "  market inputs {} to {} are lost: a replay lacks what strategies and marks had from them\n",
             first.0, last.0
+        ));
+    }
+    if !report.missing.is_empty() {
+        text.push_str(&format!(
+            "  from the first of them on {} events are taken as recorded and not decided again\n",
+            report.colder
         ));
     }
     if let Some(d) = &report.first_difference {
@@ -334,7 +377,6 @@ fn replay_text(name: &str, replay: &anyhow::Result<ReplayReport>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::InputId;
     use runtime::replay::{Difference, NotComparable};
 
     #[test]
@@ -357,6 +399,7 @@ mod tests {
                 differs: vec!["the build", "the settings"],
             }],
             missing: vec![(InputId(3), InputId(8))],
+            colder: 5,
             beginning_removed: false,
         };
         let text = replay_text("east", &Ok(report.clone()));
@@ -364,6 +407,7 @@ mod tests {
             "7 of 12 events in 9 records",
             "start 1: 5 records are not comparable: the build, the settings changed since",
             "market inputs 3 to 8 are lost",
+            "5 events are taken as recorded",
             "step 41 of start 2, event 0, behind records",
             "recorded: {\"type\":\"order_filled\"}",
             "decided:  nothing",

@@ -1,5 +1,5 @@
 //! What a machine does to a running system: its clock is set, its data directory goes, its disk takes no
-//! snapshots.
+//! snapshots, its process is killed with market inputs that nothing has synced.
 
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -173,4 +173,52 @@ fn a_snapshot_that_cannot_be_written_costs_a_warning() {
         ended.detached.is_empty() && ended.market.is_none(),
         "{ended:?}"
     );
+}
+
+#[test]
+fn inputs_that_a_kill_takes_from_the_market_log_are_named_and_no_damage() {
+    let world = World::new();
+    world.write(
+        "panda.toml",
+        "[feeds.sim]\nsource = \"simulated\"\n[log]\nsync_interval_ms = 60000\n",
+    );
+    let run = ["run", "--config", "panda.toml", "--brokers", "paper"];
+    let mut running = Running::start(&world, &run);
+    until("fills", Duration::from_secs(60), || {
+        let status = status(&world, "data").unwrap_or(Value::Null);
+        status["brokers"][0]["activity"]["fills"].as_u64() > Some(5)
+    });
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    let verify = |more: &[&str]| {
+        let args = ["journal", "verify", "--data-dir", "data"];
+        world.ok(&[&args[..], more].concat())
+    };
+    let check = || {
+        let said = verify(&[]);
+        assert!(said.contains("paper: market inputs "), "{said}");
+        assert!(said.contains("are not in the market log"), "{said}");
+        assert!(!said.contains("nothing acted on them"), "{said}");
+        let said = verify(&["--replay", "--config", "panda.toml"]);
+        assert!(said.contains("paper: decided again: "), "{said}");
+        assert!(said.contains("taken as recorded"), "{said}");
+    };
+    check();
+    let json = verify(&["--replay", "--config", "panda.toml", "--json"]);
+    let paper: Value = json
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|log| log["log"] == "paper")
+        .unwrap();
+    assert_eq!(paper["ok"], true, "{paper}");
+    let ranges = |of: &Value| of.as_array().unwrap().len();
+    assert_eq!(ranges(&paper["lost_inputs"]), 1, "{paper}");
+    assert_eq!(ranges(&paper["replay"]["missing"]), 1, "{paper}");
+    // A later start goes on, and the loss stays named.
+    let running = Running::start(&world, &run);
+    until("ticks", Duration::from_secs(30), || inputs(&world) > 0.0);
+    world.ok(&["stop"]);
+    let (code, said) = running.end(Duration::from_secs(30));
+    assert_eq!(code, Some(0), "{said}");
+    check();
 }
