@@ -78,6 +78,8 @@ pub struct Opened {
     pub end: Position,
     /// What was cut.
     pub cut: Option<Cut>,
+    /// Snapshots that are not whole: recovery passes them over.
+    pub damaged_snapshots: Vec<PathBuf>,
 }
 
 struct Segment {
@@ -227,6 +229,7 @@ impl Log {
             first,
             end: Position(log.end),
             cut,
+            damaged_snapshots: sound.damaged_snapshots,
         };
         Ok((log, opened))
     }

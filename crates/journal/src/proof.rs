@@ -30,7 +30,7 @@ pub struct Sound {
     batches: u64,
     bytes: u64,
     /// Snapshots that are not whole.
-    damaged_snapshots: Vec<PathBuf>,
+    pub damaged_snapshots: Vec<PathBuf>,
 }
 
 /// A file of another owner is not read on: what it holds would be booked elsewhere.

@@ -55,6 +55,7 @@ impl Driver {
             lock,
             storage,
             directory,
+            market,
             sessions,
             clock,
             runner,
@@ -62,7 +63,8 @@ impl Driver {
             start,
             ..
         } = opened;
-        let (mut market, _) = MarketHost::open(
+        let (mut market, _) = MarketHost::open_with(
+            market,
             MarketRecovery {
                 storage: Arc::clone(&storage),
                 dir: PathBuf::from(MARKET),

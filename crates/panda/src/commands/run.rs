@@ -171,6 +171,17 @@ fn greet(session: &Session, took: Duration) {
             recovery(recovered)
         );
     }
+    let journals = session.recovered.iter().map(|(_, r)| &r.damaged_snapshots);
+    for file in journals
+        .chain([&session.market_recovered.damaged_snapshots])
+        .flatten()
+    {
+        tracing::warn!(
+            channel = "system",
+            "{}: this snapshot is damaged; an older one or the log takes its place: remove it",
+            file.display()
+        );
+    }
     let market = &session.market_recovered;
     if !market.restarted.is_empty() {
         tracing::warn!(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use feeds::{Loaded, LoadedInstruments};
 use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry};
-use journal::{DirLock, Disk, LogOptions, Owner, Storage};
+use journal::{DirLock, Disk, Log, LogOptions, Owner, Storage};
 use markets::calendar::MarketSessions;
 use model::ids::SourceSession;
 use model::session::Sessions;
@@ -76,6 +76,8 @@ pub struct Opened {
     pub storage: Arc<dyn Storage>,
     /// Its identity.
     pub directory: Directory,
+    /// The market log, proven before any namespace was opened.
+    pub market: (Log, journal::Opened),
     /// The settings.
     pub settings: Settings,
     /// The instruments, those of earlier starts included.
@@ -350,6 +352,13 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         .with_context(|| format!("cannot list {}", data_dir.display()))?;
     let mut directory = Directory::open(storage.as_ref(), &on_disk, random()?)?;
     directory.check(storage.as_ref(), MARKET, MARKET)?;
+    // Damage in it is refused before a namespace records anything, or a broker is called.
+    let market = Log::open(
+        Arc::clone(&storage),
+        Path::new(MARKET),
+        log_options(directory.owner(MARKET, MARKET)),
+    )
+    .context("market log")?;
     let mut excluded = Vec::new();
     for name in &names {
         // One that is not configured is refused as the system is composed.
@@ -439,6 +448,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     Ok(Opened {
         lock,
         directory,
+        market,
         storage,
         settings,
         instruments,

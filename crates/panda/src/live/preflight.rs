@@ -96,10 +96,13 @@ impl Report {
 
 /// Makes every check that can be made while another process may have the data directory.
 pub fn look(settings: &Settings, brokers: &[String]) -> Report {
-    look_with(settings, brokers, &Plugins::default())
+    let mut report = look_with(settings, brokers, &Plugins::default());
+    journals(&mut report, settings, brokers);
+    report
 }
 
-/// The same for a build with kinds of its own beside the built-in ones.
+/// The same for a build with kinds of its own beside the built-in ones, without the logs: a start proves those
+/// as it opens them, under the lock, and reads them once.
 pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> Report {
     let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
     let kinds = kinds.as_slice();
@@ -133,7 +136,6 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
     if let (Ok(instruments), Some(resolved)) = (&instruments, &resolved) {
         market_facts(&mut report, settings, brokers, instruments, resolved);
     }
-    journals(&mut report, settings, brokers);
     report
 }
 

@@ -85,6 +85,7 @@ impl Session {
             lock,
             storage,
             directory,
+            market,
             settings,
             instruments,
             sessions,
@@ -145,7 +146,6 @@ impl Session {
                 name,
             })
             .collect();
-        let identity = identity(&starter.settings.live.data_dir);
         let started = Arc::new(Mutex::new(Vec::new()));
         starter.last_snapshot(&started)?;
         let mut recovered = Vec::new();
@@ -173,7 +173,7 @@ impl Session {
         })?;
         let hung = starter.what_hung(&strategies);
         let (market, market_recovered) =
-            starter.recover_market(runner, &start, nexts, &hosts, patience, hung.clone())?;
+            starter.recover_market(market, runner, &start, nexts, &hosts, hung.clone())?;
         let mut sources: Vec<(Box<dyn Feed>, Supervision)> = Vec::new();
         let all: Vec<InstrumentIdx> = starter.instruments.iter().map(|(index, _)| index).collect();
         if let Some((name, feed, loaded)) = replay {
@@ -261,6 +261,8 @@ impl Session {
         });
         starter.monitor(&handles)?;
         starter.control(&handles)?;
+        // The market log has been listed in it by now, which wrote it anew.
+        let identity = identity(&handles.settings.live.data_dir);
         Ok(Self {
             handles,
             recovered,

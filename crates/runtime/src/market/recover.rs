@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::record::{MarketRecord, Start, decode};
-use journal::{Cut, Log, LogOptions, Position, Reader, Storage};
+use journal::{Cut, Log, LogOptions, Opened, Position, Reader, Storage};
 use model::reindex;
 use model::{StrategyIdx, Timestamp};
 use pipeline::strategy_host::HostState;
@@ -50,6 +50,8 @@ pub struct MarketRecovered {
     pub fresh: bool,
     /// A tail that was not confirmed durable and did not survive.
     pub cut: Option<Cut>,
+    /// Snapshots that are not whole and were passed over.
+    pub damaged_snapshots: Vec<PathBuf>,
     /// Where the snapshot was.
     pub snapshot: Option<Position>,
     /// Market inputs that strategies were run over again.
@@ -135,21 +137,35 @@ impl MarketHost {
         recovery: MarketRecovery,
         deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
     ) -> Result<(Self, MarketRecovered), RuntimeError> {
+        let opened = Log::open(
+            Arc::clone(&recovery.storage),
+            &recovery.dir,
+            recovery.options,
+        );
+        let opened = opened.map_err(|e| RuntimeError::journal("market", e))?;
+        Self::open_with(opened, recovery, deliver)
+    }
+
+    /// The same with a log that is open: one that was proven before anything else was begun.
+    pub fn open_with(
+        (log, opened): (Log, Opened),
+        recovery: MarketRecovery,
+        deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
+    ) -> Result<(Self, MarketRecovered), RuntimeError> {
         let MarketRecovery {
             storage,
             dir,
             runner,
             start,
             clock,
-            options,
+            options: _,
             namespaces,
             disabled,
         } = recovery;
-        let failed = |e| RuntimeError::journal("market", e);
-        let (log, opened) = Log::open(Arc::clone(&storage), &dir, options).map_err(failed)?;
         let mut recovered = MarketRecovered {
             fresh: opened.end == opened.first && opened.cut.is_none(),
             cut: opened.cut,
+            damaged_snapshots: opened.damaged_snapshots,
             ..MarketRecovered::default()
         };
         let mut this = Self {

@@ -54,6 +54,8 @@ pub struct Recovered {
     pub fresh: bool,
     /// A tail that was not confirmed durable and did not survive.
     pub cut: Option<Cut>,
+    /// Snapshots that are not whole and were passed over.
+    pub damaged_snapshots: Vec<PathBuf>,
     /// Where the snapshot was.
     pub snapshot: Option<Position>,
     /// Why the newest snapshot was not used though it is whole: another build has written it, and the
@@ -120,6 +122,7 @@ impl Namespace {
         let mut recovered = Recovered {
             fresh: opened.end == opened.first && opened.cut.is_none(),
             cut: opened.cut,
+            damaged_snapshots: opened.damaged_snapshots,
             ..Recovered::default()
         };
         start.epoch = log.generation();

@@ -158,13 +158,15 @@ impl Starter {
 
     pub(super) fn recover_market(
         &mut self,
+        log: (journal::Log, journal::Opened),
         runner: pipeline::Runner,
         start: &journal::record::Start,
         namespaces: Vec<u64>,
         hosts: &[Arc<NamespaceHost>],
-        patience: Duration,
         disabled: Vec<StrategyIdx>,
     ) -> anyhow::Result<(MarketHost, MarketRecovered)> {
+        let limits = &self.settings.live.runtime;
+        let patience = Duration::from_secs(limits.namespace_deadline_seconds);
         let recovery = MarketRecovery {
             storage: Arc::clone(&self.storage),
             dir: PathBuf::from(MARKET),
@@ -176,7 +178,7 @@ impl Starter {
             disabled,
         };
         let notice = Arc::clone(&self.notice);
-        let opened = MarketHost::open(recovery, &mut |packet| {
+        let opened = MarketHost::open_with(log, recovery, &mut |packet| {
             let packet = Arc::new(packet);
             for host in hosts {
                 if host.inbox().push(&packet, patience) == Err(Refused::Full) {

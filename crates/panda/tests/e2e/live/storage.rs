@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::event::{Event, EventBody};
 use model::order::OrderRole;
 use model::reason::Reason;
-use panda::live::{Plugins, Session};
+use panda::live::{Plugins, Preparation, Session, prepare};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -265,6 +265,63 @@ fn a_data_directory_that_cannot_be_written_is_refused() {
         last.contains("cannot be written") && last.contains("data_dir"),
         "{last}"
     );
+}
+
+#[test]
+fn a_damaged_market_log_is_refused_before_anything_else_is_begun() {
+    let world = replay_world(1, "");
+    let settings = || settings(&world, "data", "");
+    finish(start(settings(), &["paper"], Plugins::default()), |_| ());
+    let files = |dir: &str| -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(world.path(dir)).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let read = |path: PathBuf| (path.clone(), std::fs::read(path).unwrap());
+        paths.into_iter().map(read).collect()
+    };
+    let flip = |path: &PathBuf, bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 4;
+        std::fs::write(path, bytes).unwrap();
+    };
+    let attempt = || {
+        prepare(Preparation {
+            settings: settings(),
+            brokers: vec!["paper".to_owned()],
+            plugins: Plugins::default(),
+        })
+    };
+    let is_log = |(path, _): &&(PathBuf, Vec<u8>)| path.extension().is_some_and(|e| e == "log");
+    let market = files("data/market");
+    let journal = files("data/journal/paper");
+    let (path, bytes) = market.iter().find(is_log).unwrap();
+    flip(path, bytes, 1000);
+    let refused = format!("{:#}", attempt().map(|_| ()).unwrap_err());
+    assert!(
+        refused.contains("market log") && refused.contains("damaged at offset"),
+        "{refused}"
+    );
+    assert!(
+        files("data/journal/paper") == journal,
+        "something was begun"
+    );
+    let run = run(&world, "paper", "data");
+    assert!(
+        !run.ok && run.stderr.contains("damaged at offset"),
+        "{}",
+        run.stderr
+    );
+    std::fs::write(path, bytes).unwrap();
+    // A snapshot that is not whole is named, and passed over.
+    let newest = journal
+        .iter()
+        .rfind(|(path, _)| path.extension().is_some_and(|e| e == "bin"));
+    let (path, bytes) = newest.unwrap();
+    flip(path, bytes, bytes.len() / 2);
+    let opened = attempt().unwrap();
+    let named = &opened.ready[0].recovered.damaged_snapshots;
+    assert_eq!(named.len(), 1);
+    assert!(path.ends_with(&named[0]), "{named:?}");
 }
 
 /// Runs a replay to its end.
