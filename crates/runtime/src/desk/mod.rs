@@ -10,15 +10,19 @@
 //! - an `idempotent` broker may be asked again under the same client order id until `send_by`, and its
 //!   books prove absence once no call can be under way any more.
 
+mod line;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::event::{Event, EventBody};
-use model::order::{Execution, Order, OrderChange, OrderError, OrderIntent, OrderStatus};
+use model::order::{Order, OrderChange, OrderIntent, OrderStatus};
 use model::reason::Reason;
 use model::trader::{Delivery, ReportKind, TraderReport};
-use model::{Amount, OrderId, Quantity, Timestamp};
+use model::{OrderId, Timestamp};
 use rustc_hash::FxHashMap;
 use traders::{Answer, BrokerReport, ClientOrderId, Found, Modification};
+
+use line::{Line, Presence, is_end, report, settled, tell_unknown};
 
 /// How a desk waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,161 +76,6 @@ pub enum Outcome {
     Found(Found),
 }
 
-/// What is known of an order's presence at the broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    /// Provably not there: no call with it was ever started.
-    Never,
-    /// A call was started, by this process or by one before it, and its outcome is not known.
-    Perhaps,
-    /// The broker has said that it has it.
-    There,
-}
-
-#[derive(Debug, Clone)]
-struct Line {
-    client: ClientOrderId,
-    /// The order as durable events tell it.
-    order: Order,
-    presence: Presence,
-    /// A call that was started, by this process or the one before it, may have arrived.
-    perhaps_arrived: bool,
-    /// The namespace has been told that the outcome is unknown, and not been told better since.
-    unknown: bool,
-    /// The order's end, or that it never was, is reported: nothing more is to be done.
-    ended: bool,
-    cancel: bool,
-    modify: Option<Modification>,
-    /// When to ask about it even though the broker has it; a report makes the question superfluous.
-    ask: Option<Timestamp>,
-    /// Reports may have been missed: ask about it, whatever is reported meanwhile.
-    gap: bool,
-    /// When the latest question was asked.
-    asked: Timestamp,
-    /// The quantity that the latest change presented asked for, until it is known to hold or not.
-    changing: Option<Quantity>,
-    /// The largest quantity that a change asked for of which it is not known whether it holds.
-    uncertain: Option<Quantity>,
-    /// Any of several changes may hold, so an execution does not prove which.
-    several: bool,
-    /// What was reported while something before it may have been missed.
-    held: Vec<ReportKind>,
-    /// The broker has refused a call while one before it may have arrived, or may yet.
-    refused: Option<Reason>,
-    /// Calls in a row that led to nothing.
-    tries: u32,
-    /// Where it stands in the schedule.
-    slot: Option<(Timestamp, u64)>,
-}
-
-impl Line {
-    fn query(&mut self, id: OrderId, now: Timestamp) -> Call {
-        self.asked = now;
-        Call::Query(id, self.client)
-    }
-
-    /// Whether something is to come of it before time may pass.
-    const fn waits(&self, tries_max: u32) -> bool {
-        if self.ended || self.unknown && self.tries >= tries_max {
-            return false;
-        }
-        let there = matches!(self.presence, Presence::There);
-        // A broker that does not know an order any more is not asked for ever.
-        let missed = self.gap && !self.unknown && self.tries < tries_max;
-        !there || self.cancel || self.modify.is_some() || missed
-    }
-
-    fn send_by(&self) -> Timestamp {
-        self.order.intent().send_by
-    }
-
-    /// A change was presented, or may have been.
-    fn presented(&mut self, quantity: Quantity) {
-        self.several |= self.uncertain.is_some_and(|before| before != quantity);
-        self.changing = Some(quantity);
-        self.uncertain = self.uncertain.max(Some(quantity));
-    }
-
-    /// The broker has said which quantity holds.
-    const fn is_certain(&mut self) {
-        (self.changing, self.uncertain, self.several) = (None, None, false);
-    }
-
-    /// Whether an execution is more than the quantity that is known to hold leaves open.
-    fn exceeds(&self, quantity: Quantity) -> bool {
-        quantity > self.order.open_quantity()
-    }
-
-    /// The question led to nothing: what was held is passed on as far as it is sure to fit.
-    ///
-    /// Two kinds wait for the broker's word: the order's end, as what was executed before it could
-    /// never be learnt of, and an execution that would end the order though a larger quantity may hold.
-    /// An execution beyond the quantity known proves that the change holds which it fits.
-    fn release(&mut self, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
-        let mut order = self.order.clone();
-        let mut waiting = Vec::new();
-        for kind in self.held.drain(..) {
-            let ReportKind::Filled {
-                trade,
-                quantity,
-                price,
-                draws,
-            } = kind
-            else {
-                if is_end(&kind) {
-                    waiting.push(kind);
-                } else {
-                    reports.push(report(id, now, kind));
-                }
-                continue;
-            };
-            let execution = OrderChange::Filled(Execution {
-                trade,
-                quantity,
-                price,
-                charges: Amount::ZERO,
-                draws,
-            });
-            if matches!(order.check(&execution), Err(OrderError::DuplicateTrade(_))) {
-                // Booked already.
-                continue;
-            }
-            let open = order.open_quantity();
-            let total = Quantity::from_raw(order.filled().raw().saturating_add(quantity.raw()));
-            let larger = self.uncertain.filter(|most| *most > order.quantity());
-            if quantity > open {
-                let proven = larger.filter(|most| !self.several && total <= *most);
-                let Some(holds) = proven else {
-                    waiting.push(kind);
-                    continue;
-                };
-                let change = ReportKind::Modified {
-                    quantity: holds,
-                    limit_price: order.limit_price(),
-                    trigger_price: order.trigger_price(),
-                };
-                let modified = OrderChange::Modified {
-                    quantity: holds,
-                    limit_price: order.limit_price(),
-                    trigger_price: order.trigger_price(),
-                };
-                if order.advance(&modified).is_err() {
-                    waiting.push(kind);
-                    continue;
-                }
-                reports.push(report(id, now, change));
-            } else if quantity == open && larger.is_some() {
-                waiting.push(kind);
-                continue;
-            }
-            // A copy: what cannot be is found by the pipeline, which says so.
-            let _ = order.advance(&execution);
-            reports.push(report(id, now, kind));
-        }
-        self.held = waiting;
-    }
-}
-
 /// What becomes of a report that the broker pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
@@ -236,13 +85,6 @@ pub enum Heard {
     Held,
     /// To be taken.
     Report(TraderReport),
-}
-
-const fn is_end(kind: &ReportKind) -> bool {
-    matches!(
-        kind,
-        ReportKind::Cancelled(_) | ReportKind::Expired(_) | ReportKind::Rejected(_)
-    )
 }
 
 /// Reports of one order that wait for the broker's word on it; one more is passed on.
@@ -799,49 +641,5 @@ impl Desk {
     /// Orders that are not done.
     pub fn open(&self) -> usize {
         self.lines.len()
-    }
-}
-
-fn report(order: OrderId, ts: Timestamp, kind: ReportKind) -> TraderReport {
-    TraderReport { order, ts, kind }
-}
-
-/// An order's history without the changes that others have overtaken: to repeat an old quantity can
-/// look like the order's end. The largest comes first, so that every execution fits, then the last.
-fn settled(said: &[BrokerReport]) -> Vec<ReportKind> {
-    let quantity = |kind: &ReportKind| match kind {
-        ReportKind::Modified { quantity, .. } => Some(*quantity),
-        _ => None,
-    };
-    let changes = || {
-        said.iter()
-            .enumerate()
-            .filter(|(_, r)| quantity(&r.kind).is_some())
-    };
-    let first = changes().map(|(at, _)| at).next();
-    let last = changes().map(|(at, _)| at).next_back();
-    let largest = changes()
-        .map(|(_, r)| r.kind)
-        .max_by_key(|kind| quantity(kind));
-    let mut kinds = Vec::with_capacity(said.len());
-    for (at, report) in said.iter().enumerate() {
-        if quantity(&report.kind).is_none() {
-            kinds.push(report.kind);
-            continue;
-        }
-        if Some(at) == first {
-            kinds.extend(largest);
-        }
-        if Some(at) == last && largest.as_ref().and_then(quantity) != quantity(&report.kind) {
-            kinds.push(report.kind);
-        }
-    }
-    kinds
-}
-
-fn tell_unknown(line: &mut Line, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
-    if !line.unknown {
-        line.unknown = true;
-        reports.push(report(id, now, ReportKind::Unknown));
     }
 }
