@@ -383,8 +383,12 @@ impl BrokerPipeline {
                     trader.observe_market(data, self.now);
                 }
                 if !self.strategies.is_empty() {
+                    let before = self.strategies.next_due();
                     self.strategies.market(*id, data);
-                    self.due = self.due.min(self.strategies.next_due());
+                    // A timer may have been set anew, for later too.
+                    if self.strategies.next_due() != before {
+                        self.due = self.earliest_due();
+                    }
                 }
             }
             Input::Clock(id, due) => self.observe_clock(*id, *due),
