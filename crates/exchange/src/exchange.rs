@@ -125,10 +125,14 @@ impl Exchange {
             let Some(account) = self.of_mut(account) else {
                 continue;
             };
+            let Some(side) = account.order(number).map(|o| o.intent.side) else {
+                continue;
+            };
             let kind = match what {
                 What::Triggered => ReportKind::Triggered,
                 What::Filled { quantity, price } => ReportKind::Filled {
                     trade: account.next_trade(number),
+                    side,
                     quantity,
                     price,
                     draws: 0,

@@ -300,12 +300,14 @@ impl Tape {
                 triggered: now,
                 price,
             } => {
+                let side = order.intent.side;
                 let quantity = self.part(account, number, open);
                 if now {
                     self.say(account, number, ReportKind::Triggered, id);
                 }
                 let fill = ReportKind::Filled {
                     trade: account.next_trade(number),
+                    side,
                     quantity,
                     price,
                     draws: 0,

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::contract_note::ChargesAdjustment;
 use crate::control::TradingState;
 use crate::fixed::{Price, Quantity};
-use crate::ids::{CommandId, CorrelationId, EventId, InputId, OrderId, SignalId, StrategyIdx};
+use crate::ids::{
+    CommandId, CorrelationId, EventId, InputId, OrderId, SignalId, StrategyIdx, TradeId,
+};
 use crate::instrument::InstrumentIdx;
 use crate::money::{Amount, CurrencyIdx};
 use crate::order::{OrderChange, OrderIntent};
@@ -132,6 +134,86 @@ pub enum EventBody {
     ChargesAdjusted(ChargesAdjustment),
     /// A contract has expired and its position was settled in cash: it is closed at this price.
     PositionSettled(Settled),
+    /// The broker reports an execution that cannot be true: it is not booked, and its order is asked
+    /// about.
+    ReportParked(ParkedReport),
+    /// A parked report is void: the broker's book does not show it, or an operator has ended its order.
+    ReportDropped {
+        /// The order that it was about.
+        order: OrderId,
+        /// The broker's trade id.
+        trade: TradeId,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What cannot be true of a reported execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// It is on the other side than its order.
+    Side,
+    /// It is not positive, or more than the order has open.
+    Quantity,
+    /// It is not a multiple of the lot size.
+    Lot,
+    /// It is worse than the order's limit price.
+    Limit,
+    /// It is too far from the last price of the market.
+    Band,
+    /// It is not a multiple of the tick size.
+    Tick,
+}
+
+impl Doubt {
+    /// The name in files and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Side => "side",
+            Self::Quantity => "quantity",
+            Self::Lot => "lot",
+            Self::Limit => "limit",
+            Self::Band => "band",
+            Self::Tick => "tick",
+        }
+    }
+    /// The end of the sentence "the execution is …".
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Side => "on the other side than its order",
+            Self::Quantity => "not positive, or more than the order has open",
+            Self::Lot => "not a multiple of the lot size",
+            Self::Limit => "worse than the order's limit price",
+            Self::Band => "too far from the last price",
+            Self::Tick => "not at a multiple of the tick size",
+        }
+    }
+}
+
+/// A reported execution that is not booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedReport {
+    /// The order that it is about.
+    pub order: OrderId,
+    /// Whose order it is.
+    pub strategy: StrategyIdx,
+    /// In what.
+    pub instrument: InstrumentIdx,
+    /// The broker's trade id.
+    pub trade: TradeId,
+    /// Bought or sold.
+    pub side: Side,
+    /// How much.
+    pub quantity: Quantity,
+    /// At what price.
+    pub price: Price,
+    /// What cannot be true of it.
+    pub doubt: Doubt,
+    /// The instrument's last price; zero where there is none.
+    pub last: Price,
+    /// The broker's own book confirms it, and it cannot be booked: only an operator can end it.
+    pub confirmed: bool,
 }
 
 /// Where the price of a settlement comes from. Each stands for the exchange's final settlement price,
@@ -276,6 +358,8 @@ impl Event {
             | EventBody::SquareOff { .. }
             | EventBody::TraderDetached { .. }
             | EventBody::EntriesBlocked { .. }
+            | EventBody::ReportParked(_)
+            | EventBody::ReportDropped { .. }
             | EventBody::Alert { .. } => Channel::Control,
             EventBody::Snapshot(_)
             | EventBody::ChargesAdjusted(_)
@@ -317,6 +401,8 @@ impl Event {
             EventBody::EntriesBlocked { blocked: false, .. } => "entries_allowed",
             EventBody::ChargesAdjusted(_) => "charges_adjusted",
             EventBody::PositionSettled(_) => "position_settled",
+            EventBody::ReportParked(_) => "report_parked",
+            EventBody::ReportDropped { .. } => "report_dropped",
         }
     }
 }

@@ -71,6 +71,9 @@ reasons! {
     NotSent = "not_sent", "The order provably never reached the broker.";
     OutcomeUnknown = "outcome_unknown", "Whether the broker has the order cannot be told.";
     IllegalReport = "illegal_report", "The broker reported something that the order's life does not allow.";
+    ImplausibleReport = "implausible_report", "The broker reported an execution that cannot be true: it is not booked, and the broker is asked about its order.";
+    ReportConfirmed = "report_confirmed", "The broker's own book confirms an execution that looked impossible: it is booked.";
+    ReportContradicted = "report_contradicted", "The broker's own book does not show an execution that it had reported: it is dropped.";
     UnknownOrder = "unknown_order", "The broker reported on an order that is not known here.";
     StrategyPanic = "strategy_panic", "The strategy's code failed.";
     StrategyTimeout = "strategy_timeout", "The strategy used more than its time.";

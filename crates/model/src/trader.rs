@@ -9,6 +9,7 @@ use crate::ids::{OrderId, TradeId};
 use crate::market::MarketData;
 use crate::order::OrderIntent;
 use crate::reason::Reason;
+use crate::signal::Side;
 use crate::time::Timestamp;
 
 /// What a pipeline asks of a trader.
@@ -43,6 +44,21 @@ pub struct TraderReport {
     pub ts: Timestamp,
     /// What happened.
     pub kind: ReportKind,
+    /// The broker's own book says it, in answer to the question about an order of which a report was
+    /// parked: it is booked, however unlikely it looks.
+    pub confirmed: bool,
+}
+
+impl TraderReport {
+    /// A report that the broker's book was not asked about.
+    pub const fn new(order: OrderId, ts: Timestamp, kind: ReportKind) -> Self {
+        Self {
+            order,
+            ts,
+            kind,
+            confirmed: false,
+        }
+    }
 }
 
 /// The kinds of reports.
@@ -57,6 +73,8 @@ pub enum ReportKind {
     Filled {
         /// The broker's trade id.
         trade: TradeId,
+        /// Bought or sold.
+        side: Side,
         /// How much.
         quantity: Quantity,
         /// At what price.
@@ -87,6 +105,9 @@ pub enum ReportKind {
     Unknown,
     /// A change was refused; the order works on as it was.
     ModifyRefused,
+    /// The broker's book was read for an order of which reports were parked: what it says of the order
+    /// was reported before this, and what it does not say did not happen.
+    BookRead,
 }
 
 /// Whether the same client order id may be presented again.
@@ -108,6 +129,9 @@ pub struct Capabilities {
     pub asset_classes: Vec<crate::instrument::AssetClass>,
     /// It cancels the other leg of a one-cancels-other pair itself, in the same instant.
     pub native_oco: bool,
+    /// The price of a single execution is a multiple of the tick size; false where reports carry
+    /// averages, or the venue executes between ticks.
+    pub executes_on_tick: bool,
 }
 
 /// Why a trader's state could not be saved or taken over.

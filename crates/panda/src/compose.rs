@@ -396,6 +396,7 @@ fn pipeline_of(
         snapshot_interval: i64::from(parts.settings.portfolio.snapshot_interval_seconds)
             * model::time::SECOND,
         send_within: table.send_within,
+        report_band: table.report_band,
         charges: Arc::clone(&table.charges),
         rules: Arc::clone(&parts.settings.markets.rules) as Arc<dyn ExchangeRules>,
     };

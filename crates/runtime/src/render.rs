@@ -211,6 +211,32 @@ impl Names<'_> {
                 put("basis", json!(s.basis.name()));
                 put("charges", text(s.charges));
             }
+            EventBody::ReportParked(p) => {
+                put("order_id", text(p.order));
+                put("strategy", self.strategy(p.strategy));
+                put("instrument", self.instrument(p.instrument));
+                put("trade_id", text(p.trade));
+                put("side", json!(p.side.name()));
+                put("quantity", text(p.quantity));
+                put("price", text(p.price));
+                put("doubt", json!(p.doubt.name()));
+                put(
+                    "text",
+                    json!(format!("the execution is {}", p.doubt.text())),
+                );
+                put("last_price", text(p.last));
+                put("confirmed", json!(p.confirmed));
+            }
+            EventBody::ReportDropped {
+                order,
+                trade,
+                reason,
+            } => {
+                put("order_id", text(order));
+                put("trade_id", text(trade));
+                put("reason", text(reason));
+                put("text", json!(reason.text()));
+            }
             EventBody::ChargesAdjusted(a) => {
                 put("currency", opt(self.0.currencies.get(a.currency.index())));
                 put("note", json!(a.note.as_str()));
@@ -364,13 +390,20 @@ impl Names<'_> {
             ReportKind::Triggered => ("triggered", Value::Null),
             ReportKind::Filled {
                 trade,
+                side,
                 quantity,
                 price,
                 ..
             } => (
                 "filled",
-                json!({ "trade_id": trade.to_string(), "quantity": quantity.to_string(), "price": price.to_string() }),
+                json!({
+                    "trade_id": trade.to_string(),
+                    "side": side.name(),
+                    "quantity": quantity.to_string(),
+                    "price": price.to_string(),
+                }),
             ),
+            ReportKind::BookRead => ("book_read", Value::Null),
             ReportKind::Modified { quantity, .. } => {
                 ("modified", json!({ "quantity": quantity.to_string() }))
             }

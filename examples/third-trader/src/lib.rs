@@ -93,6 +93,7 @@ impl Midpoint {
             delivery: Delivery::QueryOnly,
             asset_classes: AssetClass::ALL.to_vec(),
             native_oco: false,
+            executes_on_tick: false,
         };
         Self {
             capabilities,
@@ -151,6 +152,7 @@ impl Midpoint {
         let fills = instrument == intent.instrument && order.placed < self.state.inputs && is_good;
         fills.then(|| ReportKind::Filled {
             trade: TradeId::derive(intent.id, 0),
+            side: intent.side,
             quantity: order.quantity,
             price,
             draws: 0,
@@ -227,11 +229,7 @@ impl InPipelineTrader for Midpoint {
     fn next_report(&self, now: Timestamp) -> Option<TraderReport> {
         self.state.orders.iter().find_map(|order| {
             let kind = self.next_of(order, now)?;
-            Some(TraderReport {
-                order: order.intent.id,
-                ts: now,
-                kind,
-            })
+            Some(TraderReport::new(order.intent.id, now, kind))
         })
     }
 

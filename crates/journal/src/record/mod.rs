@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use start::{Start, StrategyEntry};
 
 /// Version of the records.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// A market input that owns its data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -205,10 +205,8 @@ pub enum MarketRecord {
 /// Why a record cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// Written by a newer build.
-    #[error(
-        "the record has version {0}, this build reads up to {VERSION}: use the build that wrote it, or a newer one"
-    )]
+    /// Written by a build with other records.
+    #[error("the record has version {0}, this build reads {VERSION}: use the build that wrote it")]
     Version(u8),
     /// Its bytes are no record: the checksum held, so the writer was wrong.
     #[error("the record cannot be decoded: {0}")]

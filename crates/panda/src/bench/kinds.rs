@@ -83,6 +83,7 @@ pub fn broker(called: Sender<Instant>) -> BrokerKind {
                         delivery: Delivery::QueryOnly,
                         asset_classes: AssetClass::ALL.to_vec(),
                         native_oco: false,
+                        executes_on_tick: true,
                     },
                     called: called.clone(),
                     reports: None,
@@ -114,6 +115,7 @@ impl Trader for Stopwatch {
         if let Some(reports) = &self.reports {
             let filled = ReportKind::Filled {
                 trade: TradeId::derive(intent.id, 0),
+                side: intent.side,
                 quantity: intent.quantity,
                 price: Price::from_raw(super::system::PRICE),
                 draws: 0,

@@ -474,6 +474,18 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
             line(format!("  {}: {}", key.replace('_', " "), all.join(", ")));
         }
     }
+    for parked in list(broker, "parked_reports") {
+        line(format!(
+            "  not booked: {} {} {} at {} (last {}) of order {}: {}",
+            text(parked, "side"),
+            text(parked, "quantity"),
+            text(parked, "instrument"),
+            text(parked, "price"),
+            text(parked, "last_price"),
+            text(parked, "order_id"),
+            text(parked, "doubt"),
+        ));
+    }
     let closed = number(broker, "closed_market_data");
     if closed > 0.0 {
         line(format!(

@@ -48,6 +48,9 @@ struct ServeArgs {
     /// Share of requests that go wrong, in percent
     #[arg(long, value_name = "N", default_value_t = 20, requires = "faults", value_parser = clap::value_parser!(u8).range(0..=90))]
     fault_percent: u8,
+    /// Share of executions that are reported as what they cannot have been, in percent
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "faults", value_parser = clap::value_parser!(u8).range(0..=100))]
+    nonsense: u8,
     /// Seed of the market, and of delays in lockstep
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -105,6 +108,7 @@ fn run_serve(args: &ServeArgs) -> anyhow::Result<()> {
         faults: args.faults.map(|seed| Faults {
             seed,
             percent: args.fault_percent,
+            nonsense: args.nonsense,
         }),
         seed: args.seed,
         changes_per_second: args.changes_per_second,

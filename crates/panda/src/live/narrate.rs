@@ -5,6 +5,7 @@ use feeds::live::supervise::FeedState;
 use journal::record::Start;
 use model::event::{Event, EventBody};
 use model::order::OrderChange;
+use model::signal::Side;
 use runtime::host::Detached;
 use runtime::render::Names;
 use traders::BrokerReport;
@@ -123,6 +124,32 @@ impl Narrator {
                 "alert: {}{}",
                 reason.text(),
                 order.map_or_else(String::new, |o| format!(" ({o})")),
+            ),
+            EventBody::ReportParked(parked) => tracing::error!(
+                channel = "trader",
+                broker,
+                correlation_id,
+                "not booked: {} reports that {} of {} {} {} at {} (last price {}), which is {}; {}",
+                broker,
+                parked.order,
+                names.strategy_name(parked.strategy),
+                match parked.side {
+                    Side::Buy => "bought",
+                    Side::Sell => "sold",
+                },
+                format_args!(
+                    "{} {}",
+                    parked.quantity,
+                    names.instrument_name(parked.instrument)
+                ),
+                parked.price,
+                parked.last,
+                parked.doubt.text(),
+                if parked.confirmed {
+                    "the broker's own book confirms it: compare the positions with the broker's, then `panda order resolve`"
+                } else {
+                    "the broker is asked about the order"
+                },
             ),
             EventBody::PositionSettled(settled) => tracing::info!(
                 channel = "pipeline",

@@ -157,6 +157,23 @@ pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Valu
         .collect();
     let blocks: Vec<&str> = risk.blocks().iter().map(|r| r.code()).collect();
     let unresolved: Vec<String> = pipeline.unresolved().map(|id| id.to_string()).collect();
+    let parked: Vec<Value> = pipeline
+        .engine()
+        .parked()
+        .iter()
+        .map(|p| {
+            json!({
+                "order_id": p.order.to_string(),
+                "instrument": names.instruments.get(p.instrument.index()),
+                "side": p.side.name(),
+                "quantity": p.quantity.to_string(),
+                "price": p.price.to_string(),
+                "last_price": p.last.to_string(),
+                "doubt": p.doubt.name(),
+                "confirmed": p.confirmed,
+            })
+        })
+        .collect();
     json!({
         "state": risk.state().name(),
         "halted_by": risk.automatic().map(|r| r.code()),
@@ -164,6 +181,7 @@ pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Valu
         "disabled_strategies": disabled,
         "orders_today": risk.counters().orders_today(),
         "unresolved_orders": unresolved,
+        "parked_reports": parked,
         "closed_market_data": pipeline.stats().closed_market_data,
         "positions": positions(pipeline, names, is_outside),
         "open_orders": orders(pipeline, names),

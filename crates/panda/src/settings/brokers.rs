@@ -43,6 +43,7 @@ struct Common {
     on_resume: OnResume,
     on_stop: OnStop,
     send_within_ms: u64,
+    report_band: Number,
 }
 
 impl Default for Common {
@@ -59,6 +60,7 @@ impl Default for Common {
             on_resume: OnResume::Hold,
             on_stop: OnStop::Leave,
             send_within_ms: 5_000,
+            report_band: Number("0.5".to_owned()),
         }
     }
 }
@@ -168,7 +170,7 @@ impl SquareOff {
     }
 }
 
-const COMMON_KEYS: [&str; 11] = [
+const COMMON_KEYS: [&str; 12] = [
     "kind",
     "base_currency",
     "starting_cash",
@@ -180,6 +182,7 @@ const COMMON_KEYS: [&str; 11] = [
     "on_resume",
     "on_stop",
     "send_within_ms",
+    "report_band",
 ];
 
 /// A broker's table.
@@ -208,6 +211,8 @@ pub struct BrokerTable {
     pub on_stop: OnStop,
     /// How long after the decision the call to the broker may still start, in nanoseconds.
     pub send_within: i64,
+    /// How far from the last price a reported execution may be, as a fraction in units of 10⁻⁸.
+    pub report_band: i64,
     /// The keys of its kind.
     pub trader: toml::Table,
     /// The table as written, secrets redacted, for the record.
@@ -279,6 +284,13 @@ impl BrokerTable {
             .ok()
             .and_then(|ms| ms.checked_mul(1_000_000))
             .context("`send_within_ms`: too large")?;
+        let Number(text) = &common.report_band;
+        let report_band: Price = text
+            .parse()
+            .with_context(|| format!("`report_band` = `{text}`"))?;
+        if report_band < Price::ZERO {
+            bail!("`report_band` = {text}: a fraction of the last price, or 0 for none");
+        }
         Ok(Self {
             namespace: name,
             kind: common.kind.unwrap_or_else(|| namespace.to_owned()),
@@ -292,6 +304,7 @@ impl BrokerTable {
             on_resume: common.on_resume,
             on_stop: common.on_stop,
             send_within,
+            report_band: report_band.raw(),
             trader,
             written: super::secret::redacted(&table),
         })
@@ -309,7 +322,7 @@ impl BrokerTable {
 }
 
 /// What every broker's table may hold, for the reference: key, default, meaning.
-pub const COMMON_REFERENCE: [(&str, &str, &str); 11] = [
+pub const COMMON_REFERENCE: [(&str, &str, &str); 12] = [
     (
         "kind",
         "the table's name",
@@ -364,5 +377,10 @@ pub const COMMON_REFERENCE: [(&str, &str, &str); 11] = [
         "send_within_ms",
         "5000",
         "how long after a decision its order may still be sent, in milliseconds",
+    ),
+    (
+        "report_band",
+        "0.5",
+        "how far from the last price an execution that the broker reports may be, as a fraction of it, and 20 ticks in any case; one that is farther is not booked before the broker's own book has confirmed it, and until then there are no entries; 0: any distance is believed; `paper` is not asked",
     ),
 ];

@@ -163,19 +163,19 @@ impl BrokerPipeline {
                         let ordinal = self.engine.order(id).map_or(0, |o| o.executions());
                         ReportKind::Filled {
                             trade: TradeId::derive(id, u32::MAX - ordinal),
+                            side: self.engine.order(id).map_or(Side::Buy, |o| o.intent().side),
                             quantity,
                             price,
                             draws: 0,
                         }
                     }
                 };
-                let report = TraderReport {
-                    order: id,
-                    ts: self.now,
-                    kind,
-                };
+                let report = TraderReport::new(id, self.now, kind);
                 let before = out.len();
-                self.take_report(&report, out);
+                self.book_report(&report, out);
+                // An operator's word ends what is in doubt of the order.
+                self.drop_parked(id, reason, out);
+                self.allow_when_clear(id, out);
                 if out.len() == before {
                     // A report that says nothing new is dropped; a command is answered.
                     self.alert(Reason::IllegalReport, Some(id), None, out);
@@ -185,7 +185,7 @@ impl BrokerPipeline {
         self.drain_trader(out);
     }
 
-    fn block_entries(
+    pub(super) fn block_entries(
         &mut self,
         reason: Reason,
         blocked: bool,

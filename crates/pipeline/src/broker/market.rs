@@ -27,7 +27,7 @@ impl BrokerPipeline {
                 self.stop_trader(&report, out);
                 break;
             }
-            self.take_report(&report, out);
+            self.book_report(&report, out);
             previous = Some(report);
             reports += 1;
         }

@@ -7,12 +7,14 @@ mod day_close;
 mod expiry;
 mod hours;
 mod market;
+mod plausible;
 mod reports;
 mod signals;
 mod square_off;
 mod state;
 
 use hours::DataHours;
+pub use plausible::PARKED_MAX;
 pub use state::{PipelineState, PipelineStateError};
 
 use std::cell::Cell;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 
 use model::charges::{ChargeInput, Charges};
 use model::control::{Command, CommandAction, Resolution, TradingState};
-use model::event::{Cause, Event, EventBody, OrderStep, Refused, Validated};
+use model::event::{Cause, Doubt, Event, EventBody, OrderStep, ParkedReport, Refused, Validated};
 use model::ids::{NameHash, SourceSession};
 use model::market::MarketData;
 use model::money::Multiplier;
@@ -83,6 +85,9 @@ pub struct BrokerSettings {
     pub snapshot_interval: i64,
     /// How long after the decision the call to the broker may still be started, in nanoseconds.
     pub send_within: i64,
+    /// An execution that a broker reports may be so far from the last price, as a fraction of it in
+    /// units of 10⁻⁸; one that is farther is parked. 0: any distance is believed.
+    pub report_band: i64,
     /// What trading costs.
     pub charges: Arc<dyn Charges>,
     /// What the exchanges ask of orders.
@@ -140,6 +145,7 @@ pub struct BrokerPipeline {
     square_off_notice: i64,
     snapshot_interval: i64,
     send_within: i64,
+    report_band: i64,
     groups: Vec<SessionGroup>,
     supported: Vec<bool>,
 
@@ -247,6 +253,7 @@ impl BrokerPipeline {
             square_off_notice: settings.square_off_notice.max(0),
             snapshot_interval: settings.snapshot_interval.max(1),
             send_within: settings.send_within,
+            report_band: settings.report_band.max(0),
             groups,
             supported,
             strategies: StrategyHost::new(

@@ -4,6 +4,16 @@ use super::*;
 
 impl BrokerPipeline {
     pub(super) fn take_report(&mut self, report: &TraderReport, out: &mut Vec<Event>) {
+        if report.kind == ReportKind::BookRead {
+            self.drop_unconfirmed(report.order, out);
+        } else if self.is_believed(report, out) {
+            self.book_report(report, out);
+        }
+        self.allow_when_clear(report.order, out);
+    }
+
+    /// Takes a report that is believed.
+    pub(super) fn book_report(&mut self, report: &TraderReport, out: &mut Vec<Event>) {
         let Some(order) = self.engine.order(report.order) else {
             return self.alert(Reason::UnknownOrder, Some(report.order), None, out);
         };
@@ -98,6 +108,7 @@ impl BrokerPipeline {
                 quantity,
                 price,
                 draws,
+                ..
             } => {
                 self.portfolio.check_fill(intent, quantity, price)?;
                 let charges = self.charges_of(intent, quantity, price)?;
@@ -124,7 +135,8 @@ impl BrokerPipeline {
             ReportKind::Expired(reason) => OrderChange::Expired(reason),
             ReportKind::NotSent(reason) => OrderChange::Failed(reason),
             ReportKind::Unknown => OrderChange::Unknown,
-            ReportKind::ModifyRefused => OrderChange::ModifyRefused,
+            // The pipeline takes the end of the book's answer before this: it changes no order.
+            ReportKind::ModifyRefused | ReportKind::BookRead => OrderChange::ModifyRefused,
         })
     }
 

@@ -6,12 +6,14 @@ pub mod protect;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use model::event::{Event, EventBody};
+use model::event::{Event, EventBody, ParkedReport};
 use model::money::Multiplier;
 use model::order::{Order, OrderChange, OrderIntent, OrderRole, OrderStatus};
 use model::reindex::Reindex;
 use model::signal::{Bracket, OrderType, Side, Signal};
-use model::{Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx};
+use model::{
+    Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx, TradeId,
+};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +160,8 @@ pub struct Engine {
     reserved_by_strategy: Vec<Vec<Amount>>,
     /// Scheduled and operator actions so far: their ordinal.
     scheduled: u32,
+    /// Reported executions that are not booked, the oldest first.
+    parked: Vec<ParkedReport>,
     overflow: bool,
 }
 
@@ -283,6 +287,14 @@ impl Engine {
             (intent, adds, w.reference)
         })
     }
+    /// Reported executions that are not booked, as they cannot be true; the oldest first.
+    pub fn parked(&self) -> &[ParkedReport] {
+        &self.parked
+    }
+    /// Whether a report about an order is parked.
+    pub fn has_parked(&self, order: OrderId) -> bool {
+        self.parked.iter().any(|p| p.order == order)
+    }
     /// Scheduled and operator actions so far.
     pub const fn scheduled(&self) -> u32 {
         self.scheduled
@@ -295,10 +307,15 @@ impl Engine {
     /// A trading day has begun: forgets closed orders of the day before yesterday.
     pub fn observe_day(&mut self) {
         let old = std::mem::take(&mut self.late_orders[0]);
-        for id in old {
-            self.closed.remove(&id);
-        }
         self.late_orders.swap(0, 1);
+        for id in old {
+            if self.has_parked(id) {
+                // The broker's word on it is still to come.
+                self.late_orders[1].push(id);
+            } else {
+                self.closed.remove(&id);
+            }
+        }
     }
 
     /// A fact has been recorded. `money` is an instrument's currency and multiplier, and its last
@@ -366,6 +383,11 @@ impl Engine {
                     working.requested = *quantity;
                 }
             }
+            EventBody::ReportParked(parked) => {
+                self.unpark(parked.order, parked.trade);
+                self.parked.push(*parked);
+            }
+            EventBody::ReportDropped { order, trade, .. } => self.unpark(*order, *trade),
             _ => {}
         }
     }
@@ -492,7 +514,16 @@ impl Engine {
         }
     }
 
+    fn unpark(&mut self, order: OrderId, trade: TradeId) {
+        self.parked.retain(|p| (p.order, p.trade) != (order, trade));
+    }
+
     fn changed(&mut self, id: OrderId, change: &OrderChange) {
+        if let OrderChange::Filled(execution) = change
+            && !self.parked.is_empty()
+        {
+            self.unpark(id, execution.trade);
+        }
         let Some(working) = self.orders.get_mut(&id) else {
             // A late execution of an order that had ended.
             if let Some(closed) = self.closed.get_mut(&id)
@@ -543,7 +574,11 @@ impl Engine {
             if self.final_orders.len() > CLOSED_ORDERS_MAX
                 && let Some(oldest) = self.final_orders.pop_front()
             {
-                self.closed.remove(&oldest);
+                if self.has_parked(oldest) {
+                    self.late_orders[1].push(oldest);
+                } else {
+                    self.closed.remove(&oldest);
+                }
             }
         }
         if !self.books[index].pairs.is_empty() {

@@ -27,6 +27,7 @@ fn liar(says: ReportKind) -> Box<dyn InPipelineTrader> {
         delivery: Delivery::Idempotent,
         asset_classes: AssetClass::ALL.to_vec(),
         native_oco: true,
+        executes_on_tick: true,
     };
     Box::new(Liar {
         capabilities,
@@ -48,11 +49,7 @@ impl InPipelineTrader for Liar {
     }
     fn next_report(&self, now: Timestamp) -> Option<TraderReport> {
         let order = self.order?.id;
-        Some(TraderReport {
-            order,
-            ts: now,
-            kind: self.says,
-        })
+        Some(TraderReport::new(order, now, self.says))
     }
     fn next_due(&self) -> Timestamp {
         Timestamp::MAX
@@ -80,6 +77,7 @@ fn a_trader_that_lies_is_detached_and_the_namespace_halts() {
         || {
             liar(ReportKind::Filled {
                 trade: TRADE,
+                side: Buy,
                 quantity: units(99),
                 price: Price::MAX,
                 draws: 0,
@@ -88,6 +86,7 @@ fn a_trader_that_lies_is_detached_and_the_namespace_halts() {
         || {
             liar(ReportKind::Filled {
                 trade: TRADE,
+                side: Buy,
                 quantity: units(1),
                 price: Price::MAX,
                 draws: 0,
@@ -152,7 +151,13 @@ fn an_execution_that_does_not_fit_halts_and_changes_nothing() {
     };
     desk.report(order, more);
     desk.fill(order, 9_000_000_000, "0.0001");
-    let said = ["alert", "trading_state_changed", "order_cancel_requested"];
+    // The first alert is of the price, which the broker's book confirms.
+    let said = [
+        "alert",
+        "alert",
+        "trading_state_changed",
+        "order_cancel_requested",
+    ];
     assert_eq!(kinds(desk.latest()), said);
     assert_eq!(state(&desk), TradingState::Halted);
     assert_eq!(desk.pipeline.portfolio().net(GOLD), before);
@@ -160,6 +165,31 @@ fn an_execution_that_does_not_fit_halts_and_changes_nothing() {
     desk.tick(GOLD, "10000000");
     desk.tick(COIN, "1");
     desk.clock(NEXT_DAY);
+    desk.check();
+}
+
+#[test]
+fn a_broker_that_says_more_nonsense_than_can_be_parked_is_not_traded_with() {
+    let mut desk = Desk::new(&Plan::outside());
+    desk.tick(AXIS, "100");
+    desk.signal(1, enter(AXIS, Buy, 10));
+    let order = desk.orders()[0].id;
+    let most = pipeline::broker::PARKED_MAX as u128;
+    for trade in 0..=most {
+        assert_eq!(state(&desk), TradingState::Active, "after {trade}");
+        desk.report(
+            order,
+            ReportKind::Filled {
+                trade: TradeId(trade),
+                side: Buy,
+                quantity: units(11),
+                price: "100".parse().unwrap(),
+                draws: 0,
+            },
+        );
+    }
+    assert_eq!(state(&desk), TradingState::Halted);
+    assert_eq!(desk.pipeline.engine().parked().len() as u128, most);
     desk.check();
 }
 
@@ -184,6 +214,7 @@ fn no_edge_of_the_window_is_a_panic() {
                                 id,
                                 ReportKind::Filled {
                                     trade,
+                                    side: desk.audit.orders[&id].intent().side,
                                     quantity: open,
                                     price,
                                     draws: 0,

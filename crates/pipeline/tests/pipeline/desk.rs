@@ -219,23 +219,32 @@ impl Desk {
     pub fn report(&mut self, order: OrderId, kind: ReportKind) -> &[Event] {
         self.latest = self.events.len();
         self.fire(self.input);
+        self.feed(&Input::Report(&TraderReport::new(order, self.now, kind)));
+        &self.events[self.latest..]
+    }
+
+    /// The broker's own book says it, in answer to a question.
+    pub fn confirmed(&mut self, order: OrderId, kind: ReportKind) -> &[Event] {
+        self.latest = self.events.len();
+        self.fire(self.input);
         self.feed(&Input::Report(&TraderReport {
-            order,
-            ts: self.now,
-            kind,
+            confirmed: true,
+            ..TraderReport::new(order, self.now, kind)
         }));
         &self.events[self.latest..]
     }
 
-    /// The broker outside executes a part of an order.
+    /// The broker outside executes a part of an order, and its book says so.
     pub fn fill(&mut self, order: OrderId, quantity: i64, text: &str) -> &[Event] {
         self.trades += 1;
         let (trade, price) = (TradeId(self.trades), text.parse().unwrap());
         let quantity = units(quantity);
-        self.report(
+        let side = self.audit.orders[&order].intent().side;
+        self.confirmed(
             order,
             ReportKind::Filled {
                 trade,
+                side,
                 quantity,
                 price,
                 draws: 0,

@@ -271,7 +271,22 @@ impl Day {
             _ => (OrderId::default(), ReportKind::Acknowledged),
         };
         self.sent.push((order, kind));
-        self.desk.report(order, kind);
+        if self.chance.one_in(8) {
+            self.desk.report(order, kind);
+        } else {
+            self.desk.confirmed(order, kind);
+        }
+        // What is in doubt is asked about, and what nothing can tell an operator ends.
+        let parked = self.desk.pipeline.engine().parked().first().copied();
+        if let Some(parked) = parked.filter(|_| self.chance.one_in(2)) {
+            if parked.confirmed {
+                let cancelled = Resolution::Cancelled;
+                let action = CommandAction::ResolveOrder(parked.order, cancelled);
+                self.desk.command(action);
+            } else {
+                self.desk.report(parked.order, ReportKind::BookRead);
+            }
+        }
     }
 
     fn kind_of(&mut self, order: OrderId) -> ReportKind {
@@ -298,6 +313,7 @@ impl Day {
                 };
                 ReportKind::Filled {
                     trade: TradeId(u128::from(self.chance.next())),
+                    side: known.intent().side,
                     quantity: Quantity::from_raw(part),
                     price: Price::from_raw(price + self.chance.within(0, 3)),
                     draws: 0,

@@ -93,6 +93,7 @@ impl Plan {
             square_off_notice: self.notice,
             snapshot_interval: 60 * SECOND,
             send_within: 5 * SECOND,
+            report_band: model::fixed::ONE / 2,
             charges: Arc::clone(&self.charges),
             rules: Arc::new(crate::world::Freeze),
         };
@@ -100,6 +101,7 @@ impl Plan {
             delivery: Delivery::Idempotent,
             asset_classes: self.asset_classes.clone(),
             native_oco: false,
+            executes_on_tick: true,
         };
         let own = self
             .own

@@ -1,12 +1,12 @@
 //! Targets and exits against what is working in the market already.
 
-use model::Quantity;
 use model::event::EventBody;
 use model::order::{OrderRole, OrderStatus};
 use model::reason::Reason;
 use model::signal::Side::{Buy, Sell};
 use model::signal::{Action, Decision, Product};
 use model::trader::ReportKind;
+use model::Quantity;
 use paper::PaperSettings;
 use pipeline::risk::Limits;
 
@@ -286,6 +286,7 @@ fn late_repeated_and_impossible_reports_harm_nothing() {
     desk.report(order, ReportKind::Acknowledged);
     let fill = ReportKind::Filled {
         trade: model::TradeId(5),
+        side: Buy,
         quantity: units(4),
         price: "100".parse().unwrap(),
         draws: 0,
@@ -295,45 +296,123 @@ fn late_repeated_and_impossible_reports_harm_nothing() {
     assert!(desk.report(order, fill).is_empty());
     assert!(desk.report(order, ReportKind::Acknowledged).is_empty());
     assert_eq!(desk.pipeline.stats().repeated_reports, 2);
-    // More than was ordered, a quantity of nothing, an order that nobody knows.
-    for (order, kind, reason) in [
-        (
-            order,
-            ReportKind::Filled {
-                trade: model::TradeId(6),
-                quantity: units(7),
-                price: "100".parse().unwrap(),
-                draws: 0,
-            },
-            Reason::IllegalReport,
-        ),
-        (
-            order,
-            ReportKind::Filled {
-                trade: model::TradeId(7),
-                quantity: Quantity::ZERO,
-                price: "100".parse().unwrap(),
-                draws: 0,
-            },
-            Reason::IllegalReport,
-        ),
-        (
-            model::OrderId::default(),
-            ReportKind::Acknowledged,
-            Reason::UnknownOrder,
-        ),
-    ] {
-        let events = desk.report(order, kind);
-        assert!(
-            matches!(events, [e] if matches!(e.body, EventBody::Alert { reason: r, .. } if r == reason)),
-            "{events:?}"
-        );
-    }
+    // An order that is not known here.
+    let events = desk.report(model::OrderId::default(), ReportKind::Acknowledged);
+    assert!(
+        matches!(events, [e] if is_alert(e, Reason::UnknownOrder)),
+        "{events:?}"
+    );
     // Cancelled with a part executed, and then an execution that was on its way.
     desk.cancelled(order);
     desk.fill(order, 6, "100");
     assert_eq!(desk.position(1, AXIS), 10);
     assert_eq!(desk.audit.orders[&order].status(), OrderStatus::Cancelled);
+    desk.check();
+}
+
+fn is_alert(event: &model::event::Event, wanted: Reason) -> bool {
+    matches!(event.body, EventBody::Alert { reason, .. } if reason == wanted)
+}
+
+/// Buys 10 at no more than 101 and is told of executions that cannot be true.
+#[test]
+fn an_execution_that_cannot_be_true_is_parked_until_the_brokers_book_says_it() {
+    use model::event::Doubt;
+    let told = |trade: u128, side, quantity: &str, price: &str| ReportKind::Filled {
+        trade: model::TradeId(trade),
+        side,
+        quantity: quantity.parse().unwrap(),
+        price: price.parse().unwrap(),
+        draws: 0,
+    };
+    for (side, quantity, price, doubt) in [
+        (Sell, "3", "100", Doubt::Side),
+        (Buy, "0", "100", Doubt::Quantity),
+        (Buy, "11", "100", Doubt::Quantity),
+        (Buy, "5.99983616", "100", Doubt::Lot),
+        (Buy, "3", "101.05", Doubt::Limit),
+        (Buy, "3", "11177.97", Doubt::Limit),
+        (Buy, "3", "49.95", Doubt::Band),
+        (Buy, "3", "99.98", Doubt::Tick),
+    ] {
+        let mut desk = flat();
+        desk.signal(1, limit(enter(AXIS, Buy, 10), "101"));
+        let order = desk.orders()[0].id;
+        desk.report(order, ReportKind::Acknowledged);
+        let nonsense = told(5, side, quantity, price);
+        let events = desk.report(order, nonsense).to_vec();
+        let parked = events.iter().find_map(|e| match e.body {
+            EventBody::ReportParked(parked) => Some(parked),
+            _ => None,
+        });
+        assert_eq!(
+            parked.map(|p| (p.doubt, p.confirmed)),
+            Some((doubt, false)),
+            "{events:?}"
+        );
+        assert!(
+            events
+                .iter()
+                .any(|e| is_alert(e, Reason::ImplausibleReport))
+        );
+        assert!(desk.report(order, nonsense).is_empty(), "it is parked once");
+        assert_eq!(
+            (
+                desk.position(1, AXIS),
+                desk.pipeline.engine().parked().len()
+            ),
+            (0, 1)
+        );
+        // No entries while it is in doubt; the fold knows it too.
+        desk.tick(BEL, "50");
+        desk.signal(2, enter(BEL, Buy, 1));
+        assert_eq!(desk.refused(), Some(Reason::ImplausibleReport), "{doubt:?}");
+
+        // The book does not show it: it is dropped, and entries go on.
+        let mut other = flat();
+        other.signal(1, limit(enter(AXIS, Buy, 10), "101"));
+        let same = other.orders()[0].id;
+        other.report(same, nonsense);
+        let events = other.report(same, ReportKind::BookRead).to_vec();
+        assert!(
+            events
+                .iter()
+                .any(|e| is_alert(e, Reason::ReportContradicted))
+        );
+        other.tick(BEL, "50");
+        other.signal(2, enter(BEL, Buy, 1));
+        assert_eq!((other.orders().len(), other.position(1, AXIS)), (1, 0));
+        other.check();
+
+        // The book confirms it: booked where an order can hold it, with an alert.
+        let events = desk.confirmed(order, nonsense).to_vec();
+        desk.report(order, ReportKind::BookRead);
+        let books = matches!(doubt, Doubt::Lot | Doubt::Limit | Doubt::Band | Doubt::Tick)
+            || quantity == "11";
+        let held = desk.pipeline.portfolio().net(AXIS);
+        if books {
+            assert!(events.iter().any(|e| is_alert(e, Reason::ReportConfirmed)));
+            assert_eq!(held, quantity.parse().unwrap());
+            assert!(desk.pipeline.engine().parked().is_empty());
+            assert!(desk.pipeline.risk().blocks().is_empty());
+        } else {
+            // Nothing here can hold it: an operator must look.
+            assert!(held.is_zero() && desk.pipeline.engine().parked()[0].confirmed);
+            let resolved = model::control::Resolution::Cancelled;
+            desk.command(model::control::CommandAction::ResolveOrder(order, resolved));
+            assert!(desk.pipeline.engine().parked().is_empty());
+            assert!(desk.pipeline.risk().blocks().is_empty());
+        }
+        desk.check();
+    }
+    // What the broker then pushes rightly is booked at once.
+    let mut desk = flat();
+    desk.signal(1, enter(AXIS, Buy, 10));
+    let order = desk.orders()[0].id;
+    desk.report(order, told(5, Buy, "10", "11177.95"));
+    desk.report(order, told(5, Buy, "10", "100"));
+    assert_eq!(desk.position(1, AXIS), 10);
+    assert!(desk.pipeline.risk().blocks().is_empty());
     desk.check();
 }
 

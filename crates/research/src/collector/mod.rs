@@ -216,6 +216,8 @@ impl<'a> Collector<'a> {
             EventBody::TraderDetached { .. } => {}
             // Hosts block entries, backtests have none.
             EventBody::EntriesBlocked { .. } => {}
+            // The alert beside it tells of it; a trader inside the pipeline is not doubted.
+            EventBody::ReportParked(_) | EventBody::ReportDropped { .. } => {}
             // The broker's answer arrives as a step of the order.
             EventBody::ModifyRequested { .. } => {}
             EventBody::Snapshot(snapshot) => self.on_snapshot(namespace, ts, snapshot)?,

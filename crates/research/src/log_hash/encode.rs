@@ -3,7 +3,8 @@
 use model::contract_note::ChargesAdjustment;
 use model::control::TradingState;
 use model::event::{
-    Cause, Event, EventBody, OrderStep, Refused, Settled, SettlementBasis, Snapshot, Validated,
+    Cause, Doubt, Event, EventBody, OrderStep, ParkedReport, Refused, Settled, SettlementBasis,
+    Snapshot, Validated,
 };
 use model::ids::{InputId, OrderId, StrategyIdx};
 use model::instrument::InstrumentIdx;
@@ -301,6 +302,20 @@ impl Encoder<'_, '_> {
                 self.u8(16);
                 self.settled(settled);
             }
+            EventBody::ReportParked(parked) => {
+                self.u8(17);
+                self.parked(parked);
+            }
+            EventBody::ReportDropped {
+                order,
+                trade,
+                reason,
+            } => {
+                self.u8(18);
+                self.order_id(*order);
+                self.u128(trade.0);
+                self.reason(*reason);
+            }
         }
     }
 
@@ -542,6 +557,38 @@ impl Encoder<'_, '_> {
             SettlementBasis::Underlying => 2,
         });
         self.amount(*charges);
+    }
+
+    fn parked(&mut self, parked: &ParkedReport) {
+        let ParkedReport {
+            order,
+            strategy,
+            instrument,
+            trade,
+            side,
+            quantity,
+            price,
+            doubt,
+            last,
+            confirmed,
+        } = parked;
+        self.order_id(*order);
+        self.strategy(*strategy);
+        self.instrument(*instrument);
+        self.u128(trade.0);
+        self.side(*side);
+        self.quantity(*quantity);
+        self.price(*price);
+        self.u8(match doubt {
+            Doubt::Side => 1,
+            Doubt::Quantity => 2,
+            Doubt::Lot => 3,
+            Doubt::Limit => 4,
+            Doubt::Band => 5,
+            Doubt::Tick => 6,
+        });
+        self.price(*last);
+        self.u8(u8::from(*confirmed));
     }
 
     fn snapshot(&mut self, snapshot: &Snapshot) {

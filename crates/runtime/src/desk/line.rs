@@ -19,6 +19,17 @@ pub(super) enum Presence {
     There,
 }
 
+/// Whether the broker's book has been asked about an order of which a report is parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inquiry {
+    /// Nothing is parked.
+    None,
+    /// The question is to be asked.
+    Wanted,
+    /// It is under way; one that was under way before says nothing of what was reported after it.
+    Asked,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) client: ClientOrderId,
@@ -37,6 +48,8 @@ pub(super) struct Line {
     pub(super) ask: Option<Timestamp>,
     /// Reports may have been missed: ask about it, whatever is reported meanwhile.
     pub(super) gap: bool,
+    /// Whether a report of it is parked, and the broker's book is to confirm or to contradict it.
+    pub(super) doubt: Inquiry,
     /// When the latest question was asked.
     pub(super) asked: Timestamp,
     /// The quantity that the latest change presented asked for, until it is known to hold or not.
@@ -58,6 +71,9 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn query(&mut self, id: OrderId, now: Timestamp) -> Call {
         self.asked = now;
+        if self.doubt == Inquiry::Wanted {
+            self.doubt = Inquiry::Asked;
+        }
         Call::Query(id, self.client)
     }
 
@@ -104,6 +120,7 @@ impl Line {
         for kind in self.held.drain(..) {
             let ReportKind::Filled {
                 trade,
+                side,
                 quantity,
                 price,
                 draws,
@@ -131,7 +148,8 @@ impl Line {
             let total = Quantity::from_raw(order.filled().raw().saturating_add(quantity.raw()));
             let larger = self.uncertain.filter(|most| *most > order.quantity());
             if quantity > open {
-                let proven = larger.filter(|most| !self.several && total <= *most);
+                let is_alike = side == order.intent().side;
+                let proven = larger.filter(|most| is_alike && !self.several && total <= *most);
                 let Some(holds) = proven else {
                     waiting.push(kind);
                     continue;
@@ -176,7 +194,8 @@ pub(super) fn tell_unknown(
     now: Timestamp,
     reports: &mut Vec<TraderReport>,
 ) {
-    if !line.unknown {
+    // One that has ended is only asked about as a report of it is parked.
+    if !line.unknown && !line.order.status().is_terminal() {
         line.unknown = true;
         reports.push(report(id, now, ReportKind::Unknown));
     }
@@ -216,5 +235,5 @@ pub(super) fn settled(said: &[BrokerReport]) -> Vec<ReportKind> {
 }
 
 pub(super) fn report(order: OrderId, ts: Timestamp, kind: ReportKind) -> TraderReport {
-    TraderReport { order, ts, kind }
+    TraderReport::new(order, ts, kind)
 }

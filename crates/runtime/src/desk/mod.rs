@@ -22,7 +22,7 @@ use model::{OrderId, Timestamp};
 use rustc_hash::FxHashMap;
 use traders::{Answer, BrokerReport, ClientOrderId, Found, Modification};
 
-use line::{Line, Presence, is_end, report, settled, tell_unknown};
+use line::{Inquiry, Line, Presence, is_end, report, settled, tell_unknown};
 
 /// How a desk waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +146,20 @@ impl Desk {
         self.wake(intent.id, now);
     }
 
+    /// A report of an order is parked: the broker's book is asked, also about one that has ended.
+    pub fn verify(&mut self, order: &Order, now: Timestamp) {
+        let intent = *order.intent();
+        if !self.lines.contains_key(&intent.id) {
+            self.insert(intent, Presence::There);
+        }
+        if let Some(line) = self.lines.get_mut(&intent.id) {
+            line.order = order.clone();
+            line.doubt = Inquiry::Wanted;
+            line.gap = true;
+        }
+        self.wake(intent.id, now);
+    }
+
     /// Remembers an order that has ended, so that what arrives late is recognised.
     pub fn remember(&mut self, order: OrderId) {
         let client = order.client_order_id(self.settings.salt);
@@ -179,6 +193,7 @@ impl Desk {
                 modify: None,
                 ask: None,
                 gap: false,
+                doubt: Inquiry::None,
                 asked: Timestamp::MIN,
                 changing: None,
                 uncertain: None,
@@ -219,6 +234,13 @@ impl Desk {
             .min(self.settings.pause_max)
     }
 
+    fn forget(&mut self, id: OrderId) {
+        self.sleep(id);
+        if let Some(line) = self.lines.remove(&id) {
+            self.end(line.client);
+        }
+    }
+
     /// A durable event of the namespace. `ended` tells whether the order that it is about has ended.
     pub fn event(&mut self, event: &Event, ended: bool, now: Timestamp) {
         match &event.body {
@@ -226,6 +248,7 @@ impl Desk {
                 self.insert(*intent, Presence::Never);
                 self.wake(intent.id, now);
             }
+            EventBody::ReportDropped { order, .. } if ended => self.forget(*order),
             EventBody::ModifyRequested { order, quantity } => {
                 if let Some(line) = self.lines.get_mut(order) {
                     line.modify = Some(Modification {
@@ -239,11 +262,7 @@ impl Desk {
             EventBody::OrderChanged(step) => {
                 let id = step.order;
                 if ended {
-                    self.sleep(id);
-                    if let Some(line) = self.lines.remove(&id) {
-                        self.end(line.client);
-                    }
-                    return;
+                    return self.forget(id);
                 }
                 let Some(line) = self.lines.get_mut(&id) else {
                     return;
@@ -366,6 +385,9 @@ impl Desk {
         if line.ended {
             return;
         }
+        if line.doubt == Inquiry::Asked && !matches!(outcome, Outcome::Found(Found::Present(_))) {
+            line.doubt = Inquiry::Wanted;
+        }
         // Either what follows is said at once, or the line sleeps for as long.
         let mut again = None;
         match (call, outcome) {
@@ -467,16 +489,24 @@ impl Desk {
                 Found::Present(said) => {
                     line.presence = Presence::There;
                     line.tries = 0;
-                    (line.ask, line.gap) = (None, false);
+                    (line.ask, line.gap) = (None, line.doubt == Inquiry::Wanted);
                     line.is_certain();
                     line.refused = None;
                     if line.unknown {
                         reports.push(report(id, now, ReportKind::Acknowledged));
                     }
                     line.unknown = false;
-                    let said = settled(&said);
-                    let held = line.held.drain(..);
-                    reports.extend(said.into_iter().chain(held).map(|k| report(id, now, k)));
+                    let confirmed = line.doubt == Inquiry::Asked;
+                    let said = settled(&said).into_iter().map(|kind| TraderReport {
+                        confirmed,
+                        ..report(id, now, kind)
+                    });
+                    reports.extend(said);
+                    if confirmed {
+                        line.doubt = Inquiry::None;
+                        reports.push(report(id, now, ReportKind::BookRead));
+                    }
+                    reports.extend(line.held.drain(..).map(|kind| report(id, now, kind)));
                     again = Some(now);
                 }
                 Found::Absent => match delivery {

@@ -224,6 +224,7 @@ fn pipeline(instruments: Arc<Instruments>) -> Option<BrokerPipeline> {
         square_off_notice: 0,
         snapshot_interval: MINUTE,
         send_within: SECOND,
+        report_band: model::fixed::ONE / 2,
         charges: Arc::new(NoCharges),
         rules: Arc::new(NoRules),
     };
@@ -231,6 +232,7 @@ fn pipeline(instruments: Arc<Instruments>) -> Option<BrokerPipeline> {
         delivery: Delivery::QueryOnly,
         asset_classes: AssetClass::ALL.to_vec(),
         native_oco: false,
+        executes_on_tick: true,
     };
     let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
     Some(BrokerPipeline::new(

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use journal::record::{Entry, Host, JournalRecordRef, MarketItem, RunRef, Start};
 use journal::{Log, Position};
 use model::control::{Command, CommandAction};
-use model::event::{Event, EventBody};
+use model::event::{Event, EventBody, OrderStep};
 use model::ids::CommandId;
 use model::order::OrderChange;
+use model::reason::Reason;
 use model::signal::Signal;
 use model::trader::TraderReport;
 use model::{InputId, OrderId, Timestamp};
@@ -291,6 +292,10 @@ impl Namespace {
         }
         let now = self.clock.now().max(self.pipeline.now());
         for reason in self.pipeline.risk().blocks().to_vec() {
+            // The pipeline's own: what is parked is still parked.
+            if reason == Reason::ImplausibleReport {
+                continue;
+            }
             let command = Command {
                 id: CommandId::of_host(self.name(), reason.code(), now.nanos()),
                 action: CommandAction::AllowEntries(reason),
@@ -462,8 +467,20 @@ impl Namespace {
                         self.times.insert(intent.id, times);
                         false
                     }
-                    EventBody::OrderChanged(step) => {
-                        self.pipeline.engine().working(step.order).is_none()
+                    EventBody::OrderChanged(OrderStep { order, .. })
+                    | EventBody::ReportDropped { order, .. } => {
+                        let engine = self.pipeline.engine();
+                        engine.working(*order).is_none() && !engine.has_parked(*order)
+                    }
+                    EventBody::ReportParked(parked) => {
+                        let engine = self.pipeline.engine();
+                        if engine.parked().contains(parked)
+                            && !parked.confirmed
+                            && let Some(order) = engine.order(parked.order)
+                        {
+                            desk.verify(order, now);
+                        }
+                        false
                     }
                     _ => false,
                 };

@@ -288,6 +288,13 @@ impl Namespace {
             }
             desk.recover(order, modify, now);
         }
+        for parked in self.pipeline.engine().parked() {
+            if !parked.confirmed
+                && let Some(order) = self.pipeline.engine().order(parked.order)
+            {
+                desk.verify(order, now);
+            }
+        }
         self.desk = Some(desk);
         Ok(())
     }

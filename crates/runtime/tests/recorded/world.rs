@@ -138,6 +138,7 @@ impl World {
             square_off_notice: 0,
             snapshot_interval: MINUTE,
             send_within: 5 * SECOND,
+            report_band: model::fixed::ONE / 2,
             charges: Arc::new(NoCharges),
             rules: Arc::new(model::rules::NoRules),
         };

@@ -40,6 +40,7 @@ pub struct Broker {
     /// Nothing is refused any more, and all that is there is shown.
     pub calm: bool,
     chance: Chance,
+    nonsense: Chance,
     trades: u128,
 }
 
@@ -55,6 +56,7 @@ impl Broker {
             confirmed: 0,
             calm: false,
             chance: Chance::of(seed, "broker"),
+            nonsense: Chance::of(seed, "nonsense"),
             trades: 0,
         }
     }
@@ -70,10 +72,35 @@ impl Broker {
             },
             due: None,
         };
-        self.stream.push(report);
+        let pushed = BrokerReport {
+            kind: self.garbled(kind),
+            ..report
+        };
+        self.stream.push(pushed);
         if let Some(order) = self.orders.get_mut(&client) {
             order.history.push(report);
         }
+    }
+
+    /// Now and then an execution is told as what it cannot have been; the books are right.
+    fn garbled(&mut self, mut kind: ReportKind) -> ReportKind {
+        if let ReportKind::Filled {
+            side,
+            quantity,
+            price,
+            ..
+        } = &mut kind
+            && self.nonsense.one_in(12)
+            && !self.calm
+        {
+            match self.nonsense.within(0, 4) {
+                0 => *side = side.opposite(),
+                1 => *quantity = Quantity::from_raw(quantity.raw() - 16_384),
+                2 => *quantity = Quantity::from_raw(quantity.raw() * 1_000),
+                _ => *price = Price::from_raw(price.raw() * 61),
+            }
+        }
+        kind
     }
 
     fn moody(&mut self, n: u64) -> bool {
@@ -232,6 +259,7 @@ impl Broker {
         self.trades += 1;
         let kind = ReportKind::Filled {
             trade: TradeId(self.trades),
+            side: order.side,
             quantity: Quantity::from_raw(part),
             price: Price::from_raw(price),
             draws: 0,

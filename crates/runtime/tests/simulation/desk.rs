@@ -337,6 +337,7 @@ fn modified(quantity: i64) -> ReportKind {
 fn filled(quantity: i64) -> ReportKind {
     ReportKind::Filled {
         trade: TradeId(quantity as u128),
+        side: Side::Buy,
         quantity: units(quantity),
         price: model::Price::from_raw(1),
         draws: 0,
@@ -490,4 +491,54 @@ fn an_execution_beyond_the_known_quantity_proves_the_change_and_one_up_to_it_wai
     let found = Found::Present(vec![said(&order, filled(11))]);
     desk.answered(&question, Outcome::Found(found), at(6), &mut reports);
     assert!(reports.iter().all(|r| r.kind == filled(11)) && !reports.is_empty());
+}
+
+#[test]
+fn the_book_is_asked_about_a_parked_report_and_only_a_later_answer_counts() {
+    let (mut desk, order, mut reports) = placed(Delivery::QueryOnly);
+    let known = model::order::Order::new(order);
+    let present = |kind| Outcome::Found(Found::Present(vec![said(&order, kind)]));
+    // A question is under way as the report is parked: its answer is of before.
+    desk.reconnected(at(1));
+    let early = desk.next_call(at(1), &mut reports).unwrap();
+    assert!(matches!(early, Call::Query(..)));
+    desk.verify(&known, at(1));
+    desk.answered(
+        &early,
+        present(ReportKind::Acknowledged),
+        at(1),
+        &mut reports,
+    );
+    assert!(
+        reports
+            .drain(..)
+            .all(|r| !r.confirmed && r.kind != ReportKind::BookRead)
+    );
+    // One that leads to nothing is asked again, until the book answers.
+    let call = desk.next_call(at(1), &mut reports).unwrap();
+    desk.answered(&call, Outcome::Found(Found::Unknown), at(1), &mut reports);
+    assert_eq!(reports, []);
+    let call = desk.next_call(at(2), &mut reports).unwrap();
+    desk.answered(&call, present(filled(3)), at(2), &mut reports);
+    let heard: Vec<_> = reports.drain(..).map(|r| (r.kind, r.confirmed)).collect();
+    assert_eq!(heard, [(filled(3), true), (ReportKind::BookRead, false)]);
+    assert_eq!(desk.next_call(at(9), &mut reports), None);
+    // An order that has ended is asked about too, and then forgotten.
+    desk.event(
+        &changed(order.id, OrderChange::Expired(Reason::SessionEnd)),
+        true,
+        at(9),
+    );
+    desk.verify(&known, at(9));
+    assert!(matches!(
+        desk.next_call(at(9), &mut reports),
+        Some(Call::Query(..))
+    ));
+    let dropped = EventBody::ReportDropped {
+        order: order.id,
+        trade: TradeId(3),
+        reason: Reason::ReportContradicted,
+    };
+    desk.event(&event(dropped), true, at(9));
+    assert_eq!(desk.open(), 0);
 }

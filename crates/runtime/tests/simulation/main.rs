@@ -9,6 +9,7 @@ mod desk;
 mod failures;
 mod oracle;
 mod parity;
+mod parked;
 mod recovery;
 mod rig;
 mod run;

@@ -1,4 +1,4 @@
-//! The runner and one namespace with the paper trader, moved by hand.
+//! The runner and one namespace, moved by hand.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -7,9 +7,11 @@ use feeds::live::Batch;
 use journal::{SimDisk, Storage};
 use model::event::Event;
 use model::ids::SourceSession;
+use model::time::SECOND;
 use model::{InstrumentIdx, Price, Tick};
 use runtime::RuntimeError;
 use runtime::clock::{FeedClock, SessionClock};
+use runtime::desk::DeskSettings;
 use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
 use runtime::namespace::{Namespace, Recovered, Recovery, Tap};
 use runtime::packet::Packet;
@@ -17,7 +19,7 @@ use runtime::packet::Packet;
 use crate::chance::Chance;
 use crate::run::MARKET;
 use crate::storage::Shaky;
-use crate::world::{BEGIN, DESK, Plan, STEP, Tables, log_options, units};
+use crate::world::{BEGIN, DESK, OUTSIDE, Plan, STEP, Tables, log_options, units};
 
 pub const JOURNAL: &str = "journal/desk";
 
@@ -49,13 +51,25 @@ pub struct Rig {
     pub clock: Arc<dyn SessionClock>,
     pub told: Told,
     pub life: Option<Life>,
+    /// The namespace with the paper trader, or the one with a broker outside.
+    index: usize,
     chance: Chance,
     number: u64,
     lives: u128,
 }
 
 impl Rig {
+    /// With the paper trader.
     pub fn new(plan: Plan, live: bool) -> Self {
+        Self::of(plan, live, DESK)
+    }
+
+    /// With a broker outside, whose part the test plays.
+    pub fn outside(plan: Plan) -> Self {
+        Self::of(plan, true, OUTSIDE)
+    }
+
+    fn of(plan: Plan, live: bool, index: usize) -> Self {
         let clock: Arc<dyn SessionClock> = if live {
             FeedClock::simulated(BEGIN)
         } else {
@@ -70,6 +84,7 @@ impl Rig {
             clock,
             told: Told::default(),
             life: None,
+            index,
             number: 0,
             lives: 0,
         };
@@ -86,14 +101,21 @@ impl Rig {
         let mut composed = self.plan.compose(source, tables);
         let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
         let (mut namespace, of_namespace) = Namespace::open(Recovery {
-            index: DESK,
+            index: self.index,
             storage: Arc::clone(&storage),
             journal: PathBuf::from(JOURNAL),
             market: PathBuf::from(MARKET),
-            pipeline: composed.pipelines.remove(DESK),
+            pipeline: composed.pipelines.remove(self.index),
             start: composed.start.clone(),
             clock: Arc::clone(&self.clock),
-            desk: None,
+            desk: (self.index == OUTSIDE).then_some(DeskSettings {
+                salt: 0,
+                delivery: self.plan.delivery,
+                call_within: 4 * SECOND,
+                pause_min: SECOND / 10,
+                pause_max: 4 * SECOND,
+                silence: 2 * SECOND,
+            }),
             options: log_options(),
         })?;
         namespace.set_tap(Some(Box::new(self.told.clone())));

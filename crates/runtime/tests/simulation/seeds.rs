@@ -31,6 +31,7 @@ fn run(seeds: std::ops::Range<u64>, config: impl Fn(u64) -> Config + Sync) -> (T
                             sum.0.unknown += totals.unknown;
                             sum.0.crashes += totals.crashes;
                             sum.0.compared += totals.compared;
+                            sum.0.parked += totals.parked;
                         }
                         Err(_) => {
                             if !wanted {
@@ -62,6 +63,10 @@ fn every_seed_holds() {
     println!(
         "{count} seeds from {from} in {:.1} s: {totals:?}",
         started.elapsed().as_secs_f64()
+    );
+    assert!(
+        totals.parked > 0 || count < 100,
+        "no start found a parked report"
     );
     assert!(
         failed.is_empty(),

@@ -354,6 +354,7 @@ impl Plan {
                     delivery: self.delivery,
                     asset_classes: AssetClass::ALL.to_vec(),
                     native_oco: false,
+                    executes_on_tick: true,
                 },
                 vec![setup("own")],
                 trader,
@@ -411,6 +412,7 @@ impl Plan {
             square_off_notice: 10 * SECOND,
             snapshot_interval: 30 * SECOND,
             send_within: self.send_within,
+            report_band: model::fixed::ONE / 2,
             charges: Arc::new(NoCharges),
             rules: Arc::new(model::rules::NoRules),
         }

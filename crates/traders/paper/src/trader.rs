@@ -46,6 +46,7 @@ impl PaperTrader {
                 delivery: Delivery::Idempotent,
                 asset_classes: AssetClass::ALL.to_vec(),
                 native_oco: true,
+                executes_on_tick: true,
             },
             state: State::new(instruments.len(), settings.look_ahead),
             groups: instruments
@@ -151,6 +152,7 @@ impl PaperTrader {
                 draws,
             } => ReportKind::Filled {
                 trade: TradeId::derive(order.id, order.executions),
+                side: order.side,
                 quantity,
                 price,
                 draws,
@@ -161,11 +163,7 @@ impl PaperTrader {
             Some(bar) if moment == Moment::Open => bar.open_ts.max(order.reported),
             _ => now,
         };
-        Some(TraderReport {
-            order: order.id,
-            ts,
-            kind,
-        })
+        Some(TraderReport::new(order.id, ts, kind))
     }
 
     /// In the order of a bar's moments, within them in the order of submission.
@@ -200,11 +198,7 @@ impl PaperTrader {
                     trigger_price: order.trigger,
                 },
             };
-            Some(TraderReport {
-                order: order.id,
-                ts: now,
-                kind,
-            })
+            Some(TraderReport::new(order.id, now, kind))
         })
     }
 

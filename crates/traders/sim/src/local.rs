@@ -41,6 +41,7 @@ pub(crate) fn capabilities(settings: &SimSettings) -> Capabilities {
         delivery: settings.delivery,
         asset_classes: AssetClass::ALL.to_vec(),
         native_oco: false,
+        executes_on_tick: true,
     }
 }
 

@@ -176,7 +176,11 @@ fn with_faults() {
             for delivery in [Delivery::Idempotent, Delivery::QueryOnly] {
                 let mut subject = Remote::new(|o| {
                     (o.mode, o.delivery, o.report_delay) = (mode, delivery, 3);
-                    o.faults = Some(Faults { seed, percent: 30 });
+                    o.faults = Some(Faults {
+                        seed,
+                        percent: 30,
+                        nonsense: 0,
+                    });
                     o.partial_fills = true;
                 });
                 check(&mut subject).unwrap_or_else(|e| {

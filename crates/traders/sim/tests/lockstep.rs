@@ -391,7 +391,7 @@ proptest! {
         let (killed, durable) = run(&play, &options, 2, Some(seed));
         agrees(&play, &killed, &durable, 2);
         prop_assert_eq!(plain.outcome(), killed.outcome());
-        options.faults = Some(Faults { seed, percent: 20 });
+        options.faults = Some(Faults { seed, percent: 20, nonsense: 0 });
         let (faulty, durable) = run(&play, &options, 3, Some(seed ^ 1));
         agrees(&play, &faulty, &durable, 3);
         prop_assert_eq!(plain.outcome(), faulty.outcome());
@@ -409,6 +409,7 @@ fn a_second_presentation_to_a_query_only_exchange_is_seen() {
     options.faults = Some(Faults {
         seed: 5,
         percent: 30,
+        nonsense: 0,
     });
     let (books, _) = run(&play, &options, 1, None);
     assert!(!books.violations.is_empty());

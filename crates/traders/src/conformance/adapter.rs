@@ -120,6 +120,7 @@ pub(super) fn change_of(report: &TraderReport) -> OrderChange {
             quantity,
             price,
             draws,
+            ..
         } => OrderChange::Filled(Execution {
             trade,
             quantity,
@@ -142,7 +143,7 @@ pub(super) fn change_of(report: &TraderReport) -> OrderChange {
         ReportKind::Expired(reason) => OrderChange::Expired(reason),
         ReportKind::NotSent(reason) => OrderChange::Failed(reason),
         ReportKind::Unknown => OrderChange::Unknown,
-        ReportKind::ModifyRefused => OrderChange::ModifyRefused,
+        ReportKind::ModifyRefused | ReportKind::BookRead => OrderChange::ModifyRefused,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A process that is killed again and again in the middle of a day ends where one that was left alone
 //! does. The exchange is another process, which lives on; it loses requests and answers, answers late and
-//! twice, and drops connections.
+//! twice, and drops connections. Where an order is taken once, it also reports executions as what they
+//! cannot have been.
 //!
 //! `CRASH_KILLS` asks for more kills, `CRASH_SEED` for other moments and other faults.
 
@@ -111,6 +112,11 @@ impl Exchange {
         ]);
         if let Some(seed) = &faults {
             args.extend(["--faults", seed.as_str()]);
+            // What is parked is booked later than what was not: the orders' fills are the same, their
+            // order is not.
+            if delivery == "query_only" {
+                args.extend(["--nonsense", "15"]);
+            }
         }
         let running = Running::start(world, &args);
         let socket = world.path("exchange.sock");
@@ -481,6 +487,10 @@ fn a_broker_that_takes_an_order_once_is_never_shown_it_twice() {
     );
     let orders = day.orders();
     assert!(orders.len() > 50, "too quiet a day");
+    let events = day.journal.events();
+    let parked = |e: &&Event| matches!(e.body, EventBody::ReportParked(_));
+    let parked = events.iter().filter(parked).count();
+    assert!(parked > 5, "only {parked} impossible executions");
     let mut fills = Vec::new();
     let mut unknown = 0;
     let booked: BTreeMap<&str, _> = day

@@ -115,6 +115,8 @@ pub struct Totals {
     pub unknown: usize,
     pub crashes: usize,
     pub compared: usize,
+    /// Starts that found a report parked.
+    pub parked: usize,
 }
 
 #[allow(clippy::large_enum_variant, reason = "few at a time")]
@@ -412,6 +414,7 @@ impl Simulation {
                 }
             }
             self.recovered_as_it_was(index, &state, &recovered);
+            self.totals.parked += usize::from(!namespace.pipeline().engine().parked().is_empty());
             let side = &mut self.sides[index];
             namespace.set_tap(Some(Box::new(Collect(Arc::clone(&side.tapped)))));
             nexts.push(namespace.next_input());

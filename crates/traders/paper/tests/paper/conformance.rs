@@ -220,6 +220,7 @@ impl Subject for Faulty {
                 (
                     ReportKind::Filled {
                         trade,
+                        side,
                         quantity,
                         price,
                         draws,
@@ -230,6 +231,7 @@ impl Subject for Faulty {
                         let price = Price::from_raw(price.raw() * 2);
                         vec![kind(ReportKind::Filled {
                             trade,
+                            side,
                             quantity,
                             price,
                             draws,
@@ -242,6 +244,7 @@ impl Subject for Faulty {
                             *report,
                             kind(ReportKind::Filled {
                                 trade,
+                                side,
                                 quantity,
                                 price,
                                 draws,
@@ -252,6 +255,7 @@ impl Subject for Faulty {
                         let quantity = Quantity::from_raw(quantity.raw() + 1);
                         vec![kind(ReportKind::Filled {
                             trade,
+                            side,
                             quantity,
                             price,
                             draws,

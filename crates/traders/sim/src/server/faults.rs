@@ -1,7 +1,8 @@
 //! Misbehaviour on demand: a function of the seed, of an order's salt-free id and of how often something was
 //! asked of it, so that it is the same whenever and however often a run is repeated.
 
-use model::{InputId, OrderId};
+use model::trader::ReportKind;
+use model::{InputId, OrderId, Price, Quantity};
 
 /// What is asked of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +48,9 @@ pub struct Faults {
     pub seed: u64,
     /// Share of requests that go wrong, and of reports that come twice, in percent, at most 90.
     pub percent: u8,
+    /// Share of executions that are pushed as what they cannot have been, in percent; the books that a
+    /// client asks for are right.
+    pub nonsense: u8,
 }
 
 impl Faults {
@@ -69,7 +73,29 @@ impl Faults {
 
     /// Whether a report comes twice.
     pub(super) fn twice(self, order: OrderId, number: u64) -> bool {
-        order.draw(self.seed, 1 << 31 | (number as u32 & 0x7fff_ffff)) % 100 < self.percent()
+        order.draw(self.seed, 2 << 30 | (number as u32 & 0x3fff_ffff)) % 100 < self.percent()
+    }
+
+    /// What is pushed for a report: what happened, or an execution that cannot be true.
+    pub(super) fn pushed(self, order: OrderId, number: u64, mut kind: ReportKind) -> ReportKind {
+        let draw = order.draw(self.seed, 3 << 30 | (number as u32 & 0x3fff_ffff));
+        if draw % 100 < u64::from(self.nonsense)
+            && let ReportKind::Filled {
+                side,
+                quantity,
+                price,
+                ..
+            } = &mut kind
+        {
+            match (draw >> 32) % 4 {
+                0 => *side = side.opposite(),
+                // No multiple of any lot.
+                1 => *quantity = Quantity::from_raw(quantity.raw() - 16_384),
+                2 => *quantity = Quantity::from_raw(quantity.raw().saturating_mul(1_000)),
+                _ => *price = Price::from_raw(price.raw().saturating_mul(61)),
+            }
+        }
+        kind
     }
 
     /// Whether the connection ends after an input was passed for the first time: so many times in

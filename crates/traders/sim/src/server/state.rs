@@ -266,8 +266,8 @@ impl State {
         }
     }
 
-    /// Gives every report above `after` to `send`, those that faults repeat twice; returns the
-    /// number of the last.
+    /// Gives every report above `after` to `send`, as faults want it: some twice, some executions as
+    /// what they cannot have been. Returns the number of the last.
     pub fn reports(&self, speaker: &Speaker, after: u64, send: &mut dyn FnMut(&Report)) -> u64 {
         let Some(account) = self.account(speaker) else {
             return after;
@@ -276,11 +276,18 @@ impl State {
             return after;
         }
         for report in account.unconfirmed(after) {
-            send(report);
             let order = account.reference(&report.client_order_id);
-            let twice = |f: super::Faults| order.is_some_and(|o| f.twice(o, report.number));
-            if self.options.faults.is_some_and(twice) {
+            let (Some(faults), Some(order)) = (self.options.faults, order) else {
                 send(report);
+                continue;
+            };
+            let pushed = Report {
+                kind: faults.pushed(order, report.number, report.kind),
+                ..*report
+            };
+            send(&pushed);
+            if faults.twice(order, report.number) {
+                send(&pushed);
             }
         }
         account.numbered()

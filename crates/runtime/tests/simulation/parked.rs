@@ -1,0 +1,130 @@
+//! An execution that cannot be true, a crash before the broker is asked about it, and the start after.
+
+use model::control::TradingState;
+use model::order::OrderIntent;
+use model::reason::Reason;
+use model::trader::ReportKind;
+use model::{OrderId, Price, TradeId};
+use runtime::desk::{Call, Outcome};
+use traders::{Answer, BrokerReport, ClientOrderId, Found};
+
+use crate::rig::Rig;
+use crate::world::{Plan, Tables};
+
+fn said(client: ClientOrderId, kind: ReportKind) -> BrokerReport {
+    BrokerReport {
+        number: 0,
+        client_order_id: client,
+        kind,
+        due: None,
+    }
+}
+
+fn executed(order: &OrderIntent, price: Price) -> ReportKind {
+    ReportKind::Filled {
+        trade: TradeId(5),
+        side: order.side,
+        quantity: order.quantity,
+        price,
+        draws: 0,
+    }
+}
+
+/// Answers calls until none is due; the questions about `order` with `book`. Returns how many those were.
+fn answer(rig: &mut Rig, order: OrderId, book: &[ReportKind]) -> usize {
+    let mut asked = 0;
+    let namespace = &mut rig.life().namespace;
+    loop {
+        namespace.commit().unwrap();
+        let Some(call) = namespace.next_call().unwrap() else {
+            return asked;
+        };
+        let outcome = match call {
+            Call::Query(id, client) if id == order => {
+                asked += 1;
+                let all = book.iter().map(|kind| said(client, *kind));
+                Outcome::Found(Found::Present(all.collect()))
+            }
+            Call::Query(..) => Outcome::Found(Found::Unknown),
+            _ => Outcome::Answered(Answer::Accepted),
+        };
+        namespace.answered(&call, outcome, 0, 0).unwrap();
+    }
+}
+
+/// Runs until an order is presented.
+fn present(rig: &mut Rig) -> (ClientOrderId, OrderIntent) {
+    for _ in 0..200 {
+        rig.ticks(1);
+        let namespace = &mut rig.life().namespace;
+        if let Some(call) = namespace.next_call().unwrap() {
+            let accepted = Outcome::Answered(Answer::Accepted);
+            namespace.answered(&call, accepted, 0, 0).unwrap();
+            let Call::Submit(_, client, order) = call else {
+                panic!("{call:?}");
+            };
+            return (client, order);
+        }
+    }
+    panic!("no order in 200 ticks");
+}
+
+#[test]
+fn a_start_asks_about_what_was_parked_before_the_crash() {
+    for (seed, saved, ended, shown) in [
+        (1, false, false, true),
+        (2, true, false, true),
+        (3, false, true, true),
+        (4, true, true, true),
+        (5, false, false, false),
+        (6, true, true, false),
+    ] {
+        let what = format!("snapshot: {saved}, the order had ended: {ended}, in the book: {shown}");
+        let mut rig = Rig::outside(Plan::new(seed));
+        let (client, order) = present(&mut rig);
+        let pipeline = rig.life().namespace.pipeline();
+        let last = pipeline.portfolio().last(order.instrument).price;
+        let price = order.limit_price.unwrap_or(last);
+        let before = pipeline.portfolio().net(order.instrument);
+        let far = Price::from_raw(price.raw() * 61);
+        let end = ReportKind::Cancelled(Reason::OperatorRequest);
+        let mut told = vec![ReportKind::Acknowledged];
+        told.extend(ended.then_some(end));
+        told.push(executed(&order, far));
+        for kind in &told {
+            rig.life().namespace.report(&said(client, *kind)).unwrap();
+        }
+        rig.life().namespace.commit().unwrap();
+        if saved {
+            rig.save();
+        }
+        // Nothing is booked, and entries wait, also in the next life.
+        for crash in [false, true] {
+            if crash {
+                rig.disk.power_loss();
+                rig.open(Tables::default()).unwrap();
+                rig.life().namespace.begin_hosting().unwrap();
+            }
+            let pipeline = rig.life().namespace.pipeline();
+            let parked = pipeline.engine().parked();
+            assert_eq!(parked.len(), 1, "{what}");
+            assert_eq!((parked[0].order, parked[0].price), (order.id, far));
+            let blocks = pipeline.risk().blocks();
+            assert_eq!(blocks, [Reason::ImplausibleReport], "{what}");
+            assert_eq!(pipeline.portfolio().net(order.instrument), before);
+        }
+        // The broker's book has the execution at its true price, or does not have it.
+        let mut book = vec![ReportKind::Acknowledged];
+        book.extend(shown.then(|| executed(&order, price)));
+        book.extend((ended && !shown).then_some(end));
+        assert!(answer(&mut rig, order.id, &book) > 0, "{what}: not asked");
+        let now = rig.clock.now();
+        let pipeline = rig.life().namespace.pipeline();
+        assert_eq!(pipeline.engine().parked(), [], "{what}");
+        assert!(pipeline.risk().blocks().is_empty(), "{what}");
+        assert_eq!(pipeline.risk().state(), TradingState::Active, "{what}");
+        let net = pipeline.portfolio().net(order.instrument).raw() - before.raw();
+        let expected = order.side.signed(order.quantity).raw() * i64::from(shown);
+        assert_eq!(net, expected, "{what}, at {now}");
+    }
+}
