@@ -74,6 +74,7 @@ reasons! {
     ImplausibleReport = "implausible_report", "The broker reported an execution that cannot be true: it is not booked, and the broker is asked about its order.";
     ReportConfirmed = "report_confirmed", "The broker's own book confirms an execution that looked impossible: it is booked.";
     ReportContradicted = "report_contradicted", "The broker's own book does not show an execution that it had reported: it is dropped.";
+    OrderNotUnknown = "order_not_unknown", "The order's outcome is not in doubt: only one that is unknown, or of which a report is parked, is resolved by hand.";
     UnknownOrder = "unknown_order", "The broker reported on an order that is not known here.";
     StrategyPanic = "strategy_panic", "The strategy's code failed.";
     StrategyTimeout = "strategy_timeout", "The strategy used more than its time.";

@@ -94,7 +94,8 @@ pub enum OrderCommand {
     },
     /// End an order whose outcome nothing else can tell; what is said here is booked
     #[command(after_help = "\
-Look the order up at the broker first. A report of the same execution that still comes is booked as well.
+Only for an order whose outcome is unknown or of which a report is parked. Look it up at the broker
+first. A report of the same execution that still comes is booked as well.
 
 Examples:
   panda order resolve ID --broker zerodha --as never-reached

@@ -108,7 +108,7 @@ impl BrokerPipeline {
         true
     }
 
-    const fn filled(
+    pub(super) const fn filled(
         &self,
         trade: TradeId,
         quantity: Quantity,

@@ -6,7 +6,7 @@ use model::reason::Reason;
 use model::signal::Side::{Buy, Sell};
 use model::signal::{Action, Decision, Product};
 use model::trader::ReportKind;
-use model::Quantity;
+use model::{OrderId, Quantity};
 use paper::PaperSettings;
 use pipeline::risk::Limits;
 
@@ -426,10 +426,16 @@ fn an_operators_resolution_ends_an_order_or_says_why_not() {
     assert_eq!(desk.audit.orders[&order].status(), OrderStatus::Unknown);
     desk.command(CommandAction::ResolveOrder(order, Resolution::NeverReached));
     assert_eq!(desk.audit.orders[&order].status(), OrderStatus::Failed);
-    // One that the broker has confirmed cannot have been lost: the operator is told.
+    // One of which a part is told is in doubt until its end is told too.
     desk.signal(1, enter(AXIS, Buy, 10));
     let order = desk.orders()[0].id;
-    desk.report(order, ReportKind::Acknowledged);
+    desk.report(order, ReportKind::Unknown);
+    let part = Resolution::Filled {
+        quantity: units(4),
+        price: "100".parse().unwrap(),
+    };
+    desk.command(CommandAction::ResolveOrder(order, part));
+    assert_eq!(desk.position(1, AXIS), 4);
     desk.command(CommandAction::ResolveOrder(order, Resolution::NeverReached));
     assert_eq!(
         kinds(desk.latest()),
@@ -438,6 +444,26 @@ fn an_operators_resolution_ends_an_order_or_says_why_not() {
     );
     desk.command(CommandAction::ResolveOrder(order, Resolution::Cancelled));
     assert_eq!(desk.audit.orders[&order].status(), OrderStatus::Cancelled);
+    // What is not in doubt is the broker's to tell.
+    desk.signal(2, enter(AXIS, Buy, 10));
+    let working = desk.orders()[0].id;
+    desk.report(working, ReportKind::Acknowledged);
+    for (id, reason) in [
+        (order, Reason::OrderNotUnknown),
+        (working, Reason::OrderNotUnknown),
+        (OrderId::default(), Reason::UnknownOrder),
+    ] {
+        for how in [Resolution::NeverReached, Resolution::Cancelled, part] {
+            desk.command(CommandAction::ResolveOrder(id, how));
+            let said = desk.latest();
+            assert!(matches!(said, [e] if is_alert(e, reason)), "{said:?}");
+        }
+    }
+    assert_eq!(
+        desk.audit.orders[&working].status(),
+        OrderStatus::Acknowledged
+    );
+    assert_eq!(desk.position(1, AXIS), 4);
     desk.check();
 }
 

@@ -103,6 +103,10 @@ pub struct Desk {
     in_flight: Option<OrderId>,
 }
 
+/// Questions in a row, ever farther apart, that do not find an order which the broker has told of: its
+/// books do not lag so far behind. From then on the outcome is unknown, and an operator may resolve it.
+const LOST_AFTER: u32 = 8;
+
 /// Orders that have ended and are still recognised; the oldest is forgotten first. The stages have
 /// forgotten it before.
 const REMEMBERED: usize = 1 << 14;
@@ -514,6 +518,9 @@ impl Desk {
                     Delivery::QueryOnly if line.presence == Presence::There => {
                         line.tries += 1;
                         line.release(id, now, reports);
+                        if line.tries >= LOST_AFTER {
+                            tell_unknown(line, id, now, reports);
+                        }
                         again = Some(now.plus(pause_of));
                         line.ask = again;
                     }

@@ -542,3 +542,34 @@ fn the_book_is_asked_about_a_parked_report_and_only_a_later_answer_counts() {
     desk.event(&event(dropped), true, at(9));
     assert_eq!(desk.open(), 0);
 }
+
+#[test]
+fn an_order_that_the_books_show_no_more_is_unknown_in_the_end() {
+    let (mut desk, order, mut reports) = placed(Delivery::QueryOnly);
+    desk.report(&said(&order, ReportKind::Acknowledged), at(1));
+    desk.reconnected(at(1));
+    let mut asked = 0;
+    for second in 1..200 {
+        let Some(call) = desk.next_call(at(second), &mut reports) else {
+            continue;
+        };
+        assert!(matches!(call, Call::Query(..)), "{call:?}");
+        let absent = Outcome::Found(Found::Absent);
+        desk.answered(&call, absent, at(second), &mut reports);
+        asked += 1;
+        let kinds: Vec<_> = reports.drain(..).map(|r| r.kind).collect();
+        let unknown = if asked == 8 {
+            vec![ReportKind::Unknown]
+        } else {
+            vec![]
+        };
+        assert_eq!(kinds, unknown, "after {asked} questions");
+    }
+    assert!(asked > 10, "it is asked about for ever");
+    // It is there after all.
+    let call = (200..300).find_map(|s| desk.next_call(at(s), &mut reports));
+    let found = Outcome::Found(Found::Present(vec![said(&order, filled(3))]));
+    desk.answered(&call.unwrap(), found, at(300), &mut reports);
+    let kinds: Vec<_> = reports.iter().map(|r| r.kind).collect();
+    assert_eq!(kinds, [ReportKind::Acknowledged, filled(3)]);
+}

@@ -77,6 +77,17 @@ fn command(brokers: &[String], targets: &[usize], action: &Action, handles: &Han
     if let Some((strategy, enabled)) = shared {
         return switch(strategy, enabled, handles);
     }
+    let of_order;
+    let targets = match command {
+        CommandAction::ResolveOrder(order, _) => match in_doubt(order, targets, handles) {
+            Ok(index) => {
+                of_order = [index];
+                &of_order
+            }
+            Err(why) => return Reply::Refused(why),
+        },
+        _ => targets,
+    };
     let effects = targets
         .iter()
         .map(|index| {
@@ -194,6 +205,38 @@ fn resolve(action: &Action, handles: &Handles) -> Result<CommandAction, String> 
             };
             CommandAction::ResolveOrder(order_of(order)?, resolution)
         }
+    })
+}
+
+/// Which of these brokers has the order, of which an operator may say what became.
+fn in_doubt(order: OrderId, targets: &[usize], handles: &Handles) -> Result<usize, String> {
+    let mut silent = Vec::new();
+    for index in targets {
+        let known = handles.ask(*index, move |namespace| {
+            let pipeline = namespace.pipeline();
+            let known = pipeline.engine().order(order);
+            known.map(|o| (o.status(), pipeline.is_in_doubt(order)))
+        });
+        let name = handles.members[*index].name.as_str();
+        match known {
+            Some(Some((_, true))) => return Ok(*index),
+            Some(Some((status, false))) => {
+                return Err(format!(
+                    "order {order} of `{name}` is {}: only one whose outcome is unknown, or of which a report is parked, is resolved by hand; `panda status` lists those",
+                    status.name()
+                ));
+            }
+            Some(None) => {}
+            None => silent.push(name),
+        }
+    }
+    Err(if silent.is_empty() {
+        format!("no order {order}; `panda status` lists those whose outcome is unknown")
+    } else {
+        format!(
+            "no order {order} is found; no answer from {}",
+            silent.join(", ")
+        )
     })
 }
 

@@ -24,9 +24,16 @@ use super::logs::Journal;
 use super::{status, until};
 use crate::harness::{World, text};
 
-/// The first order that was submitted, and whether the broker answers questions.
-type Seen = Arc<Mutex<Option<ClientOrderId>>>;
-static ANSWERS: AtomicBool = AtomicBool::new(false);
+/// What the broker does.
+#[derive(Default)]
+struct AtBroker {
+    /// The first order that was submitted.
+    first: Mutex<Option<ClientOrderId>>,
+    /// Whether it answers questions.
+    answers: AtomicBool,
+}
+
+type Seen = Arc<AtBroker>;
 
 /// The simulated exchange's trader, which says two things too many when it connects.
 fn babbling(seen: &Seen) -> BrokerKind {
@@ -79,7 +86,7 @@ impl Trader for Babbling {
         Ok(())
     }
     fn submit(&mut self, id: &ClientOrderId, _: &OrderIntent) -> Answer {
-        self.1.lock().unwrap().get_or_insert(*id);
+        self.1.first.lock().unwrap().get_or_insert(*id);
         Answer::Unknown
     }
     fn cancel(&mut self, _: &ClientOrderId) -> Answer {
@@ -90,7 +97,7 @@ impl Trader for Babbling {
     }
     fn query(&mut self, _: &ClientOrderId) -> Found {
         // It has the order, and nothing more to say of it than it has said.
-        if ANSWERS.load(Ordering::Acquire) {
+        if self.1.answers.load(Ordering::Acquire) {
             Found::Present(Vec::new())
         } else {
             Found::Unknown
@@ -184,9 +191,9 @@ fn a_report_whose_order_is_known_by_now_is_taken_from_its_letter() {
     let seen = Seen::default();
     let first = session(&world, &seen);
     until("an order", Duration::from_secs(60), || {
-        seen.lock().unwrap().is_some()
+        seen.first.lock().unwrap().is_some()
     });
-    let id = seen.lock().unwrap().unwrap();
+    let id = seen.first.lock().unwrap().unwrap();
     let unresolved = || {
         let status = status(&world, "data").unwrap_or(Value::Null);
         status["brokers"][0]["unresolved_orders"]
@@ -222,7 +229,7 @@ fn a_report_whose_order_is_known_by_now_is_taken_from_its_letter() {
             .any(|l| l["id"] == letter && l["status"] == "replayed")
     });
     // An end that a broker tells is taken once it has answered what else there was.
-    ANSWERS.store(true, Ordering::Release);
+    seen.answers.store(true, Ordering::Release);
     until("nothing is unresolved", Duration::from_secs(60), || {
         unresolved() == Some(0)
     });
@@ -233,4 +240,45 @@ fn a_report_whose_order_is_known_by_now_is_taken_from_its_letter() {
             if step.change == OrderChange::Cancelled(Reason::BrokerRejected))
     });
     assert!(ended, "the order is still open");
+}
+
+#[test]
+fn only_an_order_that_is_in_doubt_is_resolved_by_hand() {
+    let world = World::new();
+    let session = session(&world, &Seen::default());
+    let unresolved = || {
+        let status = status(&world, "data").unwrap_or(Value::Null);
+        let all = status["brokers"][0]["unresolved_orders"]
+            .as_array()
+            .cloned();
+        all.unwrap_or_default()
+    };
+    until("its outcome is unknown", Duration::from_secs(60), || {
+        !unresolved().is_empty()
+    });
+    let id = unresolved()[0].as_str().unwrap().to_owned();
+    let resolve = ["order", "resolve", &id, "--as", "never-reached"];
+    let said = world.ok(&resolve);
+    assert!(said.contains(&id), "{said}");
+    assert!(!unresolved().contains(&Value::from(id.clone())));
+    let refused = |args: &[&str], why: &str| {
+        let ran = world.panda(args);
+        assert!(!ran.ok && ran.stderr.contains(why), "{}", ran.stderr);
+    };
+    refused(&resolve, "is failed: only one whose outcome is unknown");
+    let nowhere = "00000000000000000000";
+    refused(
+        &["order", "resolve", nowhere, "--as", "cancelled"],
+        "no order 00000000000000000000",
+    );
+    session.stop();
+    // What is refused leaves nothing behind.
+    let of_refusal = |e: &model::event::Event| match e.body {
+        EventBody::Alert { reason, .. } => {
+            matches!(reason, Reason::OrderNotUnknown | Reason::IllegalReport)
+        }
+        _ => false,
+    };
+    let events = Journal::read(&world.path("data"), "sim").events();
+    assert!(!events.iter().any(of_refusal));
 }
