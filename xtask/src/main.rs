@@ -1,8 +1,10 @@
 //! The project's own tasks: checks, generated pages, test suites.
 
 mod ci;
+mod coverage;
 mod provision;
 mod reference;
+mod skips;
 mod suites;
 mod tidy;
 mod workspace;
@@ -44,7 +46,7 @@ enum Task {
     /// Install what the tests need, and run a suite
     ///
     /// Prints what each suite came to at the end. Tests of real market data look for it at
-    /// ../shared/data and say so when they skip.
+    /// ../shared/data and say so when they skip; what may be skipped is listed in xtask/skips.txt.
     Test {
         /// The suite
         suite: Suite,
@@ -65,6 +67,11 @@ enum Task {
     },
     /// Run everything that CI runs: fmt, clippy, tidy, deny, all tests, documentation, the demo
     Ci,
+    /// List error paths of journal, runtime, pipeline and traders that no test runs
+    ///
+    /// By hand, not in CI: it builds the tests once more. Needs the compiler's own tools: `rustup
+    /// component add llvm-tools`. Those that are left stand with their reasons in xtask/uncovered.txt.
+    Coverage,
     /// Install what the tests need
     Provision,
 }
@@ -99,6 +106,7 @@ fn run() -> anyhow::Result<()> {
         }
         Task::Simulate { seeds, from, trace } => suites::simulate(seeds, from, trace),
         Task::Ci => ci::run(),
+        Task::Coverage => coverage::run(),
         Task::Provision => provision::run(),
     }
 }

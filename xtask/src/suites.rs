@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::provision;
+use crate::skips::{self, Skip};
 use crate::workspace::{Workspace, cargo};
 
 /// The crate with the black-box and the performance tests.
@@ -84,16 +86,19 @@ impl Suite {
 }
 
 /// What tests came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
     passed: u64,
     failed: u64,
     ignored: u64,
+    /// Of those that passed, the ones that say they did nothing.
+    skipped: Vec<Skip>,
 }
 
 impl Totals {
     /// Adds one closing line of a test program: `test result: ok. 3 passed; 0 failed; …`.
     fn add_line(&mut self, line: &str) {
+        self.skipped.extend(Skip::of_line(line));
         let Some(counts) = line.trim_start().strip_prefix("test result: ") else {
             return;
         };
@@ -114,10 +119,11 @@ impl Totals {
         }
     }
 
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.skipped.extend(other.skipped.iter().cloned());
     }
 }
 
@@ -125,8 +131,11 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} passed; {} failed; {} ignored",
-            self.passed, self.failed, self.ignored
+            "{} passed; {} failed; {} ignored; {} skipped",
+            self.passed,
+            self.failed,
+            self.ignored,
+            self.skipped.len()
         )
     }
 }
@@ -146,7 +155,7 @@ pub fn print_totals(outcomes: &[Outcome]) {
     println!("\ntests:");
     let mut sum = Totals::default();
     let mut took = Duration::ZERO;
-    let print = |name: &str, is_passed: bool, totals: Totals, took: Duration| {
+    let print = |name: &str, is_passed: bool, totals: &Totals, took: Duration| {
         let verdict = if is_passed { "ok" } else { "FAILED" };
         println!(
             "  {name:<12} {verdict:<6} {totals}; {:.1} s",
@@ -157,18 +166,34 @@ pub fn print_totals(outcomes: &[Outcome]) {
         print(
             outcome.suite.name(),
             outcome.is_passed,
-            outcome.totals,
+            &outcome.totals,
             outcome.took,
         );
-        sum.add(outcome.totals);
+        sum.add(&outcome.totals);
         took += outcome.took;
     }
     print(
         "total",
         outcomes.iter().all(|outcome| outcome.is_passed),
-        sum,
+        &sum,
         took,
     );
+    if !sum.skipped.is_empty() {
+        println!("skipped, though counted as passed:");
+    }
+    for skip in &sum.skipped {
+        println!("  {skip}");
+    }
+}
+
+/// Whether tests were skipped that must not be; what is wrong is printed.
+fn check_skips(root: &Path, seen: &[Skip], whole: bool) -> anyhow::Result<bool> {
+    let problems = skips::List::load(root)?
+        .problems(seen, whole, &|condition| skips::is_present(root, condition));
+    for problem in &problems {
+        println!("skip: {problem}");
+    }
+    Ok(problems.is_empty())
 }
 
 /// Provisions and runs a suite.
@@ -180,10 +205,19 @@ pub fn run(suite: Suite) -> anyhow::Result<Vec<Outcome>> {
     } else {
         vec![suite]
     };
-    Ok(suites
+    let mut outcomes: Vec<Outcome> = suites
         .into_iter()
         .map(|suite| run_one(&workspace, suite))
-        .collect())
+        .collect();
+    if suite == Suite::All {
+        let seen = outcomes.iter().flat_map(|outcome| &outcome.totals.skipped);
+        let seen: Vec<Skip> = seen.cloned().collect();
+        let is_right = check_skips(&workspace.root, &seen, true)?;
+        if let Some(last) = outcomes.last_mut() {
+            last.is_passed &= is_right;
+        }
+    }
+    Ok(outcomes)
 }
 
 /// Runs one suite. What keeps it from running is printed and counts as its failure, so that the
@@ -221,7 +255,7 @@ fn run_commands(workspace: &Workspace, suite: Suite, totals: &mut Totals) -> any
             suite.name()
         );
     }
-    Ok(is_passed)
+    Ok(is_passed & check_skips(&workspace.root, &totals.skipped, false)?)
 }
 
 /// What cargo is asked for.
@@ -316,6 +350,7 @@ mod tests {
     fn closing_lines_are_counted() {
         let mut totals = Totals::default();
         totals.add_line("test a::b ... ok");
+        totals.add_line("skipped test: charges::a: ../shared/data/b");
         totals.add_line(
             "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out",
         );
@@ -325,10 +360,14 @@ mod tests {
             Totals {
                 passed: 15,
                 failed: 2,
-                ignored: 1
+                ignored: 1,
+                skipped: Skip::of_line("skipped test: charges::a: ../shared/data/b")
+                    .into_iter()
+                    .collect(),
             }
         );
-        assert_eq!(totals.to_string(), "15 passed; 2 failed; 1 ignored");
+        let told = totals.to_string();
+        assert_eq!(told, "15 passed; 2 failed; 1 ignored; 1 skipped");
     }
 
     #[test]

@@ -7,7 +7,8 @@
 
 mod common;
 
-use common::{NSE, cleaning, load, registry, shared, ticks};
+use common::skip::shared;
+use common::{NSE, cleaning, load, registry, ticks};
 use feeds::report::{Doubt, Reject};
 use feeds::{ImportOptions, LoadOptions};
 

@@ -6,7 +6,6 @@
 )]
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use markets::calendar::{Assume, Calendar, DayState, MarketSessions, Next, TradingDayStart};
 use markets::{Grade, Rules, State};
@@ -48,17 +47,20 @@ fn shown(calendar: &Calendar, venue: &str, day: Date) -> String {
     shown.join(" ")
 }
 
+mod skip {
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../xtask/src/skip.rs"
+    ));
+}
+
 /// The list of sources that the facts were compiled into.
 struct Facts(toml::Table);
 
 impl Facts {
     fn read() -> Option<Self> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../../shared/data/markets/calendar.toml");
-        let Ok(text) = std::fs::read_to_string(&file) else {
-            println!("skipped: {} is not there", file.display());
-            return None;
-        };
+        let file = skip::shared("markets/calendar.toml")?;
+        let text = std::fs::read_to_string(file).unwrap();
         let mut table: toml::Table = text.parse().unwrap();
         let closed = table["equity_and_fno"]["closed"].clone();
         table.insert("equity_and_fno".to_owned(), closed);

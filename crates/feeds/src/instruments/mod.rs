@@ -303,6 +303,13 @@ mod tests {
     use model::AssetClass;
     use model::instrument::OptionKind;
 
+    mod skip {
+        include!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../xtask/src/skip.rs"
+        ));
+    }
+
     fn load_on(text: &str, date: &str) -> Result<LoadedInstruments, InstrumentFileError> {
         let rules = Rules::embedded().unwrap();
         let book = RuleBook::new(&rules, Some(model::Date::parse(date).unwrap()));
@@ -315,11 +322,9 @@ mod tests {
 
     #[test]
     fn reads_the_official_dumps() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/kite-mocks");
-        if !folder.exists() {
-            eprintln!("skipped: {} is absent", folder.display());
+        let Some(folder) = skip::shared("kite-mocks") else {
             return;
-        }
+        };
         let rules = Rules::embedded().unwrap();
         let load = |file| load(&folder.join(file), &RuleBook::new(&rules, None)).unwrap();
         let nse = load("instruments_nse.csv");

@@ -1,7 +1,7 @@
 //! What the tests share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use feeds::clock::time_zone;
 use feeds::{Cleaning, DataSet, LoadOptions, Loaded, MarketStream};
@@ -56,15 +56,11 @@ pub fn cleaning() -> Cleaning<'static> {
     cleaning
 }
 
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let found = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data")
-        .join(path);
-    if !found.exists() {
-        eprintln!("skipped: {} is absent", found.display());
-        return None;
-    }
-    Some(found)
+pub mod skip {
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../xtask/src/skip.rs"
+    ));
 }
 
 /// Shares of the NSE by symbol.

@@ -6,8 +6,12 @@
 )]
 
 mod days;
-
-use std::path::Path;
+mod skip {
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../xtask/src/skip.rs"
+    ));
+}
 
 use markets::charges::{
     Amounts, ChargeError, Component, Conditions, DayBook, Deed, LEDGER, MarketCharges, Profile,
@@ -54,13 +58,8 @@ fn terms<'a>(
 }
 
 fn example(name: &str) -> Option<serde_json::Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data/kite-mocks")
-        .join(name);
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        println!("skipped: {} is not there", file.display());
-        return None;
-    };
+    let file = skip::shared(&format!("kite-mocks/{name}"))?;
+    let text = std::fs::read_to_string(file).unwrap();
     Some(serde_json::from_str(&text).unwrap())
 }
 

@@ -1,10 +1,9 @@
 //! What the commands tell of markets and charges, through the real binary.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::harness::World;
+use crate::skip;
 
 fn json(world: &World, args: &[&str]) -> Value {
     serde_json::from_str(&world.ok(args)).unwrap()
@@ -84,12 +83,10 @@ fn number(value: &Value) -> f64 {
 /// The broker's own examples, all of July 2023.
 #[test]
 fn the_calculator_agrees_with_the_brokers_examples() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data/kite-mocks/virtual_contract_note.json");
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        println!("skipped: {} is not there", file.display());
+    let Some(file) = skip::shared("kite-mocks/virtual_contract_note.json") else {
         return;
     };
+    let text = std::fs::read_to_string(file).unwrap();
     let examples: Value = serde_json::from_str(&text).unwrap();
     let world = World::new();
     let mut seen = 0;

@@ -28,3 +28,9 @@ mod range;
 mod robustness;
 mod sessions;
 mod settings_errors;
+mod skip {
+    include!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../xtask/src/skip.rs"
+    ));
+}

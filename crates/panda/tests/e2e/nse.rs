@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::demo::check_result;
 use crate::harness::{World, count, text};
+use crate::skip;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -15,8 +16,7 @@ fn root() -> PathBuf {
 #[test]
 fn the_sample_runs_as_documented_and_counts_the_dirt() {
     let root = root();
-    if !root.join("../shared/data/nse-ticks").is_dir() {
-        println!("skipped: ../shared/data/nse-ticks is not there");
+    if skip::shared("nse-ticks").is_none() {
         return;
     }
     let world = World::new();

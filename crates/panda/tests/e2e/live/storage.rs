@@ -181,7 +181,7 @@ impl Mount {
         if mounted.is_ok_and(|o| o.status.success()) {
             return Some(Self { at });
         }
-        eprintln!("skipped: a file system cannot be mounted here: run it as root");
+        crate::skip::skip("mount");
         None
     }
 }
