@@ -17,9 +17,12 @@ use crate::workspace::{Workspace, cargo};
 /// The crate with the black-box and the performance tests.
 const BINARY: &str = "panda";
 
-/// Seeds of the simulation suite.
+/// Seeds of the simulation suite: half of them are always the same, half are the commit's own, so that
+/// other seeds are tried with each change.
 const SEEDS: u64 = 1_000;
 const SIMULATION: &str = "test --release --package runtime --no-fail-fast --test simulation";
+/// The one test that takes any number of seeds.
+const EVERY_SEED: &str = "-- --exact --nocapture seeds::every_seed_holds";
 
 /// What tells the simulation how many seeds to run, and from which on.
 fn seeds(count: u64, from: u64) -> [(&'static str, String); 2] {
@@ -35,7 +38,7 @@ pub fn simulate(count: u64, from: u64, trace: bool) -> anyhow::Result<()> {
     let mut command = cargo();
     command
         .args(SIMULATION.split(' '))
-        .args(["--", "--exact", "--nocapture", "seeds::every_seed_holds"])
+        .args(EVERY_SEED.split(' '))
         .envs(seeds(count, from))
         .current_dir(&workspace.root);
     if trace {
@@ -44,6 +47,51 @@ pub fn simulate(count: u64, from: u64, trace: bool) -> anyhow::Result<()> {
     let status = command.status().context("cannot run cargo")?;
     anyhow::ensure!(status.success(), "the simulation failed");
     Ok(())
+}
+
+/// The commit that is checked out; none without a repository.
+fn commit(root: &Path) -> Option<String> {
+    let asked = Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .current_dir(root)
+        .output();
+    let output = asked.ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The seed that a commit's hash stands for, beyond those that always run.
+fn seed_of(commit: &str) -> Option<u64> {
+    let seed = u64::from_str_radix(commit.get(..8)?, 16).ok()?;
+    Some(SEEDS + seed)
+}
+
+/// One run of cargo, and what it is told.
+#[derive(Debug)]
+struct Call {
+    arguments: Vec<String>,
+    told: Vec<(&'static str, String)>,
+}
+
+/// The simulation's runs: the first half of the seeds, and the half of the commit.
+fn simulations(commit: Option<&str>) -> Vec<Call> {
+    let arguments = |text: &str| text.split(' ').map(str::to_owned).collect();
+    let call = |line: &str, count: u64, from: u64| Call {
+        arguments: arguments(line),
+        told: seeds(count, from).into(),
+    };
+    let Some((commit, from)) = commit.and_then(|commit| Some((commit, seed_of(commit)?))) else {
+        println!("seeds 0 to {}: no commit gives others", SEEDS - 1);
+        return vec![call(SIMULATION, SEEDS, 0)];
+    };
+    let half = SEEDS / 2;
+    println!(
+        "seeds 0 to {}, and {from} to {} of the commit {commit}; these again: \
+         cargo xtask simulate --seeds {half} --from {from}",
+        half - 1,
+        from + half - 1
+    );
+    let own = format!("{SIMULATION} {EVERY_SEED}");
+    vec![call(SIMULATION, half, 0), call(&own, half, from)]
 }
 
 /// A set of tests.
@@ -240,13 +288,29 @@ fn run_one(workspace: &Workspace, suite: Suite) -> Outcome {
 
 fn run_commands(workspace: &Workspace, suite: Suite, totals: &mut Totals) -> anyhow::Result<bool> {
     let mut is_passed = true;
-    for arguments in commands(workspace, suite)? {
-        println!("$ cargo {}", arguments.join(" "));
-        let mut command = cargo();
-        command.args(&arguments).current_dir(&workspace.root);
-        if suite == Suite::Simulation {
-            command.envs(seeds(SEEDS, 0));
+    let calls = match suite {
+        Suite::Simulation => simulations(commit(&workspace.root).as_deref()),
+        _ => {
+            let call = |arguments| Call {
+                arguments,
+                told: Vec::new(),
+            };
+            let lines = commands(workspace, suite)?;
+            lines.into_iter().map(call).collect()
         }
+    };
+    for Call { arguments, told } in calls {
+        let shown = told.iter().map(|(name, value)| format!("{name}={value} "));
+        println!(
+            "$ {}cargo {}",
+            shown.collect::<String>(),
+            arguments.join(" ")
+        );
+        let mut command = cargo();
+        command
+            .args(&arguments)
+            .envs(told)
+            .current_dir(&workspace.root);
         is_passed &= run_tests(command, totals)?;
     }
     if is_passed && totals.passed == 0 {
@@ -404,5 +468,27 @@ mod tests {
         };
         let missing = commands(&empty, Suite::E2e).unwrap_err().to_string();
         assert!(missing.contains("no test program `e2e`"), "{missing}");
+    }
+
+    #[test]
+    fn half_of_the_seeds_are_the_commits() {
+        let told = |call: &Call| call.told[0].1.clone() + " from " + &call.told[1].1;
+        let with = simulations(Some("0000002a97cb29eb341d190f9d3d35d31127f449"));
+        assert_eq!(with.len(), 2);
+        assert_eq!(told(&with[0]), "500 from 0");
+        assert_eq!(told(&with[1]), "500 from 1042");
+        // The regressions run once.
+        assert!(!with[0].arguments.contains(&"--exact".to_owned()));
+        assert!(with[1].arguments.contains(&"--exact".to_owned()));
+        let most = simulations(Some("ffffffff97cb29eb341d190f9d3d35d31127f449"));
+        assert_eq!(
+            told(&most[1]),
+            format!("500 from {}", u64::from(u32::MAX) + SEEDS)
+        );
+        for none in [None, Some("no hash"), Some("")] {
+            let without = simulations(none);
+            assert_eq!(without.len(), 1);
+            assert_eq!(told(&without[0]), "1000 from 0");
+        }
     }
 }
