@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::fixed::{Price, Quantity};
 use crate::ids::{CommandId, OrderId, StrategyIdx};
 use crate::instrument::InstrumentIdx;
+use crate::money::{Amount, CurrencyIdx};
 use crate::reason::Reason;
 
 /// Whether a namespace may trade.
@@ -69,6 +70,21 @@ pub enum CommandAction {
     BlockEntries(Reason),
     /// The host's reason is gone.
     AllowEntries(Reason),
+    /// Trade again, and count losses from now on, whatever was lost before.
+    ResumeAnew,
+    /// Let a strategy trade here again, and count its losses from now on.
+    EnableStrategyAnew(StrategyIdx),
+}
+
+/// A loss that has reached its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breach {
+    /// In which currency.
+    pub currency: CurrencyIdx,
+    /// What is lost.
+    pub loss: Amount,
+    /// The limit.
+    pub limit: Amount,
 }
 
 /// How an operator ends an order of unknown outcome.

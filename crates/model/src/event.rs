@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::contract_note::ChargesAdjustment;
-use crate::control::TradingState;
+use crate::control::{Breach, TradingState};
 use crate::fixed::{Price, Quantity};
 use crate::ids::{
     CommandId, CorrelationId, EventId, InputId, OrderId, SignalId, StrategyIdx, TradeId,
@@ -76,6 +76,8 @@ pub enum EventBody {
         reason: Reason,
         /// True when a rule did it, false for an operator.
         automatic: bool,
+        /// Losses are counted from here on.
+        resets_losses: bool,
     },
     /// A strategy may not trade here any more, or may again.
     StrategySwitched {
@@ -85,6 +87,8 @@ pub enum EventBody {
         enabled: bool,
         /// Why.
         reason: Reason,
+        /// Its losses are counted from here on.
+        resets_losses: bool,
     },
     /// A position is being closed at its square-off time or at an operator's command: its working
     /// orders are cancelled first, and until it is finished nothing may add to it.
@@ -145,6 +149,26 @@ pub enum EventBody {
         trade: TradeId,
         /// Why.
         reason: Reason,
+    },
+    /// A loss has reached its limit.
+    LimitReached {
+        /// The strategy whose own limit it is; `None`: the namespace's.
+        strategy: Option<StrategyIdx>,
+        /// Which limit.
+        reason: Reason,
+        /// By how much.
+        breach: Breach,
+        /// Whether positions are squared off for it.
+        squares_off: bool,
+    },
+    /// A command to trade again was refused, as trading would stop again at once.
+    ResumeRefused {
+        /// The strategy that was to be enabled; `None`: the namespace was to be resumed.
+        strategy: Option<StrategyIdx>,
+        /// Why.
+        reason: Reason,
+        /// The loss and its limit, where it is a loss.
+        breach: Option<Breach>,
     },
 }
 
@@ -334,6 +358,10 @@ pub struct Snapshot {
     pub peak: Amount,
     /// Largest fall from a peak so far.
     pub max_drawdown: Amount,
+    /// What the trading day's loss is counted from.
+    pub loss_base: Amount,
+    /// What the fall from the peak is counted from.
+    pub loss_peak: Amount,
     /// Σ of the positions' absolute values at the last price.
     pub gross_exposure: Amount,
 }
@@ -355,6 +383,8 @@ impl Event {
             EventBody::ModifyRequested { .. } => Channel::OrdersUpdated,
             EventBody::StateChanged { .. }
             | EventBody::StrategySwitched { .. }
+            | EventBody::LimitReached { .. }
+            | EventBody::ResumeRefused { .. }
             | EventBody::SquareOff { .. }
             | EventBody::TraderDetached { .. }
             | EventBody::EntriesBlocked { .. }
@@ -392,6 +422,8 @@ impl Event {
             EventBody::ModifyRequested { .. } => "order_modify_requested",
             EventBody::StateChanged { .. } => "trading_state_changed",
             EventBody::StrategySwitched { .. } => "strategy_switched",
+            EventBody::LimitReached { .. } => "limit_reached",
+            EventBody::ResumeRefused { .. } => "resume_refused",
             EventBody::SquareOff { begins: true, .. } => "square_off_started",
             EventBody::SquareOff { begins: false, .. } => "square_off_finished",
             EventBody::TraderDetached { .. } => "trader_detached",

@@ -39,7 +39,7 @@ enum Command {
     /// Keep brokers from increasing exposure, and cancel working entries
     Halt(control::Target),
     /// Let brokers trade again
-    Resume(control::Target),
+    Resume(control::ResumeArgs),
     /// Keep brokers from increasing exposure; working orders stay
     ReduceOnly(control::Target),
     /// Let a strategy of a running session trade, or keep it from it
@@ -88,7 +88,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Status(args) => control::status(&args),
         Command::Stop(at) => control::stop(&at),
         Command::Halt(target) => control::command(&target, Action::Halt),
-        Command::Resume(target) => control::command(&target, Action::Resume),
+        Command::Resume(args) => control::resume(&args),
         Command::ReduceOnly(target) => control::command(&target, Action::ReduceOnly),
         Command::Strategy(action) => control::strategy(&action),
         Command::Order(action) => control::order(&action),

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use model::contract_note::ChargesAdjustment;
-use model::control::TradingState;
 use model::event::{Event, EventBody, Settled, Snapshot};
 use model::fixed::NumberError;
 use model::money::Multiplier;
@@ -167,10 +166,11 @@ pub struct Account {
     pub peak: Amount,
     /// Largest fall from a peak so far.
     pub max_drawdown: Amount,
-    /// What the daily loss is counted from: equity at the trading day's start, or when an operator
-    /// resumed trading after it.
+    /// What the daily loss is counted from: equity at the trading day's start, or where an operator
+    /// has had losses counted anew since.
     pub loss_base: Amount,
-    /// What the drawdown rule counts from: highest equity since an operator last resumed trading.
+    /// What the drawdown rule counts from: highest equity, since an operator last had losses counted
+    /// anew.
     pub loss_peak: Amount,
     /// Starting cash + cash flow + value − charges, kept in step with each of them.
     equity: Amount,
@@ -221,6 +221,14 @@ struct StrategyMark {
 impl StrategyMark {
     fn profit(&self) -> Result<Amount, NumberError> {
         self.cash.checked_add(self.value)
+    }
+
+    /// Losses count from the profit of now.
+    fn count_anew(&mut self) {
+        if let Ok(profit) = self.profit() {
+            self.day_start = profit;
+            self.peak = profit;
+        }
     }
 }
 
@@ -336,6 +344,32 @@ impl Portfolio {
             day: saved.day,
             overflow: saved.overflow,
         };
+        if marks && !known && self.begin_marks().is_err() {
+            self.overflow = true;
+        }
+    }
+
+    /// Strategies are marked from now on, which they were not before: their profit so far is no loss of
+    /// a limit that is new.
+    fn begin_marks(&mut self) -> Result<(), NumberError> {
+        for (position, marked) in self.positions.iter().zip(&mut self.marked) {
+            let instrument = position.key.instrument;
+            let currency = self.instruments.currency(instrument);
+            let Some(mark) = self
+                .strategies
+                .get_mut(position.key.strategy.index())
+                .and_then(|row| row.get_mut(currency.index()))
+            else {
+                continue;
+            };
+            let net = &self.net[instrument.index()];
+            *marked = Amount::notional(net.last.price, position.quantity, net.multiplier)?;
+            let cash = position.cash_flow.checked_sub(position.charges)?;
+            mark.cash = mark.cash.checked_add(cash)?;
+            mark.value = mark.value.checked_add(*marked)?;
+            mark.count_anew();
+        }
+        Ok(())
     }
 
     /// A price has been seen: marks what is held of the instrument.
@@ -501,14 +535,28 @@ impl Portfolio {
     /// needs the order.
     pub fn apply(&mut self, event: &Event) {
         if let EventBody::StateChanged {
-            to: TradingState::Active,
+            resets_losses: true,
             ..
         } = &event.body
         {
-            // Whoever resumes knows of the loss so far: the rules count from here.
             for account in &mut self.accounts {
                 account.loss_base = account.equity;
                 account.loss_peak = account.loss_base;
+            }
+        }
+        if let EventBody::StrategySwitched {
+            strategy,
+            resets_losses: true,
+            ..
+        } = &event.body
+        {
+            for mark in self
+                .strategies
+                .get_mut(strategy.index())
+                .into_iter()
+                .flatten()
+            {
+                mark.count_anew();
             }
         }
         if let EventBody::ChargesAdjusted(adjustment) = &event.body
@@ -522,6 +570,8 @@ impl Portfolio {
             // What the log says of peaks holds, even where the ticks that made them are lost.
             account.peak = account.peak.max(snapshot.peak);
             account.max_drawdown = account.max_drawdown.max(snapshot.max_drawdown);
+            account.loss_base = snapshot.loss_base;
+            account.loss_peak = snapshot.loss_peak;
         }
     }
 
@@ -546,6 +596,8 @@ impl Portfolio {
             equity: account.equity,
             peak: account.peak,
             max_drawdown: account.max_drawdown,
+            loss_base: account.loss_base,
+            loss_peak: account.loss_peak,
             gross_exposure: account.gross_exposure,
         })
     }
@@ -628,6 +680,12 @@ impl Portfolio {
     #[inline]
     pub fn marks_strategies(&self) -> bool {
         !self.strategies.is_empty()
+    }
+    /// Whether a strategy holds anything; without one, whether any does.
+    pub fn holds(&self, strategy: Option<StrategyIdx>) -> bool {
+        self.positions.iter().any(|p| {
+            !p.quantity.is_zero() && strategy.is_none_or(|strategy| strategy == p.key.strategy)
+        })
     }
     /// Unrealised profit of a position at the last price.
     pub fn unrealised(&self, position: &Position) -> Result<Amount, NumberError> {

@@ -2,10 +2,11 @@
 //! times as nanoseconds UTC beside their readable form.
 
 use journal::record::{Entry, Host, MarketItem, MarketRecord, Run, Start};
-use model::control::{Command, CommandAction, Resolution};
+use model::control::{Breach, Command, CommandAction, Resolution};
 use model::event::{Cause, Event, EventBody, SCHEMA_VERSION};
 use model::market::Depth;
 use model::order::{OrderChange, OrderIntent};
+use model::reason::Reason;
 use model::signal::{Action, Decision, Signal, Validity};
 use model::trader::{ReportKind, TraderReport};
 use model::{InstrumentIdx, StrategyIdx, Timestamp};
@@ -42,6 +43,39 @@ impl Names<'_> {
             .get(index.index())
             .map_or(Value::Null, |i| json!(i.id))
     }
+    fn currency(&self, breach: &Breach) -> Option<&str> {
+        let currency = self.0.currencies.get(breach.currency.index());
+        currency.map(|c| c.code())
+    }
+
+    /// A reached loss limit in words: how much is lost, and what the limit is.
+    pub fn breach(&self, breach: &Breach) -> String {
+        let currency = self.currency(breach).unwrap_or("");
+        let Breach { loss, limit, .. } = breach;
+        format!("{loss} {currency} are lost, the limit is {limit}")
+    }
+
+    /// Why a resume, or the enabling of a strategy, was refused.
+    pub fn refusal(
+        &self,
+        strategy: Option<StrategyIdx>,
+        reason: Reason,
+        breach: Option<Breach>,
+    ) -> String {
+        let what = match strategy {
+            None => "the resume".to_owned(),
+            Some(s) => format!("enabling strategy {}", self.strategy_name(s)),
+        };
+        let why = reason.text();
+        match breach {
+            None => format!("{what} is refused: {why} It would stop again at once"),
+            Some(breach) => format!(
+                "{what} is refused: {why} {}; --reset-loss-base counts losses from now on",
+                self.breach(&breach)
+            ),
+        }
+    }
+
     fn strategy(&self, index: StrategyIdx) -> Value {
         self.0
             .strategies
@@ -138,20 +172,56 @@ impl Names<'_> {
                 to,
                 reason,
                 automatic,
+                resets_losses,
             } => {
                 put("from", json!(from.name()));
                 put("to", json!(to.name()));
                 put("reason", text(reason));
                 put("automatic", json!(automatic));
+                put("resets_losses", json!(resets_losses));
             }
             EventBody::StrategySwitched {
                 strategy,
                 enabled,
                 reason,
+                resets_losses,
             } => {
                 put("strategy", self.strategy(*strategy));
                 put("enabled", json!(enabled));
                 put("reason", text(reason));
+                put("resets_losses", json!(resets_losses));
+            }
+            EventBody::LimitReached {
+                strategy,
+                reason,
+                breach,
+                squares_off,
+            } => {
+                put(
+                    "strategy",
+                    strategy.map_or(Value::Null, |s| self.strategy(s)),
+                );
+                put("reason", text(reason));
+                put("text", json!(reason.text()));
+                put("currency", opt(self.currency(breach)));
+                put("loss", text(breach.loss));
+                put("limit", text(breach.limit));
+                put("squares_off", json!(squares_off));
+            }
+            EventBody::ResumeRefused {
+                strategy,
+                reason,
+                breach,
+            } => {
+                put(
+                    "strategy",
+                    strategy.map_or(Value::Null, |s| self.strategy(s)),
+                );
+                put("reason", text(reason));
+                put("text", json!(reason.text()));
+                put("currency", opt(breach.and_then(|b| self.currency(&b))));
+                put("loss", opt(breach.map(|b| b.loss)));
+                put("limit", opt(breach.map(|b| b.limit)));
             }
             EventBody::SquareOff {
                 strategy,
@@ -182,6 +252,8 @@ impl Names<'_> {
                 put("equity", text(s.equity));
                 put("peak", text(s.peak));
                 put("max_drawdown", text(s.max_drawdown));
+                put("loss_base", text(s.loss_base));
+                put("loss_peak", text(s.loss_peak));
                 put("gross_exposure", text(s.gross_exposure));
             }
             EventBody::Alert {
@@ -421,7 +493,9 @@ impl Names<'_> {
     fn command(&self, ts: Timestamp, c: &Command) -> Value {
         let (action, detail) = match &c.action {
             CommandAction::SetState(state) => ("set_state", json!(state.name())),
+            CommandAction::ResumeAnew => ("resume_anew", Value::Null),
             CommandAction::EnableStrategy(s) => ("enable_strategy", self.strategy(*s)),
+            CommandAction::EnableStrategyAnew(s) => ("enable_strategy_anew", self.strategy(*s)),
             CommandAction::DisableStrategy(s, reason) => (
                 "disable_strategy",
                 json!({ "strategy": self.strategy(*s), "reason": reason.code() }),

@@ -56,6 +56,23 @@ impl Place {
     }
 }
 
+/// Lets brokers trade again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+While a loss limit is still reached, the resume is refused with the loss and the limit: the daily loss
+counts from the trading day's start, whatever was halted and resumed since.
+
+Examples:
+  panda resume --broker paper
+  panda resume --broker paper --reset-loss-base")]
+pub struct ResumeArgs {
+    /// Count daily loss and drawdown from now on; the journal records it
+    #[arg(long)]
+    reset_loss_base: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
 /// Lets a strategy trade, or keeps it from it.
 #[derive(Debug, Subcommand)]
 pub enum StrategyCommand {
@@ -63,6 +80,9 @@ pub enum StrategyCommand {
     Enable {
         /// Its id
         strategy: String,
+        /// Count its daily loss and drawdown from now on; the journal records it
+        #[arg(long)]
+        reset_loss_base: bool,
         /// Which brokers
         #[command(flatten)]
         target: Target,
@@ -206,8 +226,13 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 fn sentence(event: &Value) -> String {
     match text(event, "type") {
         "trading_state_changed" => {
+            let losses = if event["resets_losses"] == true {
+                "; losses count from now on"
+            } else {
+                ""
+            };
             format!(
-                "trading is {} (it was {})",
+                "trading is {} (it was {}){losses}",
                 text(event, "to"),
                 text(event, "from")
             )
@@ -222,17 +247,35 @@ fn sentence(event: &Value) -> String {
             if let Some(enabled) = event.get("enabled").and_then(Value::as_bool) {
                 line += if enabled { ": enabled" } else { ": disabled" };
             }
+            if event["resets_losses"] == true {
+                line += "; its losses count from now on";
+            }
             line
         }
     }
 }
 
+/// Runs `panda resume`.
+pub fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
+    let action = Action::Resume {
+        reset_loss_base: args.reset_loss_base,
+    };
+    command(&args.target, action)
+}
+
 /// Runs `panda strategy`.
 pub fn strategy(action: &StrategyCommand) -> anyhow::Result<()> {
     match action {
-        StrategyCommand::Enable { strategy, target } => {
-            let strategy = strategy.clone();
-            command(target, Action::EnableStrategy { strategy })
+        StrategyCommand::Enable {
+            strategy,
+            reset_loss_base,
+            target,
+        } => {
+            let action = Action::EnableStrategy {
+                strategy: strategy.clone(),
+                reset_loss_base: *reset_loss_base,
+            };
+            command(target, action)
         }
         StrategyCommand::Disable { strategy, target } => {
             let strategy = strategy.clone();
@@ -433,6 +476,11 @@ fn unsaved(of: &Value, line: &mut impl FnMut(String)) {
     }
 }
 
+/// A time in UTC, for people.
+fn moment(nanos: i64) -> String {
+    model::Timestamp(nanos).to_string()
+}
+
 fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
     if text(broker, "state") == "excluded" {
         let why = broker["detached"].get("why").and_then(Value::as_str);
@@ -462,6 +510,18 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
     ));
     if let Some(why) = broker["detached"].get("why").and_then(Value::as_str) {
         line(format!("  DETACHED: {why}"));
+    }
+    if let Some(since) = broker["losses_count_since"].as_i64() {
+        line(format!("  losses count anew since {}", moment(since)));
+    }
+    if let Some(strategies) = broker["strategies_losses_count_since"].as_object() {
+        for (strategy, since) in strategies {
+            let since = since.as_i64().unwrap_or_default();
+            line(format!(
+                "  losses of {strategy} count anew since {}",
+                moment(since)
+            ));
+        }
     }
     letters(broker, line);
     unsaved(broker, line);

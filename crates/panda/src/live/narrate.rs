@@ -88,26 +88,75 @@ impl Narrator {
                 names.strategy_name(rejected.strategy),
                 rejected.reason.text(),
             ),
-            EventBody::StateChanged { to, reason, .. } => tracing::warn!(
+            EventBody::StateChanged {
+                to,
+                reason,
+                resets_losses,
+                ..
+            } => tracing::warn!(
                 channel = "control",
                 broker,
                 correlation_id,
-                "trading is {}: {}",
+                "trading is {}: {}{}",
                 to.name(),
                 reason.text(),
+                if *resets_losses {
+                    " Losses count from now on."
+                } else {
+                    ""
+                },
+            ),
+            EventBody::LimitReached {
+                strategy,
+                reason,
+                breach,
+                squares_off,
+            } => tracing::warn!(
+                channel = "risk",
+                broker,
+                correlation_id,
+                "{}{} {}{}",
+                strategy.map_or_else(String::new, |s| format!(
+                    "strategy {}: ",
+                    names.strategy_name(s)
+                )),
+                reason.text(),
+                names.breach(breach),
+                if *squares_off {
+                    "; positions are squared off"
+                } else {
+                    "; positions stay open"
+                },
+            ),
+            EventBody::ResumeRefused {
+                strategy,
+                reason,
+                breach,
+            } => tracing::warn!(
+                channel = "control",
+                broker,
+                correlation_id,
+                "{}",
+                names.refusal(*strategy, *reason, *breach),
             ),
             EventBody::StrategySwitched {
                 strategy,
                 enabled,
                 reason,
+                resets_losses,
             } => tracing::warn!(
                 channel = "control",
                 broker,
                 correlation_id,
-                "strategy {} is {}: {}",
+                "strategy {} is {}: {}{}",
                 names.strategy_name(*strategy),
                 if *enabled { "enabled" } else { "disabled" },
                 reason.text(),
+                if *resets_losses {
+                    " Its losses count from now on."
+                } else {
+                    ""
+                },
             ),
             EventBody::EntriesBlocked { reason, blocked } => tracing::warn!(
                 channel = "control",

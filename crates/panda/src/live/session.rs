@@ -229,7 +229,7 @@ impl Session {
         }
         let market = starter.market(market, &queue, &hosts, live.then(|| Arc::clone(&probe)))?;
         for strategy in hung {
-            let switch = MarketMessage::Switch(strategy, false, Reason::StrategyTimeout);
+            let switch = MarketMessage::Disable(strategy, Reason::StrategyTimeout);
             market.tell(switch);
         }
         let mut feed_states = Vec::new();

@@ -155,6 +155,13 @@ pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Valu
         .filter(|(at, _)| !risk.is_enabled(model::StrategyIdx(*at as u32)))
         .map(|(_, name)| name)
         .collect();
+    let strategies = names.strategies.iter().enumerate();
+    let strategies_anew: serde_json::Map<String, Value> = strategies
+        .filter_map(|(at, name)| {
+            let since = risk.losses_since(Some(model::StrategyIdx(at as u32)))?;
+            Some((name.clone(), json!(since.nanos())))
+        })
+        .collect();
     let blocks: Vec<&str> = risk.blocks().iter().map(|r| r.code()).collect();
     let unresolved: Vec<String> = pipeline.unresolved().map(|id| id.to_string()).collect();
     let parked: Vec<Value> = pipeline
@@ -177,6 +184,8 @@ pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Valu
     json!({
         "state": risk.state().name(),
         "halted_by": risk.automatic().map(|r| r.code()),
+        "losses_count_since": risk.losses_since(None).map(|ts| ts.nanos()),
+        "strategies_losses_count_since": strategies_anew,
         "entries_blocked_by": blocks,
         "disabled_strategies": disabled,
         "orders_today": risk.counters().orders_today(),

@@ -210,11 +210,13 @@ fn risk_keys() -> Vec<Key> {
                 _ if unit.starts_with("true or false") => Kind::Flag,
                 _ if unit.starts_with("fraction or table") => Kind::Either,
                 _ if unit.starts_with("allowed or ") => Kind::Text,
+                _ if unit.starts_with("halt, square_off") => Kind::Either,
                 _ => Kind::Number,
             };
             let default = match kind {
                 Kind::List => "[]".to_owned(),
                 Kind::Text => format!("\"{default}\""),
+                Kind::Either if default.parse::<f64>().is_err() => format!("\"{default}\""),
                 _ => default.to_owned(),
             };
             found.push(Key {

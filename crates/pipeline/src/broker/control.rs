@@ -1,6 +1,20 @@
 //! Trading states, operators' commands and alerts.
 
+use model::control::Breach;
+
 use super::*;
+
+/// A change of the trading state, as it is asked for.
+pub(super) struct StateChange {
+    to: TradingState,
+    reason: Reason,
+    automatic: bool,
+    resets_losses: bool,
+}
+
+const fn refusal_of(reached: Reached) -> (Reason, Option<Breach>) {
+    (reached.reason, Some(reached.breach))
+}
 
 impl BrokerPipeline {
     pub(super) fn alert(
@@ -29,27 +43,90 @@ impl BrokerPipeline {
         out: &mut Vec<Event>,
     ) {
         let correlation = self.own_correlation(u32::MAX - 2);
-        self.set_state(
+        let change = StateChange {
             to,
             reason,
             automatic,
-            correlation,
-            Cause::Input(self.input),
-            out,
-        );
+            resets_losses: false,
+        };
+        self.set_state(change, correlation, Cause::Input(self.input), out);
     }
 
-    pub(super) fn set_state(
+    /// An operator asks for a state. Where a loss limit is reached, trading would stop again at once:
+    /// the operator is told so instead, unless losses are to be counted from now on.
+    fn ask_state(
         &mut self,
         to: TradingState,
-        reason: Reason,
-        automatic: bool,
+        resets_losses: bool,
         correlation: CorrelationId,
         cause: Cause,
         out: &mut Vec<Event>,
     ) {
+        let refusal = match to {
+            TradingState::Halted => None,
+            _ if self.has_overflowed() => Some((Reason::Overflow, None)),
+            _ if resets_losses => None,
+            _ => self.risk.breached(&self.portfolio).map(refusal_of),
+        };
+        if let Some((reason, breach)) = refusal {
+            let body = EventBody::ResumeRefused {
+                strategy: None,
+                reason,
+                breach,
+            };
+            return self.emit(self.now, correlation, cause, body, out);
+        }
+        let change = StateChange {
+            to,
+            reason: Reason::OperatorRequest,
+            automatic: false,
+            resets_losses,
+        };
+        self.set_state(change, correlation, cause, out);
+    }
+
+    fn enable_strategy(
+        &mut self,
+        strategy: StrategyIdx,
+        resets_losses: bool,
+        correlation: CorrelationId,
+        cause: Cause,
+        out: &mut Vec<Event>,
+    ) {
+        let reached = self.risk.strategy_breached(strategy, &self.portfolio);
+        let body = match reached.filter(|_| !resets_losses).map(refusal_of) {
+            Some((reason, breach)) => EventBody::ResumeRefused {
+                strategy: Some(strategy),
+                reason,
+                breach,
+            },
+            None => EventBody::StrategySwitched {
+                strategy,
+                enabled: true,
+                reason: Reason::OperatorRequest,
+                resets_losses,
+            },
+        };
+        self.emit(self.now, correlation, cause, body, out);
+    }
+
+    pub(super) fn set_state(
+        &mut self,
+        change: StateChange,
+        correlation: CorrelationId,
+        cause: Cause,
+        out: &mut Vec<Event>,
+    ) {
+        let StateChange {
+            to,
+            reason,
+            automatic,
+            resets_losses,
+        } = change;
         let from = self.risk.state();
-        if from == to {
+        // An operator takes an automatic halt over: it then ends by an operator alone.
+        let takes_over = !automatic && self.risk.automatic().is_some();
+        if from == to && !resets_losses && !takes_over {
             return;
         }
         let body = EventBody::StateChanged {
@@ -57,9 +134,11 @@ impl BrokerPipeline {
             to,
             reason,
             automatic,
+            resets_losses,
         };
         self.emit(self.now, correlation, cause, body, out);
         match to {
+            _ if from == to => {}
             TradingState::Halted => {
                 self.cancel_where(Reason::Halted, cause, out, |i| i.role == OrderRole::Entry);
             }
@@ -105,22 +184,22 @@ impl BrokerPipeline {
         let cause = Cause::Command(command.id);
         let reason = Reason::OperatorRequest;
         match command.action {
-            CommandAction::SetState(to) => {
-                self.set_state(to, reason, false, correlation, cause, out);
+            CommandAction::SetState(to) => self.ask_state(to, false, correlation, cause, out),
+            CommandAction::ResumeAnew => {
+                self.ask_state(TradingState::Active, true, correlation, cause, out);
             }
             CommandAction::EnableStrategy(strategy) => {
-                let body = EventBody::StrategySwitched {
-                    strategy,
-                    enabled: true,
-                    reason,
-                };
-                self.emit(self.now, correlation, cause, body, out);
+                self.enable_strategy(strategy, false, correlation, cause, out);
+            }
+            CommandAction::EnableStrategyAnew(strategy) => {
+                self.enable_strategy(strategy, true, correlation, cause, out);
             }
             CommandAction::DisableStrategy(strategy, reason) => {
                 let body = EventBody::StrategySwitched {
                     strategy,
                     enabled: false,
                     reason,
+                    resets_losses: false,
                 };
                 self.emit(self.now, correlation, cause, body, out);
                 self.cancel_where(reason, cause, out, |i| {
@@ -145,15 +224,17 @@ impl BrokerPipeline {
                 self.block_entries(reason, false, correlation, cause, out);
             }
             CommandAction::SquareOffPosition(instrument, strategy) => {
-                self.square_off_where(correlation, cause, out, |k| {
+                self.square_off_where(correlation, reason, cause, out, |k| {
                     k.instrument == instrument && strategy.is_none_or(|s| s == k.strategy)
                 });
             }
             CommandAction::SquareOff(instrument) => {
-                self.square_off_where(correlation, cause, out, |k| k.instrument == instrument);
+                self.square_off_where(correlation, reason, cause, out, |k| {
+                    k.instrument == instrument
+                });
             }
             CommandAction::SquareOffAll => {
-                self.square_off_where(correlation, cause, out, |_| true);
+                self.square_off_where(correlation, reason, cause, out, |_| true);
             }
             CommandAction::ResolveOrder(id, _) if self.engine.order(id).is_none() => {
                 self.alert(Reason::UnknownOrder, Some(id), None, out);
@@ -226,6 +307,7 @@ impl BrokerPipeline {
     pub(super) fn square_off_where(
         &mut self,
         correlation: CorrelationId,
+        reason: Reason,
         cause: Cause,
         out: &mut Vec<Event>,
         wanted: impl Fn(&PositionKey) -> bool,
@@ -233,7 +315,6 @@ impl BrokerPipeline {
         let mut keys: Vec<_> = self.engine.keys().iter().copied().filter(wanted).collect();
         keys.sort_unstable();
         for key in keys {
-            let reason = Reason::OperatorRequest;
             self.begin_square_off(&key, Some(correlation), reason, cause, out);
         }
     }

@@ -58,13 +58,16 @@ impl BrokerPipeline {
 
     #[inline]
     pub(super) fn check_losses(&mut self, moved: Option<CurrencyIdx>, out: &mut Vec<Event>) {
-        let halt = if self.engine.overflowed() && self.risk.state() != TradingState::Halted {
-            Some(Reason::Overflow)
+        if self.has_overflowed() {
+            self.change_state(TradingState::Halted, Reason::Overflow, true, out);
         } else {
-            self.risk.halt_due(&self.portfolio, moved)
-        };
-        if let Some(reason) = halt {
-            self.change_state(TradingState::Halted, reason, true, out);
+            // Where one limit halts and another one squares off, both may be reached at once.
+            while let Some(reached) = self.risk.limit_due(&self.portfolio, moved) {
+                self.limit_reached(None, &reached, out);
+                if reached.squares_off {
+                    break;
+                }
+            }
         }
         if self.portfolio.marks_strategies() {
             self.check_strategy_losses(out);
@@ -74,18 +77,60 @@ impl BrokerPipeline {
     pub(super) fn check_strategy_losses(&mut self, out: &mut Vec<Event>) {
         for index in 0..self.portfolio.positions().len() {
             let strategy = self.portfolio.positions()[index].key.strategy;
-            if let Some(reason) = self.risk.disable_due(strategy, &self.portfolio) {
+            while let Some(reached) = self.risk.strategy_limit_due(strategy, &self.portfolio) {
+                self.limit_reached(Some(strategy), &reached, out);
+                if reached.squares_off {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether an amount did not fit anywhere.
+    #[inline]
+    pub(super) fn has_overflowed(&self) -> bool {
+        self.engine.overflowed() || self.portfolio.overflowed()
+    }
+
+    /// What a reached loss limit asks for: the namespace halts, or the strategy is disabled, and where
+    /// the settings say so, positions are squared off.
+    #[cold]
+    fn limit_reached(
+        &mut self,
+        strategy: Option<StrategyIdx>,
+        reached: &Reached,
+        out: &mut Vec<Event>,
+    ) {
+        let reason = reached.reason;
+        let cause = Cause::Input(self.input);
+        let correlation = self.own_correlation(strategy.map_or(u32::MAX - 2, |s| s.0));
+        let body = EventBody::LimitReached {
+            strategy,
+            reason,
+            breach: reached.breach,
+            squares_off: reached.squares_off,
+        };
+        self.emit(self.now, correlation, cause, body, out);
+        match strategy {
+            None => self.change_state(TradingState::Halted, reason, true, out),
+            Some(strategy) if self.risk.is_enabled(strategy) => {
                 let body = EventBody::StrategySwitched {
                     strategy,
                     enabled: false,
                     reason,
+                    resets_losses: false,
                 };
-                let correlation = self.own_correlation(strategy.0);
-                self.emit(self.now, correlation, Cause::Input(self.input), body, out);
-                self.cancel_where(reason, Cause::Input(self.input), out, |i| {
+                self.emit(self.now, correlation, cause, body, out);
+                self.cancel_where(reason, cause, out, |i| {
                     i.strategy == strategy && i.role == OrderRole::Entry
                 });
             }
+            Some(_) => {}
+        }
+        if reached.squares_off {
+            self.square_off_where(correlation, reason, cause, out, |key| {
+                strategy.is_none_or(|strategy| strategy == key.strategy)
+            });
         }
     }
 
@@ -98,6 +143,7 @@ impl BrokerPipeline {
         if day_began
             && self.auto_resume == AutoResume::NextDay
             && self.risk.state() == TradingState::Halted
+            && self.risk.breached(&self.portfolio).is_none()
             && let Some(reason @ (Reason::DailyLoss | Reason::Drawdown)) = self.risk.automatic()
         {
             self.change_state(TradingState::Active, reason, true, out);

@@ -44,7 +44,7 @@ use crate::engine::protect::Protection;
 use crate::engine::{Engine, Plan, key_of};
 use crate::portfolio::{Portfolio, PositionKey};
 use crate::risk::rules::Totals;
-use crate::risk::{AutoResume, Judgement, Limits, Margin, Proposal, Risk};
+use crate::risk::{AutoResume, Judgement, Limits, Margin, Proposal, Reached, Risk};
 use crate::strategy_host::{Made, StrategyHost, StrategySetup};
 
 /// One report may lead to at most this many further reports within the same input; a trader that

@@ -14,6 +14,7 @@ impl BrokerPipeline {
                         strategy,
                         enabled: false,
                         reason,
+                        resets_losses: false,
                     };
                     let correlation = self.own_correlation(name.0 as u32);
                     self.emit(self.now, correlation, Cause::Input(self.input), body, out);

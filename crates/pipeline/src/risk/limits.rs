@@ -1,10 +1,11 @@
 //! Limits as the rules read them: dense tables, resolved once at start.
 
+use model::control::Breach;
 use model::reason::Reason;
 use model::{Amount, CurrencyIdx, Quantity};
 
 use super::margin::Margin;
-use super::settings::ShortSelling;
+use super::settings::{OnBreach, OnBreachTable, ShortSelling};
 
 /// The oldest signal on which an entry is sent on a live source, in nanoseconds, unless the settings
 /// say otherwise: what is repeated after a restart is told from what is decided now.
@@ -47,6 +48,8 @@ pub struct Limits {
     pub daily_loss: Option<MoneyLimit>,
     /// Fall from the equity's peak at which trading halts.
     pub drawdown: Option<MoneyLimit>,
+    /// What follows when a loss limit is reached.
+    pub on_breach: OnBreachTable,
     /// Oldest last price for an entry, in nanoseconds.
     pub stale_market_data: Option<i64>,
     /// Oldest signal for an entry, in nanoseconds.
@@ -88,6 +91,7 @@ impl Default for Limits {
             price_band: None,
             daily_loss: None,
             drawdown: None,
+            on_breach: OnBreachTable::default(),
             stale_market_data: None,
             stale_signal: None,
             session_open: true,
@@ -104,18 +108,55 @@ impl Default for Limits {
     }
 }
 
+/// A loss limit that has been reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// Which.
+    pub reason: Reason,
+    /// The loss and the limit.
+    pub breach: Breach,
+    /// Whether positions are squared off for it.
+    pub squares_off: bool,
+}
+
 impl Limits {
     /// The loss limit of a currency that has been reached, given the day's profit and the fall from
-    /// the peak.
+    /// the peak; `only_square_off`: among those whose positions are squared off for it.
     #[inline]
-    pub fn loss_reached(&self, currency: CurrencyIdx, day: Amount, fall: Amount) -> Option<Reason> {
-        let limit = |limit: &Option<MoneyLimit>| limit.as_ref().and_then(|l| l.of(currency));
-        if limit(&self.daily_loss).is_some_and(|limit| day <= limit.negate()) {
-            return Some(Reason::DailyLoss);
-        }
-        if limit(&self.drawdown).is_some_and(|limit| fall >= limit) {
-            return Some(Reason::Drawdown);
-        }
-        None
+    pub fn loss_reached(
+        &self,
+        currency: CurrencyIdx,
+        day: Amount,
+        fall: Amount,
+        only_square_off: bool,
+    ) -> Option<Reached> {
+        let reached = |limit: &Option<MoneyLimit>, loss: Amount, on_breach: OnBreach, reason| {
+            let limit = limit.as_ref()?.of(currency)?;
+            let squares_off = on_breach == OnBreach::SquareOff;
+            (loss >= limit && (squares_off || !only_square_off)).then_some(Reached {
+                reason,
+                breach: Breach {
+                    currency,
+                    loss,
+                    limit,
+                },
+                squares_off,
+            })
+        };
+        let on = &self.on_breach;
+        let daily = reached(
+            &self.daily_loss,
+            day.negate(),
+            on.daily_loss,
+            Reason::DailyLoss,
+        );
+        daily.or_else(|| reached(&self.drawdown, fall, on.drawdown, Reason::Drawdown))
+    }
+
+    /// Whether a loss limit squares positions off.
+    #[inline]
+    pub const fn squares_off(&self) -> bool {
+        matches!(self.on_breach.daily_loss, OnBreach::SquareOff)
+            || matches!(self.on_breach.drawdown, OnBreach::SquareOff)
     }
 }

@@ -9,7 +9,7 @@ pub mod margin;
 pub mod rules;
 pub mod settings;
 
-use model::control::TradingState;
+use model::control::{Breach, TradingState};
 use model::event::{Event, EventBody};
 use model::order::OrderRole;
 use model::reason::Reason;
@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::portfolio::Portfolio;
 
-pub use limits::{Limits, MoneyLimit, STALE_SIGNAL_LIVE};
+pub use limits::{Limits, MoneyLimit, Reached, STALE_SIGNAL_LIVE};
 pub use margin::Margin;
 pub use rules::{Applies, Judgement, Proposal, RULES, Rule};
-pub use settings::{AutoResume, LimitError, LimitSettings};
+pub use settings::{AutoResume, LimitError, LimitSettings, OnBreach};
 
 /// What has been counted for one owner of limits: the namespace, or one strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,6 +74,13 @@ struct StrategyRecord {
     mark: Option<(InputId, u32)>,
     /// The latest signal's content and time: what the duplicate rule compares with.
     latest: Option<(Timestamp, model::signal::Decision)>,
+    /// Its positions have been squared off for a loss limit of its own since it was last enabled, or
+    /// the day began.
+    squared_off: bool,
+    /// How often a command to enable it was refused, and why the latest one was.
+    refusals: (u32, Option<(Reason, Option<Breach>)>),
+    /// When an operator last had its losses counted anew.
+    losses_since: Option<Timestamp>,
 }
 
 impl Default for StrategyRecord {
@@ -83,6 +90,9 @@ impl Default for StrategyRecord {
             enabled: true,
             mark: None,
             latest: None,
+            squared_off: false,
+            refusals: (0, None),
+            losses_since: None,
         }
     }
 }
@@ -98,6 +108,11 @@ pub struct Risk {
     state: TradingState,
     /// The rule that set the state; `None` where an operator did.
     automatic: Option<Reason>,
+    /// Positions have been squared off for a loss limit since trading last was active, or the day
+    /// began.
+    squared_off: bool,
+    /// When an operator last had losses counted anew.
+    losses_since: Option<Timestamp>,
     counters: Counters,
     strategies: Vec<StrategyRecord>,
     /// Why the host keeps exposure from growing, in the order in which the reasons came.
@@ -113,6 +128,8 @@ impl Risk {
             strategy_limits,
             state: TradingState::Active,
             automatic: None,
+            squared_off: false,
+            losses_since: None,
             counters: Counters::default(),
             strategies,
             blocks: Vec::new(),
@@ -131,6 +148,13 @@ impl Risk {
     /// Why the state was set by itself; `None` where an operator set it.
     pub const fn automatic(&self) -> Option<Reason> {
         self.automatic
+    }
+    /// When an operator last had the losses of a strategy counted anew; without one, the namespace's.
+    pub fn losses_since(&self, strategy: Option<StrategyIdx>) -> Option<Timestamp> {
+        match strategy {
+            None => self.losses_since,
+            Some(strategy) => self.strategies.get(strategy.index())?.losses_since,
+        }
     }
     /// The namespace's limits.
     pub const fn limits(&self) -> &Limits {
@@ -184,6 +208,8 @@ impl Risk {
     pub fn adopt(&mut self, saved: Self, map: &Reindex) {
         self.state = saved.state;
         self.automatic = saved.automatic;
+        self.squared_off = saved.squared_off;
+        self.losses_since = saved.losses_since;
         self.counters = saved.counters;
         self.blocks = saved.blocks;
         let fresh = std::mem::take(&mut self.strategies);
@@ -197,8 +223,10 @@ impl Risk {
             counters.entries_today = 0;
         };
         reset(&mut self.counters);
+        self.squared_off = false;
         for strategy in &mut self.strategies {
             reset(&mut strategy.counters);
+            strategy.squared_off = false;
         }
     }
 
@@ -226,16 +254,50 @@ impl Risk {
                 to,
                 automatic,
                 reason,
+                resets_losses,
                 ..
             } => {
+                if *resets_losses {
+                    self.losses_since = Some(event.ts);
+                }
                 self.state = *to;
                 self.automatic = automatic.then_some(*reason);
+                self.squared_off &= *to == TradingState::Halted;
             }
             EventBody::StrategySwitched {
-                strategy, enabled, ..
+                strategy,
+                enabled,
+                resets_losses,
+                ..
             } => {
                 if let Some(record) = self.strategies.get_mut(strategy.index()) {
+                    if *resets_losses {
+                        record.losses_since = Some(event.ts);
+                    }
                     record.enabled = *enabled;
+                    record.squared_off &= !*enabled;
+                }
+            }
+            EventBody::LimitReached {
+                strategy,
+                squares_off: true,
+                ..
+            } => match strategy {
+                None => self.squared_off = true,
+                Some(strategy) => {
+                    if let Some(record) = self.strategies.get_mut(strategy.index()) {
+                        record.squared_off = true;
+                    }
+                }
+            },
+            EventBody::ResumeRefused {
+                strategy: Some(strategy),
+                reason,
+                breach,
+            } => {
+                if let Some(record) = self.strategies.get_mut(strategy.index()) {
+                    let count = record.refusals.0.wrapping_add(1);
+                    record.refusals = (count, Some((*reason, *breach)));
                 }
             }
             EventBody::EntriesBlocked { reason, blocked } => {
@@ -248,19 +310,31 @@ impl Risk {
         }
     }
 
-    /// The namespace's automatic halt that is now due, if any. `moved` is the one currency whose
-    /// equity can have changed, where that is known.
+    /// A loss limit of the namespace that asks for something now, if any does: trading halts, or, where
+    /// it is halted already, positions are squared off. `moved` is the one currency whose equity can
+    /// have changed, where that is known.
     #[inline]
-    pub fn halt_due(&self, portfolio: &Portfolio, moved: Option<CurrencyIdx>) -> Option<Reason> {
-        if self.state == TradingState::Halted {
+    pub fn limit_due(&self, portfolio: &Portfolio, moved: Option<CurrencyIdx>) -> Option<Reached> {
+        let halted = self.state == TradingState::Halted;
+        if !self.limits.watches_losses || (halted && self.is_done(&self.limits, self.squared_off)) {
             return None;
         }
-        if portfolio.overflowed() {
-            return Some(Reason::Overflow);
-        }
-        if !self.limits.watches_losses {
-            return None;
-        }
+        let reached = self.reached(portfolio, moved, halted)?;
+        (!halted || portfolio.holds(None)).then_some(reached)
+    }
+
+    /// Whether a limit that is reached asks for nothing more where trading has stopped already.
+    const fn is_done(&self, limits: &Limits, squared_off: bool) -> bool {
+        squared_off || !limits.squares_off()
+    }
+
+    #[inline]
+    fn reached(
+        &self,
+        portfolio: &Portfolio,
+        moved: Option<CurrencyIdx>,
+        only_square_off: bool,
+    ) -> Option<Reached> {
         let loss = |currency: CurrencyIdx| {
             let account = portfolio.account(currency);
             let equity = account.equity();
@@ -268,6 +342,7 @@ impl Risk {
                 currency,
                 equity.checked_sub(account.loss_base).ok()?,
                 account.loss_peak.checked_sub(equity).ok()?,
+                only_square_off,
             )
         };
         match moved {
@@ -276,16 +351,54 @@ impl Risk {
         }
     }
 
-    /// Why a strategy's own loss limits now disable it, if they do.
-    pub fn disable_due(&self, strategy: StrategyIdx, portfolio: &Portfolio) -> Option<Reason> {
-        let limits = self.own_limits(strategy).filter(|l| l.watches_losses)?;
-        if !self.is_enabled(strategy) {
-            return None;
-        }
+    /// The loss limit of the namespace that is reached, whether trading is halted or not.
+    pub fn breached(&self, portfolio: &Portfolio) -> Option<Reached> {
+        self.reached(portfolio, None, false)
+    }
+
+    /// The own loss limit of a strategy that is reached, whether it is disabled or not.
+    pub fn strategy_breached(
+        &self,
+        strategy: StrategyIdx,
+        portfolio: &Portfolio,
+    ) -> Option<Reached> {
+        self.strategy_reached(self.own_limits(strategy)?, strategy, portfolio, false)
+    }
+
+    fn strategy_reached(
+        &self,
+        limits: &Limits,
+        strategy: StrategyIdx,
+        portfolio: &Portfolio,
+        only_square_off: bool,
+    ) -> Option<Reached> {
         (0..portfolio.accounts().len()).find_map(|c| {
             let currency = CurrencyIdx(c as u16);
             let (day, fall) = portfolio.strategy_loss(strategy, currency)?;
-            limits.loss_reached(currency, day, fall)
+            limits.loss_reached(currency, day, fall, only_square_off)
         })
+    }
+
+    /// A strategy's own loss limit that asks for something now, if any does.
+    pub fn strategy_limit_due(
+        &self,
+        strategy: StrategyIdx,
+        portfolio: &Portfolio,
+    ) -> Option<Reached> {
+        let limits = self.own_limits(strategy).filter(|l| l.watches_losses)?;
+        let record = self.strategies.get(strategy.index())?;
+        let stopped = !record.enabled;
+        if stopped && self.is_done(limits, record.squared_off) {
+            return None;
+        }
+        let reached = self.strategy_reached(limits, strategy, portfolio, stopped)?;
+        (!stopped || portfolio.holds(Some(strategy))).then_some(reached)
+    }
+
+    /// How often a command to enable a strategy was refused, and why the latest one was.
+    pub fn refusals(&self, strategy: StrategyIdx) -> (u32, Option<(Reason, Option<Breach>)>) {
+        self.strategies
+            .get(strategy.index())
+            .map_or((0, None), |record| record.refusals)
     }
 }

@@ -278,16 +278,16 @@ pub const RULES: &[Rule] = &[
     rule(
         Reason::DailyLoss,
         Applies::Entry,
-        "daily_loss",
-        "money",
-        "the loss since the trading day's start; at the limit the broker halts by itself (a strategy's own limit disables the strategy)",
+        "daily_loss, on_breach",
+        "money; halt, square_off or a table (default halt)",
+        "the loss since the trading day's start, whatever was halted and resumed since; at the limit the broker halts by itself (a strategy's own limit disables the strategy), and where `on_breach` is `square_off`, or `{ daily_loss = \"square_off\" }`, its positions are closed",
     ),
     rule(
         Reason::Drawdown,
         Applies::Entry,
-        "drawdown",
-        "money",
-        "the fall from the equity's peak; at the limit the broker halts by itself (a strategy's own limit disables the strategy)",
+        "drawdown, on_breach",
+        "money; halt, square_off or a table (default halt)",
+        "the fall from the equity's peak; at the limit as with `daily_loss`",
     ),
     rule(
         Reason::CurrencyLimitMissing,

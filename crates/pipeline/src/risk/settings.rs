@@ -89,6 +89,40 @@ pub enum AutoResume {
     NextDay,
 }
 
+/// What follows when a loss limit is reached, beside the halt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBreach {
+    /// Positions stay as they are.
+    #[default]
+    Halt,
+    /// Every position that the limit is about is closed.
+    SquareOff,
+}
+
+/// The same for all loss limits, or for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`on_breach`: write \"halt\", \"square_off\", or a table such as { daily_loss = \"square_off\", drawdown = \"halt\" }"
+)]
+pub enum OnBreachSetting {
+    /// Of every loss limit.
+    All(OnBreach),
+    /// By loss limit; one that is not named halts.
+    ByRule(OnBreachTable),
+}
+
+/// By loss limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OnBreachTable {
+    /// Of `daily_loss`.
+    pub daily_loss: OnBreach,
+    /// Of `drawdown`.
+    pub drawdown: OnBreach,
+}
+
 /// The `[risk]` table of the settings and the `risk:` mapping of a strategy. Absent: no such limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -115,6 +149,8 @@ pub struct LimitSettings {
     pub daily_loss: Option<MoneySetting>,
     /// Fall from the equity's peak at which trading halts.
     pub drawdown: Option<MoneySetting>,
+    /// What follows when a loss limit is reached, beside the halt.
+    pub on_breach: Option<OnBreachSetting>,
     /// Oldest last price on which an entry may be sent, in milliseconds.
     pub stale_market_data_ms: Option<u64>,
     /// Oldest signal on which an entry may be sent, in milliseconds.
@@ -194,6 +230,7 @@ impl LimitSettings {
             price_band,
             daily_loss,
             drawdown,
+            on_breach,
             stale_market_data_ms,
             stale_signal_ms,
             session_open,
@@ -260,6 +297,14 @@ impl LimitSettings {
             price_band: fraction("price_band", &self.price_band)?,
             daily_loss,
             drawdown,
+            on_breach: match &self.on_breach {
+                None => OnBreachTable::default(),
+                Some(OnBreachSetting::ByRule(table)) => *table,
+                Some(OnBreachSetting::All(all)) => OnBreachTable {
+                    daily_loss: *all,
+                    drawdown: *all,
+                },
+            },
             stale_market_data: millis(self.stale_market_data_ms),
             stale_signal: millis(self.stale_signal_ms),
             session_open: self.session_open.unwrap_or(true),

@@ -1,7 +1,7 @@
 //! Drives one namespace as a host does, and holds it to everything that must always be true: a second
 //! instance folded from the record stays equal to it, and an auditor follows every event.
 
-use model::control::{Command, CommandAction};
+use model::control::{Command, CommandAction, TradingState};
 use model::event::{Event, EventBody};
 use model::ids::{CommandId, NameHash, SourceSession};
 use model::market::{MarketData, Timeframe};
@@ -341,6 +341,16 @@ impl Desk {
 
     /// Everything adds up: called at the end of every test.
     pub fn check(&self) {
+        let (risk, portfolio) = (self.pipeline.risk(), self.pipeline.portfolio());
+        if let Some(reached) = risk.breached(portfolio) {
+            assert_eq!(risk.state(), TradingState::Halted, "{reached:?}");
+        }
+        for position in portfolio.positions() {
+            let strategy = position.key.strategy;
+            if let Some(reached) = risk.strategy_breached(strategy, portfolio) {
+                assert!(!risk.is_enabled(strategy), "{strategy:?}: {reached:?}");
+            }
+        }
         self.audit.check(&self.pipeline);
     }
 }

@@ -15,7 +15,8 @@ use model::{Amount, Bar, InstrumentIdx, OrderId, Price, Quantity, StrategyIdx, T
 use paper::{FillOn, PaperSettings};
 use pipeline::broker::OnResume;
 use pipeline::risk::limits::MoneyLimit;
-use pipeline::risk::{AutoResume, Limits};
+use pipeline::risk::settings::OnBreachTable;
+use pipeline::risk::{AutoResume, Limits, OnBreach};
 use strategies::Context;
 
 use crate::day_close::Rounded;
@@ -229,7 +230,9 @@ impl Day {
             1 => CommandAction::SetState(TradingState::ReduceOnly),
             2..6 => CommandAction::SetState(TradingState::Active),
             6 => CommandAction::DisableStrategy(strategy, Reason::OperatorRequest),
-            7..9 => CommandAction::EnableStrategy(strategy),
+            7 => CommandAction::EnableStrategy(strategy),
+            8 => CommandAction::EnableStrategyAnew(strategy),
+            9 if self.chance.one_in(2) => CommandAction::ResumeAnew,
             9 => CommandAction::CancelOrder(order),
             10 => CommandAction::CancelAll,
             11 => CommandAction::SquareOff(self.chance.pick(&ALL)),
@@ -381,6 +384,14 @@ fn limits(seed: u64) -> Limits {
         orders_per_second: Some(4),
         daily_loss: money(60),
         drawdown: money(90),
+        on_breach: OnBreachTable {
+            daily_loss: if seed.is_multiple_of(4) {
+                OnBreach::SquareOff
+            } else {
+                OnBreach::Halt
+            },
+            drawdown: OnBreach::SquareOff,
+        },
         duplicate_window: Some(SECOND),
         stale_signal: Some(5 * SECOND),
         stale_market_data: Some(60 * SECOND),

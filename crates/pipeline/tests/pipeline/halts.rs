@@ -9,7 +9,8 @@ use model::reason::Reason;
 use model::signal::Decision;
 use model::signal::Side::{Buy, Sell};
 use model::{Price, StrategyIdx};
-use pipeline::risk::{AutoResume, Limits};
+use pipeline::risk::settings::OnBreachTable;
+use pipeline::risk::{AutoResume, Limits, OnBreach};
 
 use crate::desk::{Desk, Plan, cancels, enter, exit, limit};
 use crate::rules::{buy, rupees, with};
@@ -100,12 +101,192 @@ fn a_fall_from_the_peak_halts_by_itself() {
         halts(&desk),
         [(TradingState::Halted, Reason::Drawdown, true)]
     );
-    // Whoever resumes counts from here.
+    // A resume resets nothing; one that says so counts from here.
     desk.command(CommandAction::SetState(TradingState::Active));
+    assert_eq!(
+        refusal(&desk),
+        Some((None, Reason::Drawdown, "100".into(), "100".into()))
+    );
+    desk.command(CommandAction::ResumeAnew);
+    assert_eq!(
+        halts(&desk),
+        [(TradingState::Active, Reason::OperatorRequest, false)]
+    );
     desk.tick(AXIS, "100.05");
     assert_eq!(state(&desk), TradingState::Active);
     desk.tick(AXIS, "100");
     assert_eq!(state(&desk), TradingState::Halted);
+    desk.check();
+}
+
+/// Why the latest command was refused: whose limit, which, the loss and the limit.
+fn refusal(desk: &Desk) -> Option<(Option<StrategyIdx>, Reason, String, String)> {
+    desk.latest().iter().find_map(|e| match e.body {
+        EventBody::ResumeRefused {
+            strategy,
+            reason,
+            breach: Some(breach),
+        } => {
+            let (loss, limit) = (breach.loss.to_string(), breach.limit.to_string());
+            Some((strategy, reason, loss, limit))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_days_loss_counts_from_the_days_start_whatever_is_halted_and_resumed() {
+    let limits = Limits {
+        daily_loss: rupees("100"),
+        ..Limits::default()
+    };
+    let resume = CommandAction::SetState(TradingState::Active);
+    let mut desk = losing(limits, AutoResume::Manual);
+    for price in ["98", "95", "91"] {
+        desk.tick(AXIS, price);
+        desk.command(CommandAction::SetState(TradingState::Halted));
+        desk.command(resume);
+        assert_eq!(state(&desk), TradingState::Active, "{price}");
+    }
+    desk.tick(AXIS, "90");
+    assert_eq!(
+        halts(&desk),
+        [(TradingState::Halted, Reason::DailyLoss, true)],
+        "100 lost since the day's start, in four parts"
+    );
+    desk.tick(AXIS, "89");
+    let why = Some((None, Reason::DailyLoss, "110".into(), "100".into()));
+    for to in [TradingState::Active, TradingState::ReduceOnly] {
+        desk.command(CommandAction::SetState(to));
+        assert_eq!(refusal(&desk), why);
+        assert_eq!(desk.latest().len(), 1, "nothing else follows");
+        assert_eq!(state(&desk), TradingState::Halted);
+    }
+    // What it has made good again is not lost.
+    desk.tick(AXIS, "91");
+    desk.command(resume);
+    assert_eq!(
+        halts(&desk),
+        [(TradingState::Active, Reason::OperatorRequest, false)]
+    );
+    desk.tick(AXIS, "90");
+    assert_eq!(state(&desk), TradingState::Halted);
+    desk.command(CommandAction::ResumeAnew);
+    desk.tick(AXIS, "80.05");
+    assert_eq!(state(&desk), TradingState::Active);
+    desk.tick(AXIS, "80");
+    assert_eq!(state(&desk), TradingState::Halted, "another 100");
+    // A loss that grows while an operator's halt stands keeps it standing too.
+    desk.command(CommandAction::ResumeAnew);
+    desk.command(CommandAction::SetState(TradingState::Halted));
+    desk.tick(AXIS, "60");
+    desk.command(resume);
+    assert_eq!(
+        refusal(&desk),
+        Some((None, Reason::DailyLoss, "200".into(), "100".into()))
+    );
+    desk.check();
+}
+
+#[test]
+fn a_halt_that_ends_with_the_day_stays_while_its_limit_is_reached_or_an_operator_has_it() {
+    let limits = Limits {
+        drawdown: rupees("100"),
+        ..Limits::default()
+    };
+    let mut desk = losing(limits.clone(), AutoResume::NextDay);
+    desk.tick(AXIS, "90");
+    assert_eq!(state(&desk), TradingState::Halted);
+    desk.clock(NEXT_DAY);
+    assert_eq!(state(&desk), TradingState::Halted, "still 100 below");
+    desk.tick(AXIS, "90.05");
+    desk.clock(2 * NEXT_DAY);
+    assert_eq!(state(&desk), TradingState::Active);
+    // An operator who halts what a rule has halted ends it as well.
+    let mut desk = losing(limits, AutoResume::NextDay);
+    desk.tick(AXIS, "90");
+    desk.command(CommandAction::SetState(TradingState::Halted));
+    assert_eq!(
+        halts(&desk),
+        [(TradingState::Halted, Reason::OperatorRequest, false)]
+    );
+    desk.tick(AXIS, "95");
+    desk.clock(NEXT_DAY);
+    assert_eq!(state(&desk), TradingState::Halted);
+    desk.check();
+}
+
+#[test]
+fn a_limit_may_close_what_loses() {
+    let squares_off = OnBreachTable {
+        daily_loss: OnBreach::Halt,
+        drawdown: OnBreach::SquareOff,
+    };
+    let limits = Limits {
+        daily_loss: rupees("20"),
+        drawdown: rupees("30"),
+        on_breach: squares_off,
+        ..Limits::default()
+    };
+    let mut desk = losing(limits.clone(), AutoResume::Manual);
+    desk.tick(AXIS, "98");
+    assert_eq!(state(&desk), TradingState::Halted);
+    desk.tick(AXIS, "97.05");
+    assert_eq!(desk.position(1, AXIS), 10, "the first limit only halts");
+    // The second one closes, though trading has stopped by then.
+    desk.tick(AXIS, "97");
+    let sent = desk.orders();
+    assert_eq!(sent.len(), 1);
+    assert_eq!((sent[0].side, sent[0].quantity), (Sell, units(10)));
+    desk.tick(AXIS, "96.90");
+    assert_eq!(desk.position(1, AXIS), 0);
+    assert_eq!(state(&desk), TradingState::Halted);
+    let lost = desk.pipeline.portfolio().accounts()[0].equity();
+    assert_eq!(lost.to_string(), "999969", "31 lost, not one more");
+    for price in ["90", "80"] {
+        desk.tick(AXIS, price);
+        assert!(desk.latest().is_empty(), "once is enough");
+    }
+    desk.check();
+
+    // A strategy's own limit closes that strategy's positions only.
+    let own = Limits {
+        watches_losses: true,
+        ..limits
+    };
+    let mut desk = Desk::new(&Plan {
+        strategy_limits: vec![None, Some(own)],
+        ..Plan::default()
+    });
+    desk.tick(AXIS, "100");
+    desk.signal(1, buy(10));
+    desk.signal(2, buy(7));
+    desk.tick(AXIS, "100");
+    desk.tick(AXIS, "98");
+    assert!(!desk.pipeline.risk().is_enabled(StrategyIdx(1)));
+    desk.tick(AXIS, "97");
+    desk.tick(AXIS, "97");
+    assert_eq!((desk.position(1, AXIS), desk.position(2, AXIS)), (0, 7));
+    assert_eq!(state(&desk), TradingState::Active);
+    // It is enabled again once its losses count anew.
+    let strategy = StrategyIdx(1);
+    desk.command(CommandAction::EnableStrategy(strategy));
+    let why = (
+        Some(strategy),
+        Reason::DailyLoss,
+        "30".to_owned(),
+        "20".to_owned(),
+    );
+    assert_eq!(refusal(&desk), Some(why));
+    assert!(!desk.pipeline.risk().is_enabled(strategy));
+    desk.command(CommandAction::EnableStrategyAnew(strategy));
+    assert!(desk.pipeline.risk().is_enabled(strategy));
+    desk.signal(1, buy(10));
+    desk.tick(AXIS, "97");
+    desk.tick(AXIS, "95.05");
+    assert!(desk.pipeline.risk().is_enabled(strategy));
+    desk.tick(AXIS, "95");
+    assert!(!desk.pipeline.risk().is_enabled(strategy));
     desk.check();
 }
 

@@ -321,6 +321,7 @@ fn a_strategy_that_fails_is_disabled_and_harms_no_other() {
                             strategy,
                             enabled,
                             reason,
+                            ..
                         } => Some((strategy, enabled, reason)),
                         _ => None,
                     })

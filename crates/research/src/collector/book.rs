@@ -328,6 +328,15 @@ pub enum IncidentKind {
         /// Whether it may trade now.
         enabled: bool,
     },
+    /// A loss limit was reached.
+    Limit {
+        /// A strategy's own, or the namespace's.
+        strategy: Option<model::StrategyIdx>,
+        /// The loss and the limit.
+        breach: model::control::Breach,
+        /// Whether positions were squared off for it.
+        squares_off: bool,
+    },
     /// An alert.
     Alert {
         /// About which order.

@@ -235,6 +235,7 @@ impl<'a> Collector<'a> {
                 to,
                 reason,
                 automatic,
+                resets_losses: _,
             } => {
                 let what = IncidentKind::State {
                     to: *to,
@@ -250,6 +251,7 @@ impl<'a> Collector<'a> {
                 strategy,
                 enabled,
                 reason,
+                resets_losses: _,
             } => {
                 let what = IncidentKind::Strategy {
                     strategy: *strategy,
@@ -261,6 +263,25 @@ impl<'a> Collector<'a> {
                     reason: *reason,
                 });
             }
+            EventBody::LimitReached {
+                strategy,
+                reason,
+                breach,
+                squares_off,
+            } => {
+                let what = IncidentKind::Limit {
+                    strategy: *strategy,
+                    breach: *breach,
+                    squares_off: *squares_off,
+                };
+                space.incident(Incident {
+                    ts,
+                    what,
+                    reason: *reason,
+                });
+            }
+            // It answers an operator; backtests have none.
+            EventBody::ResumeRefused { .. } => {}
             EventBody::Alert {
                 reason,
                 order,

@@ -1,7 +1,7 @@
 //! The canonical encoding of an event.
 
 use model::contract_note::ChargesAdjustment;
-use model::control::TradingState;
+use model::control::{Breach, TradingState};
 use model::event::{
     Cause, Doubt, Event, EventBody, OrderStep, ParkedReport, Refused, Settled, SettlementBasis,
     Snapshot, Validated,
@@ -235,22 +235,48 @@ impl Encoder<'_, '_> {
                 to,
                 reason,
                 automatic,
+                resets_losses,
             } => {
                 self.u8(7);
                 self.state(*from);
                 self.state(*to);
                 self.reason(*reason);
                 self.u8(u8::from(*automatic));
+                self.u8(u8::from(*resets_losses));
             }
             EventBody::StrategySwitched {
                 strategy,
                 enabled,
                 reason,
+                resets_losses,
             } => {
                 self.u8(8);
                 self.strategy(*strategy);
                 self.u8(u8::from(*enabled));
                 self.reason(*reason);
+                self.u8(u8::from(*resets_losses));
+            }
+            EventBody::LimitReached {
+                strategy,
+                reason,
+                breach,
+                squares_off,
+            } => {
+                self.u8(17);
+                self.option(*strategy, Self::strategy);
+                self.reason(*reason);
+                self.breach(*breach);
+                self.u8(u8::from(*squares_off));
+            }
+            EventBody::ResumeRefused {
+                strategy,
+                reason,
+                breach,
+            } => {
+                self.u8(18);
+                self.option(*strategy, Self::strategy);
+                self.reason(*reason);
+                self.option(*breach, Self::breach);
             }
             EventBody::ModifyRequested { order, quantity } => {
                 self.u8(9);
@@ -537,6 +563,17 @@ impl Encoder<'_, '_> {
         }
     }
 
+    fn breach(&mut self, breach: Breach) {
+        let Breach {
+            currency,
+            loss,
+            limit,
+        } = breach;
+        self.currency(currency);
+        self.amount(loss);
+        self.amount(limit);
+    }
+
     fn settled(&mut self, settled: &Settled) {
         let Settled {
             strategy,
@@ -602,6 +639,8 @@ impl Encoder<'_, '_> {
             equity,
             peak,
             max_drawdown,
+            loss_base,
+            loss_peak,
             gross_exposure,
         } = snapshot;
         self.currency(*currency);
@@ -614,6 +653,8 @@ impl Encoder<'_, '_> {
             equity,
             peak,
             max_drawdown,
+            loss_base,
+            loss_peak,
             gross_exposure,
         ] {
             self.amount(*amount);

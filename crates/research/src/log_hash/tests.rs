@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use model::contract_note::{Amounts, ChargesAdjustment, Component, NoteName};
-use model::control::TradingState;
+use model::control::{Breach, TradingState};
 use model::event::{
     Cause, Doubt, Event, EventBody, OrderStep, ParkedReport, Refused, Settled, SettlementBasis,
     Snapshot, Validated,
@@ -129,6 +129,8 @@ fn events() -> Vec<Event> {
         equity: Amount::from_raw(75),
         peak: Amount::from_raw(76),
         max_drawdown: Amount::from_raw(77),
+        loss_base: Amount::from_raw(79),
+        loss_peak: Amount::from_raw(80),
         gross_exposure: Amount::from_raw(78),
     };
     let mut charged = Amounts::default();
@@ -162,6 +164,11 @@ fn events() -> Vec<Event> {
         limit_price: Some(Price::from_raw(82)),
         trigger_price: None,
     };
+    let breach = Breach {
+        currency: CurrencyIdx(0),
+        loss: Amount::from_raw(97),
+        limit: Amount::from_raw(98),
+    };
     let bodies = [
         EventBody::SignalRaw(signal(Action::Enter {
             side: Side::Buy,
@@ -191,11 +198,24 @@ fn events() -> Vec<Event> {
             to: TradingState::Halted,
             reason: Reason::Drawdown,
             automatic: true,
+            resets_losses: false,
+        },
+        EventBody::LimitReached {
+            strategy: Some(StrategyIdx(1)),
+            reason: Reason::Drawdown,
+            breach,
+            squares_off: true,
+        },
+        EventBody::ResumeRefused {
+            strategy: None,
+            reason: Reason::DailyLoss,
+            breach: Some(breach),
         },
         EventBody::StrategySwitched {
             strategy: StrategyIdx(1),
             enabled: false,
             reason: Reason::StrategyPanic,
+            resets_losses: false,
         },
         EventBody::SquareOff {
             strategy: StrategyIdx(1),

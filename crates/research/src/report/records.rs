@@ -101,6 +101,22 @@ fn incidents(page: &Page<'_>, broker: &BrokerResult) -> String {
                 let state = if enabled { "enabled" } else { "disabled" };
                 format!("strategy {} {state}", page.data.names.strategy(strategy))
             }
+            IncidentKind::Limit {
+                strategy,
+                breach,
+                squares_off,
+            } => {
+                let whose = strategy
+                    .map(|s| format!(" of strategy {}", page.data.names.strategy(s)))
+                    .unwrap_or_default();
+                let closes = if squares_off {
+                    ", positions squared off"
+                } else {
+                    ""
+                };
+                let (loss, limit) = (breach.loss, breach.limit);
+                format!("loss limit{whose} reached: {loss} lost, limit {limit}{closes}")
+            }
             IncidentKind::Alert { order, strategy } => {
                 let about = order.map(|o| format!(", order {o}")).unwrap_or_default();
                 let whose = strategy

@@ -311,6 +311,7 @@ pub fn run(plan: &Plan, dir: &Path) -> Run {
             to: TradingState::Halted,
             reason: Reason::DailyLoss,
             automatic: true,
+            resets_losses: false,
         });
         for currency in 0..instruments.currencies().len() as u16 {
             tell(EventBody::Snapshot(book.snapshot(

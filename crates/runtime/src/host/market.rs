@@ -89,8 +89,10 @@ const BUSY: Duration = Duration::from_millis(5);
 /// What the runner's thread is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarketMessage {
-    /// Let a shared strategy run, or keep it from it, everywhere.
-    Switch(StrategyIdx, bool, Reason),
+    /// Let a shared strategy run everywhere; `true`: its losses count from now on.
+    Enable(StrategyIdx, bool),
+    /// Keep a shared strategy from running, everywhere.
+    Disable(StrategyIdx, Reason),
     /// Save a snapshot.
     Snapshot,
     /// End.
@@ -317,24 +319,18 @@ impl Worker {
             return;
         };
         for (strategy, _) in probe.take_over() {
-            self.switch(strategy, false, Reason::StrategyTimeout, packet);
+            let action = CommandAction::DisableStrategy(strategy, Reason::StrategyTimeout);
+            self.switch(strategy, action, packet);
         }
     }
 
-    fn switch(
-        &mut self,
-        strategy: StrategyIdx,
-        enabled: bool,
-        reason: Reason,
-        packet: &mut Packet,
-    ) {
+    fn switch(&mut self, strategy: StrategyIdx, action: CommandAction, packet: &mut Packet) {
         let now = self.parts.clock.now().max(self.parts.host.latest());
-        self.parts.host.switch(strategy, enabled, reason, now);
-        let action = if enabled {
-            CommandAction::EnableStrategy(strategy)
-        } else {
-            CommandAction::DisableStrategy(strategy, reason)
+        let (enabled, reason) = match action {
+            CommandAction::DisableStrategy(_, reason) => (false, reason),
+            _ => (true, Reason::OperatorRequest),
         };
+        self.parts.host.switch(strategy, enabled, reason, now);
         let command = Command {
             id: CommandId::of_host("market", reason.code(), now.nanos()),
             action,
@@ -350,8 +346,17 @@ impl Worker {
         let mut stop = false;
         for message in messages {
             match message {
-                MarketMessage::Switch(strategy, enabled, reason) => {
-                    self.switch(strategy, enabled, reason, packet);
+                MarketMessage::Enable(strategy, resets_losses) => {
+                    let action = if resets_losses {
+                        CommandAction::EnableStrategyAnew(strategy)
+                    } else {
+                        CommandAction::EnableStrategy(strategy)
+                    };
+                    self.switch(strategy, action, packet);
+                }
+                MarketMessage::Disable(strategy, reason) => {
+                    let action = CommandAction::DisableStrategy(strategy, reason);
+                    self.switch(strategy, action, packet);
                 }
                 MarketMessage::Snapshot => self.save(),
                 MarketMessage::Stop => stop = true,

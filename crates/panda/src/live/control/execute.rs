@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use model::control::{CommandAction, Resolution, TradingState};
+use model::event::EventBody;
 use model::reason::Reason;
 use model::{InstrumentIdx, OrderId, StrategyIdx};
 use runtime::host::market::MarketMessage;
@@ -70,12 +71,17 @@ fn command(brokers: &[String], targets: &[usize], action: &Action, handles: &Han
         CommandAction::EnableStrategy(s) | CommandAction::DisableStrategy(s, _)
             if brokers.is_empty() && handles.shared.contains(&s) =>
         {
-            Some((s, matches!(command, CommandAction::EnableStrategy(_))))
+            Some(s)
+        }
+        CommandAction::EnableStrategyAnew(s)
+            if brokers.is_empty() && handles.shared.contains(&s) =>
+        {
+            Some(s)
         }
         _ => None,
     };
-    if let Some((strategy, enabled)) = shared {
-        return switch(strategy, enabled, handles);
+    if let Some(strategy) = shared {
+        return switch(strategy, command, handles);
     }
     let of_order;
     let targets = match command {
@@ -94,7 +100,18 @@ fn command(brokers: &[String], targets: &[usize], action: &Action, handles: &Han
             let member = &handles.members[*index];
             let names = render::Names(&handles.start);
             let (events, error) = match handles.command(*index, command) {
-                Ok(events) => (events, None),
+                Ok(events) => {
+                    let refused = events.iter().find_map(|event| match event.body {
+                        EventBody::ResumeRefused {
+                            strategy,
+                            reason,
+                            breach,
+                        } => Some(names.refusal(strategy, reason, breach)),
+                        _ => None,
+                    });
+                    let error = refused.map(|why| format!("{}: {why}", member.name));
+                    (events, error)
+                }
                 Err(why) => (Vec::new(), Some(why)),
             };
             Effect {
@@ -111,13 +128,24 @@ fn command(brokers: &[String], targets: &[usize], action: &Action, handles: &Han
 }
 
 /// Tells the runner, which logs it and tells every namespace; waits until all have it.
-fn switch(strategy: StrategyIdx, enabled: bool, handles: &Handles) -> Reply {
+fn switch(strategy: StrategyIdx, action: CommandAction, handles: &Handles) -> Reply {
+    let names = render::Names(&handles.start);
+    let (enabled, message) = match action {
+        CommandAction::DisableStrategy(_, reason) => {
+            (false, MarketMessage::Disable(strategy, reason))
+        }
+        CommandAction::EnableStrategyAnew(_) => (true, MarketMessage::Enable(strategy, true)),
+        _ => (true, MarketMessage::Enable(strategy, false)),
+    };
     let name = handles.start.strategies.get(strategy.index());
     let name = name.map_or("", |s| s.name.as_str());
     if enabled {
         hanging::forget(&handles.settings.live.data_dir, name);
     }
-    let message = MarketMessage::Switch(strategy, enabled, Reason::OperatorRequest);
+    // A namespace may refuse it: what it has refused so far tells its answer from an older one.
+    let refusals: Vec<_> = (0..handles.members.len())
+        .map(|index| handles.ask(index, move |n| n.pipeline().risk().refusals(strategy).0))
+        .collect();
     handles.market.tell(message);
     let deadline = Instant::now() + SWITCH;
     let effects = handles.members.iter().enumerate().map(|(index, member)| {
@@ -128,9 +156,19 @@ fn switch(strategy: StrategyIdx, enabled: bool, handles: &Handles) -> Reply {
                 break;
             }
             let there = handles.ask(index, move |n| {
-                n.pipeline().risk().is_enabled(strategy) == enabled && !n.is_waiting()
+                let risk = n.pipeline().risk();
+                let is_taken = risk.is_enabled(strategy) == enabled && !n.is_waiting();
+                (is_taken, risk.refusals(strategy))
             });
-            if there == Some(true) {
+            if let Some((_, (count, Some((reason, breach))))) = there
+                && enabled
+                && refusals[index] != Some(count)
+            {
+                let why = names.refusal(Some(strategy), reason, breach);
+                error = Some(format!("{}: {why}", member.name));
+                break;
+            }
+            if there.is_some_and(|(is_taken, _)| is_taken) {
                 break;
             }
             if Instant::now() > deadline {
@@ -141,11 +179,16 @@ fn switch(strategy: StrategyIdx, enabled: bool, handles: &Handles) -> Reply {
         }
         Effect {
             broker: member.name.clone(),
-            events: vec![serde_json::json!({
-                "type": "strategy_switched",
-                "strategy": name,
-                "enabled": enabled,
-            })],
+            events: if error.is_some() {
+                Vec::new()
+            } else {
+                vec![serde_json::json!({
+                    "type": "strategy_switched",
+                    "strategy": name,
+                    "enabled": enabled,
+                    "resets_losses": matches!(action, CommandAction::EnableStrategyAnew(_)),
+                })]
+            },
             error,
         }
     });
@@ -155,10 +198,23 @@ fn switch(strategy: StrategyIdx, enabled: bool, handles: &Handles) -> Reply {
 fn resolve(action: &Action, handles: &Handles) -> Result<CommandAction, String> {
     Ok(match action {
         Action::Halt => CommandAction::SetState(TradingState::Halted),
-        Action::Resume => CommandAction::SetState(TradingState::Active),
+        Action::Resume {
+            reset_loss_base: false,
+        } => CommandAction::SetState(TradingState::Active),
+        Action::Resume {
+            reset_loss_base: true,
+        } => CommandAction::ResumeAnew,
         Action::ReduceOnly => CommandAction::SetState(TradingState::ReduceOnly),
-        Action::EnableStrategy { strategy } => {
-            CommandAction::EnableStrategy(strategy_of(strategy, handles)?)
+        Action::EnableStrategy {
+            strategy,
+            reset_loss_base,
+        } => {
+            let strategy = strategy_of(strategy, handles)?;
+            if *reset_loss_base {
+                CommandAction::EnableStrategyAnew(strategy)
+            } else {
+                CommandAction::EnableStrategy(strategy)
+            }
         }
         Action::DisableStrategy { strategy } => {
             CommandAction::DisableStrategy(strategy_of(strategy, handles)?, Reason::OperatorRequest)

@@ -30,13 +30,20 @@ pub enum Action {
     /// Nothing that increases exposure, and working entries are cancelled.
     Halt,
     /// Trade again.
-    Resume,
+    Resume {
+        /// Count losses from now on.
+        #[serde(default)]
+        reset_loss_base: bool,
+    },
     /// Nothing that increases exposure.
     ReduceOnly,
     /// Let a strategy trade.
     EnableStrategy {
         /// Which.
         strategy: String,
+        /// Count its losses from now on.
+        #[serde(default)]
+        reset_loss_base: bool,
     },
     /// Keep a strategy from trading.
     DisableStrategy {

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use model::event::EventBody;
 use serde_json::Value;
 
 use super::logs::Journal;
@@ -101,4 +102,85 @@ fn commands_are_events_and_survive_a_restart() {
             "trading_state_changed"
         ]
     );
+}
+
+/// Whether a broker holds anything.
+fn holds(broker: &Value) -> bool {
+    broker["positions"]
+        .as_array()
+        .is_some_and(|positions| !positions.is_empty())
+}
+
+#[test]
+fn a_reached_loss_limit_closes_positions_and_is_reset_only_aloud() {
+    let world = World::new();
+    // The charges of the first execution alone are more than may be lost.
+    world.write(
+        "panda.toml",
+        "[trading_engine.paper]\ncharges = { flat_rate = 0.001 }\n\
+         [risk]\ndaily_loss = 0.01\non_breach = \"square_off\"\n",
+    );
+    let running = Running::start(&world, &["run"]);
+    is_up(&world);
+    until("a halt", Duration::from_secs(60), || {
+        broker(&world)["halted_by"] == "daily_loss"
+    });
+    until("no position", Duration::from_secs(30), || {
+        !holds(&broker(&world))
+    });
+    for command in [["resume"], ["reduce-only"]] {
+        let refused = world.panda(&command);
+        assert!(
+            !refused.ok
+                && refused.stderr.contains("the limit is 0.01")
+                && refused.stderr.contains("--reset-loss-base"),
+            "{}",
+            refused.stderr
+        );
+    }
+    let now = broker(&world);
+    assert_eq!(now["state"], "halted", "{now}");
+    assert!(now["losses_count_since"].is_null(), "{now}");
+    let said = world.ok(&["resume", "--reset-loss-base"]);
+    assert!(
+        said.contains("trading is active (it was halted); losses count from now on"),
+        "{said}"
+    );
+    let shown = world.ok(&["status", "--data-dir", "data"]);
+    assert!(shown.contains("losses count anew since 20"), "{shown}");
+    // Another loss is another halt, and what was reset outlives the process.
+    until("another halt", Duration::from_secs(60), || {
+        broker(&world)["halted_by"] == "daily_loss"
+    });
+    until("no position", Duration::from_secs(30), || {
+        !holds(&broker(&world))
+    });
+    let since = broker(&world)["losses_count_since"].clone();
+    assert!(since.is_i64(), "{since}");
+    running.signal(rustix::process::Signal::KILL);
+    running.end(Duration::from_secs(10));
+    let running = Running::start(&world, &["run"]);
+    is_up(&world);
+    assert_eq!(broker(&world)["losses_count_since"], since);
+    assert!(!world.panda(&["resume"]).ok);
+    world.ok(&["stop"]);
+    let (code, said) = running.end(Duration::from_secs(10));
+    assert_eq!(code, Some(0), "{said}");
+    let journal = Journal::read(&world.path("data"), "paper");
+    let kinds = journal.events().into_iter().filter_map(|event| {
+        let told = match event.body {
+            EventBody::LimitReached { squares_off, .. } => squares_off,
+            EventBody::StateChanged { resets_losses, .. } => resets_losses,
+            EventBody::ResumeRefused { .. } => false,
+            _ => return None,
+        };
+        Some((event.kind(), told))
+    });
+    let round = [("limit_reached", true), ("trading_state_changed", false)];
+    let refused = ("resume_refused", false);
+    let mut wanted = round.to_vec();
+    wanted.extend([refused, refused, ("trading_state_changed", true)]);
+    wanted.extend(round);
+    wanted.push(refused);
+    assert_eq!(kinds.collect::<Vec<_>>(), wanted);
 }
