@@ -10,6 +10,7 @@ use traders::Registry;
 
 use super::print;
 use crate::compose;
+use crate::live::preflight;
 use crate::settings::layers::FILE;
 use crate::settings::{LayerInputs, Leaf, Settings, example};
 
@@ -152,6 +153,9 @@ fn as_table(leaves: &[Leaf]) -> String {
 fn check(config: Option<&Path>) -> anyhow::Result<()> {
     let registry = compose::broker_registry();
     let settings = layered(config, &registry)?;
-    compose::check_settings(&settings)?;
+    let report = preflight::look_at_settings(&settings, &settings.active_brokers);
+    if let Some(failure) = report.failure() {
+        bail!("{}: {}", failure.name, failure.text);
+    }
     print("OK: the settings are valid\n")
 }

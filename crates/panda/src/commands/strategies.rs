@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::print;
-use crate::compose::{kind_registry, load_strategies};
+use crate::compose::kind_registry;
+use crate::live::check_strategies;
 
 /// List the kinds of strategies with their parameters, or check definitions.
 #[derive(Debug, Args)]
@@ -21,6 +22,9 @@ pub struct StrategiesArgs {
     /// The instruments that the definitions may name
     #[arg(long, value_name = "FILE")]
     instruments: Option<PathBuf>,
+    /// Settings (TOML) of the start that the check is for; without it those of `panda run`
+    #[arg(long, value_name = "FILE", requires = "check")]
+    config: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -29,11 +33,11 @@ pub fn run(args: &StrategiesArgs) -> anyhow::Result<()> {
     let Some(instruments) = args.instruments.as_ref().filter(|_| !args.check.is_empty()) else {
         return print(&strategies::reference_markdown(&kinds));
     };
-    let rules = markets::Rules::embedded()?;
-    let book = feeds::RuleBook::new(&rules, None);
+    let settings = super::run::settings(args.config.as_deref(), &[], None, &args.check)?;
+    let book = settings.markets.rule_book(None);
     let instruments = feeds::load_instruments(instruments, &book).context("--instruments")?;
     let mut text = String::new();
-    for strategy in load_strategies(&args.check, &instruments, &kinds)? {
+    for strategy in check_strategies(&settings, instruments)? {
         writeln!(
             text,
             "{}: {} on {} instruments{}",

@@ -15,5 +15,7 @@ mod view;
 
 pub mod preflight;
 pub use handles::{Excluded, Handles, Member, StopRequest};
-pub use open::{Opened, Plugins, Preparation, StorageLayer, decide_again, log_options, prepare};
+pub use open::{
+    Opened, Plugins, Preparation, StorageLayer, check_strategies, decide_again, log_options, prepare,
+};
 pub use session::{Ended, Session};

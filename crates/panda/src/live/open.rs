@@ -303,6 +303,40 @@ fn composed(
     })
 }
 
+/// Composes what a start composes, and opens nothing: what this refuses, a start refuses in the same
+/// words. Returns what the operator must know.
+pub fn check(settings: &Settings, brokers: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut names = brokers.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    let plugins = Plugins::default();
+    let composed = composed(settings, &names, plugins, &Known::default(), false)?;
+    Ok(composed.stages.warnings)
+}
+
+/// The same for the strategies alone: definitions, limits, brokers, and the code that they build,
+/// whatever the hours and the data are.
+pub fn check_strategies(
+    settings: &Settings,
+    instruments: Instruments,
+) -> anyhow::Result<Vec<ResolvedStrategy>> {
+    let instruments = Arc::new(instruments);
+    let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments)?);
+    let resolved = resolve(settings, &instruments, &compose::kind_registry())?;
+    stages(&Parts {
+        settings,
+        brokers: &settings.active_brokers,
+        registry: &compose::live_brokers(settings, &instruments).0,
+        strategies: &resolved,
+        retired: &[],
+        instruments: &instruments,
+        sessions: &sessions,
+        source: SourceSession(0),
+        live: !has(settings, FeedSource::Replay),
+    })?;
+    Ok(resolved)
+}
+
 /// Decides the recorded journal of a namespace again: see [`runtime::replay`]. Takes no lock.
 pub fn decide_again(settings: &Settings, broker: &str) -> anyhow::Result<ReplayReport> {
     let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));

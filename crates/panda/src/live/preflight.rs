@@ -97,15 +97,55 @@ impl Report {
 /// Makes every check that can be made while another process may have the data directory.
 pub fn look(settings: &Settings, brokers: &[String]) -> Report {
     let mut report = look_with(settings, brokers, &Plugins::default());
+    composition(&mut report, settings, brokers);
     journals(&mut report, settings, brokers);
     report
+}
+
+/// The checks of the settings and of the files that they name; the machine and the data directory are
+/// not looked at.
+pub fn look_at_settings(settings: &Settings, brokers: &[String]) -> Report {
+    let mut report = Report::default();
+    let valid = compose::check_settings(settings);
+    report.result("settings", valid.map(|()| String::new()));
+    configuration(&mut report, settings, brokers, &Plugins::default());
+    composition(&mut report, settings, brokers);
+    report
+}
+
+/// What a start composes. The start itself, which comes next, makes this check by composing.
+fn composition(report: &mut Report, settings: &Settings, brokers: &[String]) {
+    const TITLE: &str = "composition";
+    match super::open::check(settings, brokers) {
+        Ok(warnings) => {
+            report.add(
+                TITLE,
+                Verdict::Ok,
+                "strategies, limits and brokers fit together",
+            );
+            for warning in warnings {
+                if !report.checks.iter().any(|check| check.text == warning) {
+                    report.add(TITLE, Verdict::Warn, warning);
+                }
+            }
+        }
+        Err(error) => {
+            let text = crate::cli::message(&error);
+            // One mistake is said once.
+            let is_said = report.checks.iter().any(|check| {
+                check.verdict == Verdict::Fail
+                    && (check.text.contains(&text) || text.contains(&check.text))
+            });
+            if !is_said {
+                report.add(TITLE, Verdict::Fail, text);
+            }
+        }
+    }
 }
 
 /// The same for a build with kinds of its own beside the built-in ones, without the logs: a start proves those
 /// as it opens them, under the lock, and reads them once.
 pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> Report {
-    let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
-    let kinds = kinds.as_slice();
     let mut report = Report::default();
     let data_dir = &settings.live.data_dir;
     let mode = format!(
@@ -128,15 +168,21 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
     report.result("data directory", directory(data_dir));
     space(&mut report, data_dir);
     clock(&mut report);
-    feeds(&mut report, settings);
-    let instruments = super::open::todays_instruments(settings).map(|loaded| loaded.instruments);
-    calendars(&mut report, settings, &instruments);
-    traders(&mut report, settings, brokers, kinds);
-    let resolved = strategies(&mut report, settings, plugins, &instruments);
-    if let (Ok(instruments), Some(resolved)) = (&instruments, &resolved) {
-        market_facts(&mut report, settings, brokers, instruments, resolved);
-    }
+    configuration(&mut report, settings, brokers, plugins);
     report
+}
+
+/// What the settings name: feeds, instruments, calendars, brokers, strategies.
+fn configuration(report: &mut Report, settings: &Settings, brokers: &[String], plugins: &Plugins) {
+    let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
+    feeds(report, settings);
+    let instruments = super::open::todays_instruments(settings).map(|loaded| loaded.instruments);
+    calendars(report, settings, &instruments);
+    traders(report, settings, brokers, &kinds);
+    let resolved = strategies(report, settings, plugins, &instruments);
+    if let (Ok(instruments), Some(resolved)) = (&instruments, &resolved) {
+        market_facts(report, settings, brokers, instruments, resolved);
+    }
 }
 
 /// The nearest directory above that is there.

@@ -34,3 +34,4 @@ mod skip {
         "/../../xtask/src/skip.rs"
     ));
 }
+mod starts;
