@@ -94,6 +94,7 @@ reasons! {
     SettledAtLastPrice = "settled_at_last_price", "A contract was settled at its own last price, which stands for the exchange's final settlement price.";
     SettledAtUnderlying = "settled_at_underlying", "An option was settled at its value by the underlying's last price, which stands for the exchange's final settlement price.";
     ChargesUnknown = "charges_unknown", "What the day's contract note says cannot be told: the close's adjustment is missing.";
+    PositionNotional = "position_notional", "The position would be worth more than its limit for the instrument.";
 }
 
 impl fmt::Display for Reason {

@@ -47,6 +47,7 @@ starting_cash = { INR = 1000000000000000 }
 order_quantity = 10000000000
 order_notional = "1000000000000000000"
 position_quantity = 10000000000
+position_notional = "1000000000000000000"
 gross_exposure = "1000000000000000000"
 open_orders = 1000000000
 orders_per_second = 1000000000

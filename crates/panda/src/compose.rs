@@ -11,7 +11,7 @@ use model::ids::SourceSession;
 use model::rules::ExchangeRules;
 use model::session::Sessions;
 use model::trader::{Capabilities, InPipelineTrader};
-use model::{CurrencyIdx, Instruments, StrategyIdx};
+use model::{Amount, CurrencyIdx, Instruments, StrategyIdx};
 use pipeline::risk::settings::LimitError;
 use pipeline::risk::{LimitSettings, Limits, STALE_SIGNAL_LIVE};
 use pipeline::{
@@ -77,7 +77,7 @@ pub fn check_settings(settings: &Settings) -> anyhow::Result<()> {
         // Limits that name an instrument or its currency wait for the instruments.
         match settings
             .limits(name)
-            .resolve(&instruments, table.base_currency.code())
+            .resolve(&instruments, table.base_currency.code(), &[])
         {
             Err(error @ LimitError::BadNumber { .. }) => {
                 return Err(error).with_context(|| format!("[risk] of broker `{name}`"));
@@ -328,10 +328,16 @@ pub fn stages(parts: &Parts<'_>) -> anyhow::Result<Stages> {
             (None, Some(trader)) => trader.capabilities().clone(),
             (None, None) => continue,
         };
-        namespaces.push(Stage {
-            pipeline: pipeline_of(parts, table, &indices, own, capabilities, inside)?,
-            outside,
-        });
+        let pipeline = pipeline_of(parts, table, &indices, own, capabilities, inside)?;
+        let limits = pipeline.risk().limits();
+        let off = limits.switched_off(instruments.currencies());
+        if !off.is_empty() {
+            warnings.push(format!(
+                "broker `{name}`: risk rules that are switched off: {}",
+                off.join(", ")
+            ));
+        }
+        namespaces.push(Stage { pipeline, outside });
         let base = instruments
             .currencies()
             .iter()
@@ -371,22 +377,23 @@ fn pipeline_of(
 ) -> anyhow::Result<BrokerPipeline> {
     let namespace = table.namespace.as_str();
     let base = table.base_currency.code();
+    let cash = table.cash(parts.instruments);
     let mut limits = parts
         .settings
         .limits(namespace)
-        .resolve(parts.instruments, base)
+        .resolve(parts.instruments, base, &cash)
         .with_context(|| format!("[risk] for broker `{namespace}`"))?;
     if parts.live {
         limits.stale_signal.get_or_insert(STALE_SIGNAL_LIVE);
     }
     let mut strategy_limits: Vec<Option<Limits>> = vec![None];
     for (_, strategy) in strategies {
-        strategy_limits.push(own_limits(strategy, parts.instruments, base)?);
+        strategy_limits.push(own_limits(strategy, parts.instruments, base, &cash)?);
     }
     strategy_limits.extend(parts.retired.iter().map(|_| None));
     let settings = BrokerSettings {
         namespace: table.namespace.clone(),
-        starting_cash: table.cash(parts.instruments),
+        starting_cash: cash,
         limits,
         strategy_limits,
         auto_resume: table.auto_resume,
@@ -432,6 +439,7 @@ fn own_limits(
     strategy: &ResolvedStrategy,
     instruments: &Instruments,
     base: &str,
+    cash: &[Amount],
 ) -> anyhow::Result<Option<Limits>> {
     let Some(risk) = &strategy.definition.risk else {
         return Ok(None);
@@ -439,7 +447,7 @@ fn own_limits(
     let place = || format!("{}: strategy `{}`: risk", risk.at, strategy.id());
     let settings: LimitSettings = serde_json::from_value(risk.value.clone()).with_context(place)?;
     settings
-        .resolve(instruments, base)
+        .resolve(instruments, base, cash)
         .map(Some)
         .with_context(place)
 }

@@ -228,13 +228,15 @@ impl Settings {
         })
     }
 
-    /// The limits of a namespace: its own where given, else the common ones.
+    /// The limits of a namespace: its own where given, else the common ones, else those that bind out of the
+    /// box.
     pub fn limits(&self, namespace: &str) -> LimitSettings {
         self.risk_by_broker
             .get(namespace)
             .cloned()
             .unwrap_or_default()
             .or(&self.risk)
+            .or(&LimitSettings::built_in())
     }
 
     /// What a start records of them: with what the files of `[markets]` say.

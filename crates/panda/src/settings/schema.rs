@@ -34,7 +34,7 @@ impl Kind {
             Self::Flag => "`true` or `false`",
             Self::List => "a list: `a,b` or `[\"a\", \"b\"]`",
             Self::Table => "a table: `{\"name\": value}`",
-            Self::Money => "a number, or `{\"INR\": 1000}`",
+            Self::Money => "a number, `50%` of the starting cash, `off`, or `{\"INR\": 1000}`",
             Self::Either => "a number, a word or a table",
         }
     }
@@ -205,7 +205,7 @@ fn risk_keys() -> Vec<Key> {
                 .split_once("(default ")
                 .map_or("", |(_, default)| default.trim_end_matches(')'));
             let kind = match unit {
-                "money" => Kind::Money,
+                _ if unit.starts_with("money") => Kind::Money,
                 "lists of instruments" => Kind::List,
                 _ if unit.starts_with("true or false") => Kind::Flag,
                 _ if unit.starts_with("fraction or table") => Kind::Either,
@@ -216,6 +216,7 @@ fn risk_keys() -> Vec<Key> {
             let default = match kind {
                 Kind::List => "[]".to_owned(),
                 Kind::Text => format!("\"{default}\""),
+                Kind::Money if !default.is_empty() => format!("\"{default}\""),
                 Kind::Either if default.parse::<f64>().is_err() => format!("\"{default}\""),
                 _ => default.to_owned(),
             };

@@ -121,7 +121,7 @@ fn the_windows_ends_survive_and_what_lies_beyond_is_malformed() {
     );
     world.write(
         "panda.toml",
-        "[trading_engine.paper]\nbase_currency = \"USDT\"\nfill = \"signal_tick\"\n[data]\njump_band_percent = 0\n",
+        "[trading_engine.paper]\nbase_currency = \"USDT\"\nstarting_cash = { USDT = \"400000000000000000\" }\nfill = \"signal_tick\"\n[data]\njump_band_percent = 0\n",
     );
     let summary = world.backtest("catalogue", "out", &["--config", "panda.toml"]);
     let fills = world.rows("out/fills.csv");

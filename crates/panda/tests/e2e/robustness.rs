@@ -185,7 +185,8 @@ fn an_overflow_is_a_rejection_and_never_a_wrap() {
     world.write("calendar.toml", market::calendar("X"));
     world.write(
         "panda.toml",
-        "[markets]\ncalendar_file = \"calendar.toml\"\n[trading_engine.paper]\nbase_currency = \"USD\"\n",
+        "[markets]\ncalendar_file = \"calendar.toml\"\n[trading_engine.paper]\nbase_currency = \"USD\"\n\
+         starting_cash = { USD = \"1000000000000000000\" }\n",
     );
     let mut args = crate::harness::base("data", "out");
     args.extend(["--config", "panda.toml"]);

@@ -1,6 +1,7 @@
 //! What a start refuses, its checks refuse in the same words; what they accept, it accepts.
 
-use crate::harness::World;
+use crate::harness::{World, count};
+use crate::market;
 
 const STRATEGIES: &str = "\
 strategies:
@@ -164,5 +165,52 @@ fn what_is_right_is_accepted_by_every_check_and_starts() {
         for args in CHECKS.into_iter().chain([&OF_STRATEGIES[..], &START[..]]) {
             ask(&world, args, &[], &settings);
         }
+    }
+}
+
+#[test]
+fn out_of_the_box_the_rules_bind_and_what_is_off_is_named() {
+    let world = world(
+        SETTINGS,
+        "- { id: c, kind: ema_cross, instruments: [TCS], parameters: { fast: 2, slow: 4, quantity: 100000 } }\n",
+    );
+    world.write("instruments.csv", market::instruments(&["TCS"]));
+    let day = market::day(&mut market::Random::new(5), 60, 30);
+    world.write("data/TCS.csv", market::csv("2021-04-15", &day));
+    let summary = world.backtest("data", "out", &[]);
+    assert_eq!(count(&summary, "fills"), 0, "{summary}");
+    let text = summary.to_string();
+    assert!(text.contains("order_notional"), "{text}");
+    assert!(!text.contains("switched off"), "{text}");
+    // Each rule binds alone, and is named once it is off.
+    let rules = [
+        ("order_notional = \"off\"\n", "position_notional"),
+        ("position_notional = \"off\"\n", "gross_exposure"),
+        ("gross_exposure = \"off\"\n", "insufficient_cash"),
+        ("available_cash = false\n", "fills"),
+    ];
+    let mut off = "[risk]\n".to_owned();
+    for (line, next) in rules {
+        off.push_str(line);
+        world.write("off.toml", &off);
+        let summary = world.backtest("data", next, &["--config", "off.toml"]);
+        let warnings = summary["warnings"].to_string();
+        let named = line.split(' ').next().unwrap();
+        assert!(
+            warnings.contains("switched off: ") && warnings.contains(named),
+            "{warnings}"
+        );
+        match next {
+            "fills" => assert!(count(&summary, "fills") > 0, "{summary}"),
+            code => assert!(summary.to_string().contains(code), "{code}: {summary}"),
+        }
+    }
+    // A start and its check say the same line.
+    let world = self::world(&format!("{SETTINGS}{off}"), STRATEGIES);
+    let line = "switched off: order_notional, position_notional, gross_exposure, available_cash";
+    for args in [&["doctor"][..], &START] {
+        let ran = world.panda(args);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(ran.ok && said.contains(line), "{args:?}: {said}");
     }
 }

@@ -2,7 +2,7 @@
 
 use model::control::Breach;
 use model::reason::Reason;
-use model::{Amount, CurrencyIdx, Quantity};
+use model::{Amount, Currency, CurrencyIdx, Quantity};
 
 use super::margin::Margin;
 use super::settings::{OnBreach, OnBreachTable, ShortSelling};
@@ -11,11 +11,15 @@ use super::settings::{OnBreach, OnBreachTable, ShortSelling};
 /// say otherwise: what is repeated after a restart is told from what is decided now.
 pub const STALE_SIGNAL_LIVE: i64 = 10 * model::time::SECOND;
 
-/// A money limit by currency index. A currency without one has its orders refused.
+/// A money limit by currency index. A currency without one has its orders refused; one that is not limited
+/// has [`MoneyLimit::NONE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoneyLimit(pub Vec<Option<Amount>>);
 
 impl MoneyLimit {
+    /// Nothing is above it: the rule is off in the currency.
+    pub const NONE: Amount = Amount::MAX;
+
     /// The limit in a currency.
     #[inline]
     pub fn of(&self, currency: CurrencyIdx) -> Option<Amount> {
@@ -32,6 +36,8 @@ pub struct Limits {
     pub order_notional: Option<MoneyLimit>,
     /// Largest position per instrument, long or short.
     pub position_quantity: Option<Quantity>,
+    /// Largest value of the position per instrument, long or short.
+    pub position_notional: Option<MoneyLimit>,
     /// Largest sum of all positions' values and working entries.
     pub gross_exposure: Option<MoneyLimit>,
     /// Most orders working at once.
@@ -83,6 +89,7 @@ impl Default for Limits {
             order_quantity: None,
             order_notional: None,
             position_quantity: None,
+            position_notional: None,
             gross_exposure: None,
             open_orders: None,
             orders_per_second: None,
@@ -120,6 +127,45 @@ pub struct Reached {
 }
 
 impl Limits {
+    /// The rules that guard money unless the settings switch them off, and are off, each with where: what
+    /// a start, a backtest's summary and the checks of a start name.
+    pub fn switched_off(&self, currencies: &[Currency]) -> Vec<String> {
+        let money = [
+            ("order_notional", &self.order_notional),
+            ("position_notional", &self.position_notional),
+            ("gross_exposure", &self.gross_exposure),
+            ("daily_loss", &self.daily_loss),
+        ];
+        let mut off = Vec::new();
+        for (key, limit) in money {
+            let Some(limit) = limit else {
+                off.push(key.to_owned());
+                continue;
+            };
+            let without: Vec<&str> = currencies
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| limit.of(CurrencyIdx(*at as u16)) == Some(MoneyLimit::NONE))
+                .map(|(_, currency)| currency.code())
+                .collect();
+            if !without.is_empty() {
+                off.push(format!("{key} in {}", without.join(", ")));
+            }
+        }
+        let flags = [
+            ("available_cash", self.available_cash),
+            ("session_open", self.session_open),
+            ("tick_and_lot", self.tick_and_lot),
+        ];
+        off.extend(
+            flags
+                .iter()
+                .filter(|(_, is_on)| !is_on)
+                .map(|(key, _)| (*key).to_owned()),
+        );
+        off
+    }
+
     /// The loss limit of a currency that has been reached, given the day's profit and the fall from
     /// the peak; `only_square_off`: among those whose positions are squared off for it.
     #[inline]

@@ -223,7 +223,7 @@ pub const RULES: &[Rule] = &[
         Reason::OrderNotional,
         Applies::Entry,
         "order_notional",
-        "money",
+        "money (default 50%)",
         "the order's price × quantity × multiplier",
     ),
     rule(
@@ -234,10 +234,17 @@ pub const RULES: &[Rule] = &[
         "the instrument's position with all working orders and this one",
     ),
     rule(
+        Reason::PositionNotional,
+        Applies::Entry,
+        "position_notional",
+        "money (default 100%)",
+        "the value of the instrument's position with all working orders and this one, at its price",
+    ),
+    rule(
         Reason::GrossExposure,
         Applies::Entry,
         "gross_exposure",
-        "money",
+        "money (default 200%)",
         "the positions' values, working entries and this order",
     ),
     rule(
@@ -272,14 +279,14 @@ pub const RULES: &[Rule] = &[
         Reason::InsufficientCash,
         Applies::Entry,
         "available_cash, margin_fraction",
-        "true or false (default false); fraction or table (default 1)",
+        "true or false (default true); fraction or table (default 1)",
         "equity less the margin of all positions and working entries covers this order's margin; shares of the value by product, asset class or both: `{ default = 1, \"equity:intraday\" = 0.2, futures = 0.15, options = 0.12 }`, where an option bought costs its premium and one sold counts at its strike",
     ),
     rule(
         Reason::DailyLoss,
         Applies::Entry,
         "daily_loss, on_breach",
-        "money; halt, square_off or a table (default halt)",
+        "money (default 3%); halt, square_off or a table (default halt)",
         "the loss since the trading day's start, whatever was halted and resumed since; at the limit the broker halts by itself (a strategy's own limit disables the strategy), and where `on_breach` is `square_off`, or `{ daily_loss = \"square_off\" }`, its positions are closed",
     ),
     rule(
@@ -568,6 +575,16 @@ fn entry_rules(
     if let Some(limit) = limits.position_quantity {
         let after = totals.position.checked_add(signed).map_err(overflow)?;
         require(after.abs() <= limit, Reason::PositionQuantity)?;
+    }
+    if limits.position_notional.is_some() {
+        let after = totals.position.checked_add(signed).map_err(overflow)?;
+        let value = Amount::notional(price, after, multiplier).map_err(overflow)?;
+        money(
+            &limits.position_notional,
+            p.currency,
+            value.abs(),
+            Reason::PositionNotional,
+        )?;
     }
     let increase = Amount::notional(price, p.increase, multiplier).map_err(overflow)?;
     let committed = totals

@@ -44,7 +44,8 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// A money limit: one number in the namespace's base currency, or one for each currency.
+/// A money limit: one number in the namespace's base currency, or one for each currency. Instead of a
+/// number, `"50%"` is a share of the starting cash in each currency, and `"off"` no limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum MoneySetting {
@@ -133,6 +134,8 @@ pub struct LimitSettings {
     pub order_notional: Option<MoneySetting>,
     /// Largest position per instrument, long or short.
     pub position_quantity: Option<Number>,
+    /// Largest value of the position per instrument, long or short.
+    pub position_notional: Option<MoneySetting>,
     /// Largest sum of all positions' values and working entries.
     pub gross_exposure: Option<MoneySetting>,
     /// Most orders working at once.
@@ -213,6 +216,19 @@ pub enum LimitError {
 }
 
 impl LimitSettings {
+    /// What binds a namespace unless its settings say otherwise.
+    pub fn built_in() -> Self {
+        let share = |text: &str| Some(MoneySetting::Base(Number(text.to_owned())));
+        Self {
+            order_notional: share("50%"),
+            position_notional: share("100%"),
+            gross_exposure: share("200%"),
+            daily_loss: share("3%"),
+            available_cash: Some(true),
+            ..Self::default()
+        }
+    }
+
     /// These settings with those of `other` in the place of what is absent here.
     pub fn or(mut self, other: &Self) -> Self {
         macro_rules! fill {
@@ -222,6 +238,7 @@ impl LimitSettings {
             order_quantity,
             order_notional,
             position_quantity,
+            position_notional,
             gross_exposure,
             open_orders,
             orders_per_second,
@@ -250,8 +267,14 @@ impl LimitSettings {
         self
     }
 
-    /// Translates into dense tables. `base` is the namespace's base currency.
-    pub fn resolve(&self, instruments: &Instruments, base: &str) -> Result<Limits, LimitError> {
+    /// Translates into dense tables. `base` is the namespace's base currency, `cash` what it starts with
+    /// by currency index.
+    pub fn resolve(
+        &self,
+        instruments: &Instruments,
+        base: &str,
+        cash: &[Amount],
+    ) -> Result<Limits, LimitError> {
         let list = |key, names: &[String]| -> Result<Vec<bool>, LimitError> {
             let mut table = vec![
                 false;
@@ -269,7 +292,8 @@ impl LimitSettings {
             }
             Ok(table)
         };
-        let money = |key, setting: &Option<MoneySetting>| money(key, setting, instruments, base);
+        let money =
+            |key, setting: &Option<MoneySetting>| money(key, setting, instruments, base, cash);
         let millis = |ms: Option<u64>| {
             ms.map(|ms| {
                 i64::try_from(ms)
@@ -289,6 +313,7 @@ impl LimitSettings {
             order_quantity: positive::<Quantity>("order_quantity", &self.order_quantity)?,
             order_notional: money("order_notional", &self.order_notional)?,
             position_quantity: positive::<Quantity>("position_quantity", &self.position_quantity)?,
+            position_notional: money("position_notional", &self.position_notional)?,
             gross_exposure: money("gross_exposure", &self.gross_exposure)?,
             open_orders: self.open_orders,
             orders_per_second: self.orders_per_second,
@@ -360,30 +385,81 @@ fn margin(setting: &MarginSetting) -> Result<Margin, LimitError> {
     }
 }
 
+/// One money limit as written.
+enum Money {
+    Amount(Amount),
+    /// Of the starting cash, in units of 10⁻⁸.
+    Share(i64),
+    Off,
+}
+
+impl Money {
+    fn parse(key: &'static str, number: &Number) -> Result<Self, LimitError> {
+        let text = number.0.trim();
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let Some(percent) = text.strip_suffix('%') else {
+            let amount = positive::<Amount>(key, &Some(Number(text.to_owned())))?;
+            return Ok(amount.map_or(Self::Off, Self::Amount));
+        };
+        let bad = |error| LimitError::BadNumber {
+            key,
+            value: number.0.clone(),
+            error,
+        };
+        let percent: Price = percent.trim_end().parse().map_err(bad)?;
+        // What is less than a millionth of a per cent would be none.
+        match percent.raw() / 100 {
+            share if share > 0 => Ok(Self::Share(share)),
+            _ => Err(bad(NumberError::OutOfRange)),
+        }
+    }
+
+    /// In a currency of which there is so much at the start.
+    fn of(&self, cash: Amount) -> Amount {
+        match self {
+            Self::Amount(amount) => *amount,
+            Self::Share(share) if !cash.is_zero() => {
+                cash.fraction(*share).unwrap_or(MoneyLimit::NONE)
+            }
+            Self::Share(_) | Self::Off => MoneyLimit::NONE,
+        }
+    }
+}
+
 fn money(
     key: &'static str,
     setting: &Option<MoneySetting>,
     instruments: &Instruments,
     base: &str,
+    cash: &[Amount],
 ) -> Result<Option<MoneyLimit>, LimitError> {
+    let currencies = instruments.currencies();
+    let cash = |index: usize| cash.get(index).copied().unwrap_or(Amount::ZERO);
     let by_currency = match setting {
         None => return Ok(None),
-        Some(MoneySetting::Base(number)) => BTreeMap::from([(base.to_owned(), number.clone())]),
+        Some(MoneySetting::Base(number)) => match Money::parse(key, number)? {
+            Money::Off => return Ok(None),
+            // A share holds in every currency.
+            share @ Money::Share(_) => {
+                let limits = (0..currencies.len()).map(|index| Some(share.of(cash(index))));
+                return Ok(Some(MoneyLimit(limits.collect())));
+            }
+            Money::Amount(_) => BTreeMap::from([(base.to_owned(), number.clone())]),
+        },
         Some(MoneySetting::ByCurrency(map)) => map.clone(),
     };
-    let mut table = vec![None; instruments.currencies().len()];
+    let mut table = vec![None; currencies.len()];
     for (currency, number) in by_currency {
-        let found = instruments
-            .currencies()
-            .iter()
-            .position(|c| c.code() == currency);
-        let amount = positive::<Amount>(key, &Some(number))?;
+        let found = currencies.iter().position(|c| c.code() == currency);
+        let limit = Money::parse(key, &number)?;
         match found {
-            Some(index) => table[index] = amount,
+            Some(index) => table[index] = Some(limit.of(cash(index))),
             // A limit in the base currency is no mistake where nothing is quoted in it yet.
             None if currency == base => {}
             None => {
-                let known: Vec<_> = instruments.currencies().iter().map(|c| c.code()).collect();
+                let known: Vec<_> = currencies.iter().map(|c| c.code()).collect();
                 return Err(LimitError::UnknownCurrency {
                     key,
                     currency,
@@ -393,4 +469,105 @@ fn money(
         }
     }
     Ok(Some(MoneyLimit(table)))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{CurrencyIdx, Instrument};
+
+    use super::*;
+
+    fn instruments() -> Instruments {
+        let share =
+            |exchange, currency: &str| Instrument::share(exchange, "A", currency.parse().unwrap());
+        Instruments::new(vec![share("NSE", "INR"), share("US", "USD")]).unwrap()
+    }
+
+    /// The limit in each currency as `setting` asks for it, with 1,000 of the first one and nothing of
+    /// the second.
+    fn limits(setting: MoneySetting) -> Result<Option<[Option<String>; 2]>, LimitError> {
+        let instruments = instruments();
+        let at = |code: &str| {
+            let mut all = instruments.currencies().iter();
+            all.position(|c| c.code() == code).unwrap()
+        };
+        let mut cash = [Amount::ZERO; 2];
+        cash[at("INR")] = Amount::from_int(1000);
+        let settings = LimitSettings {
+            order_notional: Some(setting),
+            ..LimitSettings::default()
+        };
+        let resolved = settings.resolve(&instruments, "INR", &cash)?;
+        let written = |limit: Amount| match limit {
+            MoneyLimit::NONE => "none".to_owned(),
+            limit => limit.to_string(),
+        };
+        Ok(resolved.order_notional.map(|table| {
+            ["INR", "USD"].map(|code| table.of(CurrencyIdx(at(code) as u16)).map(written))
+        }))
+    }
+
+    #[test]
+    fn a_limit_is_an_amount_a_share_of_the_starting_cash_or_off() {
+        let number = |text: &str| Number(text.to_owned());
+        let base = |text: &str| limits(MoneySetting::Base(number(text)));
+        let both = |inr: Option<&str>, usd: Option<&str>| {
+            Ok(Some([inr.map(str::to_owned), usd.map(str::to_owned)]))
+        };
+        // An amount is of the base currency, and others are refused; a share is of each currency's own cash.
+        assert_eq!(base("70"), both(Some("70"), None));
+        assert_eq!(base("50%"), both(Some("500"), Some("none")));
+        assert_eq!(base("0.05 %"), both(Some("0.5"), Some("none")));
+        assert_eq!(base("200%"), both(Some("2000"), Some("none")));
+        assert_eq!(base("off"), Ok(None));
+        let table = |of: &[(&str, &str)]| {
+            let map = of.iter().map(|(code, n)| ((*code).to_owned(), number(n)));
+            limits(MoneySetting::ByCurrency(map.collect()))
+        };
+        assert_eq!(table(&[("INR", "3%")]), both(Some("30"), None));
+        assert_eq!(
+            table(&[("INR", "off"), ("USD", "5")]),
+            both(Some("none"), Some("5"))
+        );
+        for wrong in ["0%", "-3%", "%", "x%", "0", "of", "0.00000001%"] {
+            assert!(
+                matches!(base(wrong), Err(LimitError::BadNumber { .. })),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_off_is_named() {
+        let instruments = instruments();
+        let currencies = instruments.currencies();
+        let cash: Vec<Amount> = currencies
+            .iter()
+            .map(|c| Amount::from_int(if c.code() == "INR" { 1000 } else { 0 }))
+            .collect();
+        let off = |settings: LimitSettings, cash: &[Amount]| {
+            let settings = settings.or(&LimitSettings::built_in());
+            let limits = settings.resolve(&instruments, "INR", cash).unwrap();
+            limits.switched_off(currencies)
+        };
+        let rich = vec![Amount::from_int(5); 2];
+        assert!(off(LimitSettings::default(), &rich).is_empty());
+        let settings = LimitSettings {
+            daily_loss: Some(MoneySetting::Base(Number("off".to_owned()))),
+            gross_exposure: Some(MoneySetting::Base(Number("5".to_owned()))),
+            available_cash: Some(false),
+            session_open: Some(false),
+            ..LimitSettings::default()
+        };
+        assert_eq!(
+            off(settings, &cash),
+            [
+                "order_notional in USD",
+                "position_notional in USD",
+                "daily_loss",
+                "available_cash",
+                "session_open"
+            ]
+        );
+    }
 }

@@ -56,6 +56,7 @@ fn a_strategys_own_limits_act_on_its_own_share() {
         let shared = matches!(
             case.reason,
             Reason::PositionQuantity
+                | Reason::PositionNotional
                 | Reason::GrossExposure
                 | Reason::InsufficientCash
                 | Reason::CurrencyLimitMissing

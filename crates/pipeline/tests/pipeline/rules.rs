@@ -388,6 +388,23 @@ pub fn cases() -> Vec<Case> {
                 desk.tick(AXIS, "100");
                 desk.signal(3, limit(buy(1), "90"));
             },
+            // Four are held and one rests: with two more, seven at 100.
+            ..case(
+                R::PositionNotional,
+                Limits {
+                    position_notional: rupees("600"),
+                    ..none()
+                },
+                buy(2),
+                buy(1),
+            )
+        },
+        Case {
+            before: |desk| {
+                desk.signal(2, buy(4));
+                desk.tick(AXIS, "100");
+                desk.signal(3, limit(buy(1), "90"));
+            },
             // 4 × 100 held and 1 × 90 working leave 110 of 600.
             ..case(
                 R::GrossExposure,

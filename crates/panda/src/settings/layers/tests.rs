@@ -127,7 +127,7 @@ fn margins_are_one_share_or_a_table_of_them() {
     let margin = |written: &str| {
         let text = format!("[risk.brokers.paper]\nmargin_fraction = {written}");
         let limits = Settings::parse(&text, "test").map_err(|e| format!("{e:#}"))?;
-        let limits = limits.limits("paper").resolve(&instruments, "INR");
+        let limits = limits.limits("paper").resolve(&instruments, "INR", &[]);
         let margin = limits.map_err(|e| e.to_string())?.margin;
         let (price, quantity) = ("100".parse().unwrap(), "2".parse().unwrap());
         let of = |product| {

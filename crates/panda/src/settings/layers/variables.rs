@@ -249,6 +249,7 @@ fn typed(kind: Kind, text: &str) -> anyhow::Result<Value> {
         Kind::Money | Kind::Either if text.starts_with('{') => {
             structured(text).ok_or_else(wrong)?
         }
+        Kind::Money if text == "off" || text.ends_with('%') => Value::String(text.to_owned()),
         Kind::Money => number(text).ok_or_else(wrong)?,
         Kind::Either => number(text).unwrap_or_else(|| Value::String(text.to_owned())),
     };
