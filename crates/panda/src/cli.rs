@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backtest, bench, charges, config, control, data, demo, dlq, exchange, journal, market,
+    backtest, bench, charges, config, control, data, demo, dlq, exchange, journal, market, report,
     run as trade, strategies, trace,
 };
 use crate::live::control::Action;
@@ -66,6 +66,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Verify, show and measure the durable logs
     Journal(journal::JournalArgs),
+    /// Write what a backtest writes about a day, a range or all of what was traded
+    Report(report::ReportArgs),
     /// Show the whole life of one decision, over all brokers
     Trace(trace::TraceArgs),
     /// Look at what could not be taken (dead letters), have it taken again, or drop it
@@ -109,6 +111,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Exchange(args) => exchange::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Journal(args) => journal::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Dlq(args) => dlq::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -36,7 +36,8 @@
 //! //     hashes.update(namespace, &names, &event);
 //! //     collector.on_event(namespace, &event)?;
 //!
-//! let collected = collector.finish(&prices.last_prices())?;
+//! let last = prices.last_prices();
+//! let collected = collector.finish(|_| &last)?;
 //! let (log_hash, log_hash_by_broker) = hashes.finish();
 //! let facts = RunFacts { log_hash, log_hash_by_broker, ..RunFacts::default() };
 //! let summary = Summary::new(&collected, names, facts)?;

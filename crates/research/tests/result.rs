@@ -321,7 +321,8 @@ fn a_settlement_ends_a_trade_and_is_no_fill() {
         ..Snapshot::default()
     };
     tell(day + 1, EventBody::Snapshot(snapshot));
-    let collected = collector.finish(&[Price::from_int(103).unwrap()]).unwrap();
+    let last = [Price::from_int(103).unwrap()];
+    let collected = collector.finish(|_| &last).unwrap();
     let broker = &collected.brokers[0];
     assert!(
         broker.discrepancies.is_empty(),

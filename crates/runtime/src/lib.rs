@@ -11,6 +11,7 @@ pub mod desk;
 pub mod directory;
 pub mod error;
 pub mod growth;
+pub mod history;
 pub mod host;
 pub mod identity;
 pub mod inbox;

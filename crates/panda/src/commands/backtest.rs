@@ -179,7 +179,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     }
 }
 
-fn warn(warnings: &[String]) {
+pub(super) fn warn(warnings: &[String]) {
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
@@ -275,7 +275,7 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     })
 }
 
-fn bound(
+pub(super) fn bound(
     flag: &'static str,
     text: &Option<String>,
     settings: &Settings,
@@ -318,7 +318,7 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
     loaded
 }
 
-fn progress(what: &'static str) -> ProgressBar {
+pub(super) fn progress(what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -390,7 +390,8 @@ fn execute(
     )?;
     bar.finish_and_clear();
     let spent = sink.spent;
-    let collected = sink.collector.finish(&prices.last_prices())?;
+    let last_prices = prices.last_prices();
+    let collected = sink.collector.finish(|_| &last_prices)?;
     let (log_hash, log_hash_by_broker) = sink.hashes.finish();
     let facts = RunFacts {
         ticks: driven.inputs,
@@ -562,7 +563,7 @@ fn effective(inputs: &Inputs, system: &System) -> serde_json::Value {
 }
 
 /// The result as a table.
-fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::Error> {
+pub(super) fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::Error> {
     let value = serde_json::to_value(summary).unwrap_or_default();
     let mut table = String::new();
     let text = |key: &str| match value.get(key) {
@@ -610,12 +611,15 @@ fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::Error> {
             text("currency")
         )?;
     }
-    writeln!(
-        table,
-        "engine           {:.3} s, {:.1} million ticks/s",
-        summary.engine_seconds,
-        summary.ticks_per_second / 1e6
-    )?;
+    // A report of a journal has run no engine.
+    if summary.engine_seconds > 0.0 {
+        writeln!(
+            table,
+            "engine           {:.3} s, {:.1} million ticks/s",
+            summary.engine_seconds,
+            summary.ticks_per_second / 1e6
+        )?;
+    }
     writeln!(table, "log hash         {}", text("log_hash"))?;
     writeln!(
         table,

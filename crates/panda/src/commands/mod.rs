@@ -18,6 +18,7 @@ pub mod exchange;
 pub mod journal;
 pub mod market;
 pub mod place;
+pub mod report;
 pub mod run;
 pub mod strategies;
 pub mod trace;

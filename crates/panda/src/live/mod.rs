@@ -16,6 +16,7 @@ mod view;
 pub mod preflight;
 pub use handles::{Excluded, Handles, Member, StopRequest};
 pub use open::{
-    Opened, Plugins, Preparation, StorageLayer, check_strategies, decide_again, log_options, prepare,
+    Opened, Plugins, Preparation, RecordedSystem, StorageLayer, check_strategies, decide_again,
+    log_options, prepare, recorded,
 };
 pub use session::{Ended, Session};

@@ -337,6 +337,65 @@ pub fn check_strategies(
     Ok(resolved)
 }
 
+/// A recorded namespace, to be walked through: see [`runtime::history`].
+pub struct RecordedSpace {
+    /// What the walk needs.
+    pub parts: ReplayParts,
+    /// The namespace's broker.
+    pub broker: ActiveBroker,
+}
+
+/// What a data directory has recorded of some namespaces, under one list of names.
+pub struct RecordedSystem {
+    /// The namespaces, in the order in which they were asked for.
+    pub spaces: Vec<RecordedSpace>,
+    /// The instruments of all starts.
+    pub instruments: Arc<Instruments>,
+    /// The calendar.
+    pub sessions: Arc<dyn Sessions>,
+    /// Strategy names by index.
+    pub strategies: Vec<String>,
+}
+
+/// Composes a look at the journals of `brokers`. Takes no lock.
+pub fn recorded(settings: &Settings, brokers: &[String]) -> anyhow::Result<RecordedSystem> {
+    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));
+    let mut unreadable = Vec::new();
+    let known = earlier(&storage, brokers, &mut unreadable)?;
+    if let Some((broker, why)) = unreadable.first() {
+        bail!("the journal of `{broker}` cannot be read: {why}");
+    }
+    let composed = composed(settings, brokers, Plugins::default(), &known, true)?;
+    let Composed {
+        stages,
+        start,
+        instruments,
+        sessions,
+        ..
+    } = composed;
+    let spaces = stages
+        .namespaces
+        .into_iter()
+        .zip(stages.brokers)
+        .map(|(stage, broker)| RecordedSpace {
+            parts: ReplayParts {
+                storage: Arc::clone(&storage),
+                journal: journal_dir(broker.table.namespace.as_str()),
+                market: PathBuf::from(MARKET),
+                pipeline: stage.pipeline,
+                start: start.clone(),
+            },
+            broker,
+        })
+        .collect();
+    Ok(RecordedSystem {
+        spaces,
+        instruments,
+        sessions,
+        strategies: stages.strategies,
+    })
+}
+
 /// Decides the recorded journal of a namespace again: see [`runtime::replay`]. Takes no lock.
 pub fn decide_again(settings: &Settings, broker: &str) -> anyhow::Result<ReplayReport> {
     let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));

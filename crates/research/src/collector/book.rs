@@ -84,6 +84,8 @@ impl DayCharges {
 /// The money of a namespace in one currency as its snapshots tell it.
 #[derive(Debug, Default)]
 pub struct CurrencyBook {
+    /// Where a part of a journal begins: the account as it stood then.
+    pub base: Option<Snapshot>,
     /// The latest snapshot.
     pub last: Option<Snapshot>,
     /// One entry per trading day of the data.
@@ -96,6 +98,26 @@ pub struct CurrencyBook {
 }
 
 impl CurrencyBook {
+    /// From where the account stands as a part of a journal begins.
+    pub fn from_account(base: Option<Snapshot>) -> Self {
+        let mut book = Self {
+            base: base.map(|base| Snapshot {
+                peak: base.equity,
+                ..base
+            }),
+            ..Self::default()
+        };
+        if let Some(base) = base {
+            book.end(base);
+        }
+        book
+    }
+
+    /// The account as it stands, which no snapshot has told.
+    pub fn end(&mut self, account: Snapshot) {
+        self.last = Some(account);
+    }
+
     /// A position was opened, changed or closed on the trading day `date`.
     pub fn traded(&mut self, date: Date, charges: Amount) -> Result<(), NumberError> {
         self.traded = true;
@@ -158,10 +180,18 @@ impl CurrencyBook {
     /// Takes a snapshot.
     pub fn snapshot(&mut self, ts: Timestamp, snapshot: &Snapshot) {
         self.last = Some(*snapshot);
+        // Of a part, the peak before it is no part.
+        let peak = match &mut self.base {
+            None => snapshot.peak,
+            Some(base) => {
+                base.peak = base.peak.max(snapshot.equity);
+                base.peak
+            }
+        };
         self.curve.record(EquityPoint {
             ts,
             equity: snapshot.equity,
-            peak: snapshot.peak,
+            peak,
         });
     }
 }

@@ -13,6 +13,8 @@ pub struct Table {
     path: PathBuf,
     writer: csv::Writer<BufWriter<File>>,
     cell: String,
+    /// Rows are left out: they are of before the part that is reported.
+    muted: bool,
 }
 
 impl Table {
@@ -26,12 +28,18 @@ impl Table {
             path,
             writer,
             cell: String::new(),
+            muted: false,
         };
         table
             .writer
             .write_record(header)
             .map_err(|e| failed(&table.path, e))?;
         Ok(table)
+    }
+
+    /// Leaves rows out from here on, or no longer.
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
     }
 
     /// Begins a row.
@@ -58,7 +66,7 @@ pub struct Row<'t> {
 impl Row<'_> {
     /// Adds a cell.
     pub fn put(mut self, value: impl Display) -> Self {
-        if self.result.is_ok() {
+        if self.result.is_ok() && !self.table.muted {
             self.table.cell.clear();
             // Writing to a string fails only when the value's own Display does.
             if write!(self.table.cell, "{value}").is_ok() {
@@ -70,7 +78,7 @@ impl Row<'_> {
 
     /// Adds a cell that is a text already.
     pub fn text(mut self, value: &str) -> Self {
-        if self.result.is_ok() {
+        if self.result.is_ok() && !self.table.muted {
             self.result = self.table.writer.write_field(value);
         }
         self
@@ -87,6 +95,9 @@ impl Row<'_> {
     /// Ends the row.
     pub fn end(self) -> Result<(), OutputError> {
         let Self { table, result } = self;
+        if table.muted {
+            return Ok(());
+        }
         result
             .and_then(|()| table.writer.write_record(None::<&[u8]>))
             .map_err(|e| failed(&table.path, e))

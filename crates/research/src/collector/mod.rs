@@ -22,7 +22,7 @@ use model::instrument::InstrumentIdx;
 use model::money::CurrencyIdx;
 use model::order::{OrderChange, OrderIntent, OrderRole};
 use model::session::Sessions;
-use model::{Amount, Date, Timestamp};
+use model::{Amount, Date, Price, Timestamp};
 
 use self::book::{Cell, Counts, CurrencyBook, DayFinder, FillMark, Incident, IncidentKind, count};
 use self::files::Table;
@@ -302,6 +302,79 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
+    /// What follows is of before the part that is reported, until [`begin`](Self::begin): positions,
+    /// orders and signals are followed, and no row is written.
+    pub fn mute(&mut self) {
+        self.signal_file.mute(true);
+        self.order_files.mute();
+        for table in [
+            &mut self.equity_file,
+            &mut self.trade_file,
+            &mut self.charges_file,
+        ] {
+            table.mute(true);
+        }
+    }
+
+    /// The part of a namespace's journal that is reported begins at `at`, where its accounts stood at
+    /// `accounts` (by currency) and the market at `prices` (by instrument). Counts and sums start
+    /// again; positions and orders that are open go on, and the profit that positions have made by then
+    /// is no part of the report.
+    pub fn begin(
+        &mut self,
+        namespace: usize,
+        at: Timestamp,
+        accounts: &[Snapshot],
+        prices: &[Price],
+    ) -> Result<(), OutputError> {
+        self.signal_file.mute(false);
+        self.order_files.begin(at);
+        for table in [
+            &mut self.equity_file,
+            &mut self.trade_file,
+            &mut self.charges_file,
+        ] {
+            table.mute(false);
+        }
+        let space = self
+            .spaces
+            .get_mut(namespace)
+            .ok_or(OutputError::UnknownNamespace(namespace))?;
+        let mut cells: BTreeMap<_, Cell> = BTreeMap::new();
+        for position in space.ledger.open_positions() {
+            let (strategy, instrument, _) = position.key;
+            let price = prices.get(instrument.index()).copied().unwrap_or_default();
+            let multiplier = multiplier(&self.names, instrument)?;
+            let cell = cells.entry((strategy, instrument)).or_default();
+            cell.unrealised = position
+                .unrealised(price, multiplier)
+                .and_then(|made| cell.unrealised.checked_sub(made))
+                .map_err(OutputError::number("an open position at the beginning"))?;
+        }
+        space.cells = cells;
+        space.counts = Counts::default();
+        space.traded_quantity = QuantitySum::default();
+        space.books = (0..space.books.len())
+            .map(|index| CurrencyBook::from_account(accounts.get(index).copied()))
+            .collect();
+        space.trades.clear();
+        space.marks.clear();
+        space.incidents.clear();
+        space.incidents_seen = 0;
+        Ok(())
+    }
+
+    /// The account of a namespace as its events have left it, where no snapshot tells that: at the end
+    /// of a journal, or of a part of it.
+    pub fn on_end(&mut self, namespace: usize, accounts: &[Snapshot]) {
+        let Some(space) = self.spaces.get_mut(namespace) else {
+            return;
+        };
+        for (book, account) in space.books.iter_mut().zip(accounts) {
+            book.end(*account);
+        }
+    }
+
     /// A trading day of the data has ended: the equity of a namespace in a currency at its last prices,
     /// and whether it holds anything.
     pub fn on_day(
@@ -498,10 +571,14 @@ impl<'a> Collector<'a> {
     }
 
     /// Ends the run: writes the rows of signals and orders that are still open and all that is
-    /// buffered, and marks open positions at the last prices (by instrument; zero for none).
-    pub fn finish(mut self, last_prices: &[model::Price]) -> Result<Collected, OutputError> {
+    /// buffered, and marks open positions at the last prices that their namespace saw (by instrument;
+    /// zero for none).
+    pub fn finish<'p>(
+        mut self,
+        last_prices: impl Fn(usize) -> &'p [Price],
+    ) -> Result<Collected, OutputError> {
         let mut brokers = Vec::with_capacity(self.spaces.len());
-        for mut space in std::mem::take(&mut self.spaces) {
+        for (namespace, mut space) in std::mem::take(&mut self.spaces).into_iter().enumerate() {
             let broker = space.spec.name;
             let waiting = std::mem::take(&mut space.signals);
             let undecided = self
@@ -512,7 +589,7 @@ impl<'a> Collector<'a> {
             if open > 0 {
                 space.counts.orders_by_status.insert("open", open);
             }
-            let result = result::broker(space, &self.names, last_prices, undecided)?;
+            let result = result::broker(space, &self.names, last_prices(namespace), undecided)?;
             write_charges(&mut self.charges_file, &self.names, &result)?;
             brokers.push(result);
         }

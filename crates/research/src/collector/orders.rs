@@ -98,6 +98,8 @@ pub struct Orders {
 pub struct OrderFiles {
     orders: Table,
     fills: Table,
+    /// Orders that ended before it have no row.
+    since: Timestamp,
 }
 
 impl OrderFiles {
@@ -106,7 +108,21 @@ impl OrderFiles {
         Ok(Self {
             orders: Table::create(dir, "orders.csv", ORDERS)?,
             fills: Table::create(dir, "fills.csv", FILLS)?,
+            since: Timestamp::MIN,
         })
+    }
+
+    /// Leaves rows out until [`begin`](Self::begin).
+    pub fn mute(&mut self) {
+        self.orders.mute(true);
+        self.fills.mute(true);
+    }
+
+    /// Writes rows from here on: of executions after it, and of orders that have not ended before it.
+    pub fn begin(&mut self, since: Timestamp) {
+        self.orders.mute(false);
+        self.fills.mute(false);
+        self.since = since;
     }
 
     /// A new order.
@@ -259,6 +275,9 @@ impl OrderFiles {
         broker: &str,
         tracked: &Tracked,
     ) -> Result<(), OutputError> {
+        if tracked.ended.is_some_and(|ended| ended < self.since) {
+            return Ok(());
+        }
         let order = &tracked.order;
         let intent = order.intent();
         let multiplier = multiplier(names, intent.instrument)?;

@@ -175,12 +175,11 @@ pub(super) fn broker(
         let currency = CurrencyIdx(index as u16);
         let cell = by_currency.get(&currency).copied().unwrap_or_default();
         trades_closed += cell.trades.closed;
-        let start = space
-            .spec
-            .starting_cash
-            .get(index)
-            .copied()
-            .unwrap_or_default();
+        let cash = space.spec.starting_cash.get(index);
+        let start = match &book.base {
+            Some(base) => base.equity,
+            None => cash.copied().unwrap_or_default(),
+        };
         let used = book.last.is_some_and(|s| !s.equity.is_zero()) || cell != Cell::default();
         if currency != base && !used && start.is_zero() {
             continue;
@@ -207,11 +206,29 @@ pub(super) fn broker(
             statistics: Statistics::default(),
         };
         if let Some(last) = &book.last {
+            let base = book.base.unwrap_or_default();
+            let since = |now: Amount, then: Amount| now.checked_sub(then).map_err(sum("a sum"));
             let own = [
-                ("cash flow", last.cash_flow, &mut result.cash_flow),
-                ("realised profit", last.realised, &mut result.realised),
-                ("unrealised profit", last.unrealised, &mut result.unrealised),
-                ("charges", last.charges, &mut result.charges),
+                (
+                    "cash flow",
+                    since(last.cash_flow, base.cash_flow)?,
+                    &mut result.cash_flow,
+                ),
+                (
+                    "realised profit",
+                    since(last.realised, base.realised)?,
+                    &mut result.realised,
+                ),
+                (
+                    "unrealised profit",
+                    since(last.unrealised, base.unrealised)?,
+                    &mut result.unrealised,
+                ),
+                (
+                    "charges",
+                    since(last.charges, base.charges)?,
+                    &mut result.charges,
+                ),
                 ("equity", last.equity, &mut result.equity),
             ];
             for (what, snapshot, summed) in own {

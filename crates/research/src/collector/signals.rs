@@ -83,6 +83,11 @@ impl SignalFile {
         })
     }
 
+    /// Leaves rows out from here on, or no longer.
+    pub fn mute(&mut self, muted: bool) {
+        self.table.mute(muted);
+    }
+
     /// A signal arrived.
     pub fn raw(&mut self, waiting: &mut WaitingSignals, signal: &Signal) {
         let entry = Waiting {

@@ -321,7 +321,8 @@ pub fn run(plan: &Plan, dir: &Path) -> Run {
             )));
         }
     }
-    let collected = collector.finish(&prices.last_prices()).unwrap();
+    let last = prices.last_prices();
+    let collected = collector.finish(|_| &last).unwrap();
     let (log_hash, log_hash_by_broker) = hashes.finish();
     let rejected = BTreeMap::from([
         ("repeated".to_owned(), 41),

@@ -10,6 +10,7 @@ mod isolation;
 mod letters;
 pub mod logs;
 mod parity;
+mod report;
 mod storage;
 
 use std::io::Read;
