@@ -170,6 +170,13 @@ pub enum EventBody {
         /// The loss and its limit, where it is a loss.
         breach: Option<Breach>,
     },
+    /// A signal was decided as its instrument's session ended: it is judged when the next one opens.
+    SignalHeld {
+        /// The signal.
+        signal: Signal,
+        /// The next session's open. The signal's age counts from then.
+        open: Timestamp,
+    },
 }
 
 /// What cannot be true of a reported execution.
@@ -372,7 +379,9 @@ impl Event {
         match self.body {
             EventBody::SignalRaw(_) => Channel::SignalsRaw,
             EventBody::SignalValidated(_) => Channel::SignalsValidated,
-            EventBody::SignalDeferred(_) => Channel::SignalsValidated,
+            EventBody::SignalDeferred(_) | EventBody::SignalHeld { .. } => {
+                Channel::SignalsValidated
+            }
             EventBody::SignalRejected(_) => Channel::SignalsRejected,
             EventBody::OrderSubmitted(_) => Channel::OrdersSubmitted,
             EventBody::OrderChanged(step) => match step.change {
@@ -435,6 +444,7 @@ impl Event {
             EventBody::PositionSettled(_) => "position_settled",
             EventBody::ReportParked(_) => "report_parked",
             EventBody::ReportDropped { .. } => "report_dropped",
+            EventBody::SignalHeld { .. } => "signal_held",
         }
     }
 }

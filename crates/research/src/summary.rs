@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use feeds::AppliedAction;
+use model::reason::Reason;
 use model::{Amount, NumberError};
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,9 @@ pub struct BrokerSummary {
     pub validated: u64,
     /// Signals that waited for working orders to be cancelled.
     pub deferred: u64,
+    /// Signals that came with the end of a session and waited for the next one to open.
+    #[serde(default)]
+    pub held: u64,
     /// Refused signals by reason code.
     pub rejected: BTreeMap<String, u64>,
     /// Signals of which only the reducing part passed, by reason code.
@@ -210,6 +214,9 @@ pub struct ChargesRow {
 pub struct Summary {
     /// Version of the format.
     pub format: u16,
+    /// Said first, where every signal was refused for one and the same reason: nothing else counts then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_refused: Option<String>,
     /// The build that ran.
     pub build: String,
     /// What the reader must know.
@@ -359,10 +366,25 @@ impl Summary {
         s.by_strategy.sort_by(|a, b| {
             (&a.broker, &a.strategy, &a.currency).cmp(&(&b.broker, &b.strategy, &b.currency))
         });
+        s.all_refused = s.refused_alike();
         if let [only] = collected.brokers.as_slice() {
             s.statistics = only.currencies.first().map(|c| c.statistics.clone());
         }
         Ok(s)
+    }
+
+    /// What all signals have in common, where each that was judged was refused for the same reason.
+    fn refused_alike(&self) -> Option<String> {
+        let (code, count) = self.rejected.first_key_value()?;
+        let none_passed = self.by_broker.values().all(|broker| broker.validated == 0);
+        let only = self.rejected.len() == 1 && none_passed;
+        let reason = Reason::ALL.iter().find(|reason| reason.code() == code)?;
+        only.then(|| {
+            format!(
+                "nothing was traded: all {count} signals that were judged were refused as `{code}`. {}",
+                reason.text()
+            )
+        })
     }
 
     /// Writes `summary.json` into `dir`.
@@ -424,6 +446,7 @@ fn broker_summary(broker: &BrokerResult, names: &Names<'_>) -> BrokerSummary {
         signals: broker.counts.signals,
         validated: broker.counts.validated,
         deferred: broker.counts.deferred,
+        held: broker.counts.held,
         rejected: owned(&broker.counts.rejected),
         entries_refused: owned(&broker.counts.entries_refused),
         orders: broker.counts.orders,

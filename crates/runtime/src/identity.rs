@@ -28,7 +28,9 @@ impl Identity {
     /// names: one that repeats word for word within an instant has the same id.
     pub fn event(self, broker: &str, event: &Event, rendered: impl FnOnce() -> String) -> EventId {
         match &event.body {
-            EventBody::SignalRaw(signal) | EventBody::SignalDeferred(signal) => {
+            EventBody::SignalRaw(signal)
+            | EventBody::SignalDeferred(signal)
+            | EventBody::SignalHeld { signal, .. } => {
                 self.derive(broker, event.kind(), signal.id.0, 0)
             }
             EventBody::SignalValidated(v) => self.derive(broker, event.kind(), v.signal.0, 0),
@@ -56,7 +58,8 @@ impl Identity {
                 let kind = match event.body {
                     EventBody::SignalValidated(_)
                     | EventBody::SignalRejected(_)
-                    | EventBody::SignalDeferred(_) => "signal_raw",
+                    | EventBody::SignalDeferred(_)
+                    | EventBody::SignalHeld { .. } => "signal_raw",
                     _ => "signal_validated",
                 };
                 self.derive(broker, kind, id.0, 0)
@@ -70,7 +73,9 @@ impl Identity {
 /// The key by which a consumer keeps related events together and in order.
 pub fn key(broker: &str, event: &Event) -> String {
     match &event.body {
-        EventBody::SignalRaw(s) | EventBody::SignalDeferred(s) => s.id.to_string(),
+        EventBody::SignalRaw(s)
+        | EventBody::SignalDeferred(s)
+        | EventBody::SignalHeld { signal: s, .. } => s.id.to_string(),
         EventBody::SignalValidated(v) => v.signal.to_string(),
         EventBody::SignalRejected(r) => r.signal.to_string(),
         EventBody::OrderSubmitted(intent) => intent.id.to_string(),

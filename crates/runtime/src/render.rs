@@ -132,6 +132,11 @@ impl Names<'_> {
             EventBody::SignalRaw(signal) | EventBody::SignalDeferred(signal) => {
                 put("signal", self.signal(signal));
             }
+            EventBody::SignalHeld { signal, open } => {
+                put("signal", self.signal(signal));
+                put("open", json!(open.nanos()));
+                put("open_time", text(open));
+            }
             EventBody::SignalValidated(v) => {
                 put("signal_id", text(v.signal));
                 put("strategy", self.strategy(v.strategy));

@@ -571,6 +571,9 @@ pub(super) fn table(summary: &Summary, out: &Path) -> Result<String, std::fmt::E
         Some(other) => other.to_string(),
         None => String::new(),
     };
+    if let Some(refused) = &summary.all_refused {
+        writeln!(table, "{refused}\n")?;
+    }
     writeln!(table, "rows read        {}", text("rows_read"))?;
     if let Some(rejected) = value.get("rows_rejected").and_then(|r| r.as_object()) {
         for (reason, n) in rejected.iter().filter(|(_, n)| n.as_u64() != Some(0)) {

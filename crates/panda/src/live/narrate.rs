@@ -88,6 +88,13 @@ impl Narrator {
                 names.strategy_name(rejected.strategy),
                 rejected.reason.text(),
             ),
+            EventBody::SignalHeld { signal, open } => tracing::info!(
+                channel = "risk",
+                broker,
+                correlation_id,
+                "signal of {} came with the end of its session: it is judged at the next open, {open}",
+                names.strategy_name(signal.strategy),
+            ),
             EventBody::StateChanged {
                 to,
                 reason,

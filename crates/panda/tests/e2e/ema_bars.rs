@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::decimal::Decimal;
-use crate::ema_ticks::{Fill, Merged, assert_account, fill, found, write_market};
+use crate::ema_ticks::{DATES, Fill, Merged, assert_account, fill, found, write_market};
 use crate::harness::World;
 use crate::market::{CLOSE, OPEN};
 use crate::naive::{Account, EmaCross};
@@ -21,8 +21,8 @@ fn end(number: u64, seconds: u64) -> u64 {
 }
 
 /// Bars of `seconds` from the session's open; a bar that ends decides at its end, and what it decides
-/// fills on the first tick of its instrument from that instant on. At the session's end the market is
-/// closed and refuses.
+/// fills on the first tick of its instrument from that instant on, within the session. What is decided at
+/// a session's end is for the next session.
 fn by_hand(ticks: &[Merged], seconds: u64) -> (Account, Vec<Fill>) {
     let (mut account, mut fills) = (Account::default(), Vec::new());
     let mut strategies: BTreeMap<&str, EmaCross> = BTreeMap::new();
@@ -46,10 +46,15 @@ fn by_hand(ticks: &[Merged], seconds: u64) -> (Account, Vec<Fill>) {
             let Some(target) = strategy.input(bar.close.parse().unwrap()) else {
                 continue;
             };
-            if end(bar.number, seconds) < CLOSE {
+            let next = DATES.iter().skip_while(|date| **date != bar.date).nth(1);
+            let date = match end(bar.number, seconds) < CLOSE {
+                true => Some(bar.date),
+                false => next.copied(),
+            };
+            if let Some(date) = date {
                 // What waited for a tick that did not come is replaced.
                 let quantity = Decimal::of(2 * target).minus(account.position(symbol));
-                waiting.insert(symbol, (bar.date, quantity));
+                waiting.insert(symbol, (date, quantity));
             }
         }
         account.price(at.symbol, &at.tick.price);

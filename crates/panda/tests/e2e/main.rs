@@ -9,6 +9,7 @@
 mod actions;
 mod bench;
 mod config;
+mod daily_bars;
 mod decimal;
 mod demo;
 mod determinism;

@@ -162,7 +162,10 @@ impl BrokerPipeline {
             let Action::Target { quantity } = signal.decision.action else {
                 continue;
             };
-            if book.deferred().is_some() || book.is_closing() {
+            if book.deferred().is_some()
+                || book.is_closing()
+                || self.engine.held().of(key).next().is_some()
+            {
                 continue;
             }
             let held = self.portfolio.quantity(&key).checked_add(book.pending());

@@ -150,6 +150,7 @@ impl BrokerPipeline {
         }
         self.drain_trader(out);
         self.protect_at_open(due, out);
+        self.release_held(due, out);
         self.announce_square_off(due, out);
         self.avoid_delivery(due, out);
         self.square_off_due_positions(due, out);

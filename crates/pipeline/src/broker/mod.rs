@@ -5,6 +5,7 @@
 mod control;
 mod day_close;
 mod expiry;
+mod held;
 mod hours;
 mod market;
 mod plausible;
@@ -345,6 +346,7 @@ impl BrokerPipeline {
         }
         due = due.min(self.day_book.due());
         due = due.min(self.clocks_due);
+        due = due.min(self.engine.held().next_due());
         if let Some(trader) = &self.trader {
             due = due.min(trader.next_due());
         }
@@ -358,14 +360,17 @@ impl BrokerPipeline {
         self.clocks_due = dues.min().unwrap_or(Timestamp::MAX);
     }
 
-    /// When its strategies' next timer, bar or session is due.
-    pub fn strategies_due(&self) -> Timestamp {
-        self.strategies.next_due()
+    /// When the first thing is due that an absence misses: a timer, bar or session of its strategies, or
+    /// the judging of a held signal.
+    pub fn missable_due(&self) -> Timestamp {
+        let held = self.engine.held().next_due();
+        self.strategies.next_due().min(held)
     }
 
-    /// See [`StrategyHost::misses_timers`].
+    /// Whether the absence that ends at `until` has missed anything: see
+    /// [`StrategyHost::misses_timers`].
     pub fn misses_timers(&self, until: Timestamp) -> bool {
-        self.strategies.misses_timers(until)
+        self.strategies.misses_timers(until) || self.engine.held().next_due() < until
     }
 
     // The contract: observe, apply, step.
@@ -404,6 +409,7 @@ impl BrokerPipeline {
             Input::Command(ts, _) => self.observe_time(*ts),
             Input::TimersMissed(until) => {
                 self.strategies.miss_timers(*until);
+                self.engine.observe_absence(*until);
                 self.due = self.earliest_due();
             }
         }

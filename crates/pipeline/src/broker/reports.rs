@@ -334,5 +334,6 @@ impl BrokerPipeline {
                 self.request_cancel(id, reason, cause, out);
             }
         }
+        self.drop_held(reason, out, wanted);
     }
 }

@@ -45,7 +45,10 @@ impl BrokerPipeline {
             EventBody::SignalRaw(*signal),
             out,
         );
-        self.resolve_signal(signal, out);
+        match self.held_until(signal) {
+            Some(open) => self.hold(signal, open, out),
+            None => self.resolve_signal(signal, out),
+        }
         self.drain_trader(out);
     }
 
@@ -357,9 +360,14 @@ impl BrokerPipeline {
     }
 
     pub(super) fn submit_signal(&mut self, signal: &Signal, plan: &Plan, out: &mut Vec<Event>) {
+        self.submit(self.intent_of(signal, plan), Cause::Signal(signal.id), out);
+    }
+
+    /// The order that a signal comes to now.
+    pub(super) fn intent_of(&self, signal: &Signal, plan: &Plan) -> OrderIntent {
         let d = &signal.decision;
         let entry = !plan.increase.is_zero();
-        let intent = OrderIntent {
+        OrderIntent {
             id: OrderId::derive(self.hash, signal.id.0, 0),
             correlation: signal.correlation,
             signal: Some(signal.id),
@@ -383,8 +391,7 @@ impl BrokerPipeline {
             parent: None,
             submitted: self.now,
             send_by: self.now.plus(self.send_within),
-        };
-        self.submit(intent, Cause::Signal(signal.id), out);
+        }
     }
 
     pub(super) fn submit(&mut self, intent: OrderIntent, cause: Cause, out: &mut Vec<Event>) {

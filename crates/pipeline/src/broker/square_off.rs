@@ -73,6 +73,10 @@ impl BrokerPipeline {
         cause: Cause,
         out: &mut Vec<Event>,
     ) {
+        let held: Vec<_> = self.engine.held().of(*key).copied().collect();
+        for waiting in held {
+            self.refuse(&waiting, reason, out);
+        }
         let Some(book) = self.engine.book(key) else {
             return;
         };

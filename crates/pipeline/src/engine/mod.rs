@@ -1,6 +1,7 @@
 //! The trading engine: the life of orders, and what a signal means in view of what is working in the
 //! market already.
 
+pub mod held;
 pub mod plan;
 pub mod protect;
 
@@ -12,11 +13,13 @@ use model::order::{Order, OrderChange, OrderIntent, OrderRole, OrderStatus};
 use model::reindex::Reindex;
 use model::signal::{Bracket, OrderType, Side, Signal};
 use model::{
-    Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx, TradeId,
+    Amount, CorrelationId, CurrencyIdx, OrderId, Price, Quantity, SignalId, StrategyIdx, Timestamp,
+    TradeId,
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+pub use held::HeldSignals;
 pub use plan::Plan;
 
 use crate::portfolio::PositionKey;
@@ -163,6 +166,7 @@ pub struct Engine {
     /// Reported executions that are not booked, the oldest first.
     parked: Vec<ParkedReport>,
     overflow: bool,
+    held: HeldSignals,
 }
 
 impl Engine {
@@ -299,6 +303,14 @@ impl Engine {
     pub const fn scheduled(&self) -> u32 {
         self.scheduled
     }
+    /// The signals that wait for a session to open.
+    pub const fn held(&self) -> &HeldSignals {
+        &self.held
+    }
+    /// The system was off until `until`.
+    pub fn observe_absence(&mut self, until: Timestamp) {
+        self.held.observe_absence(until);
+    }
     /// Whether an amount did not fit.
     pub const fn overflowed(&self) -> bool {
         self.overflow
@@ -321,6 +333,7 @@ impl Engine {
     /// A fact has been recorded. `money` is an instrument's currency and multiplier, and its last
     /// price.
     pub fn apply(&mut self, event: &Event, money: (CurrencyIdx, Multiplier, Price)) {
+        self.held.apply(event);
         match &event.body {
             EventBody::SignalRaw(signal) => {
                 if matches!(signal.decision.action, model::signal::Action::Target { .. }) {
@@ -329,6 +342,10 @@ impl Engine {
             }
             EventBody::SignalDeferred(signal) => {
                 self.book_mut(key_of(signal)).deferred = Some(*signal);
+            }
+            // What closes positions finds it by its book.
+            EventBody::SignalHeld { signal, .. } => {
+                self.book_index(key_of(signal));
             }
             EventBody::SignalValidated(v) => {
                 self.settle(

@@ -91,7 +91,9 @@ impl Audit {
                 let before = self.signals.insert(signal.id, chain);
                 assert!(before.is_none(), "{event:?}: a signal's id came twice");
             }
-            EventBody::SignalDeferred(signal) => known(&self.signals, &signal.id),
+            EventBody::SignalDeferred(signal) | EventBody::SignalHeld { signal, .. } => {
+                known(&self.signals, &signal.id);
+            }
             EventBody::SignalValidated(v) => known(&self.signals, &v.signal),
             EventBody::SignalRejected(r) => known(&self.signals, &r.signal),
             EventBody::OrderSubmitted(intent) => self.submitted(intent, chain),

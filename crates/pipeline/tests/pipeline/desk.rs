@@ -204,6 +204,13 @@ impl Desk {
         &self.events[self.latest..]
     }
 
+    /// Any input, as it is.
+    pub fn give(&mut self, input: &Input<'_>) -> &[Event] {
+        self.latest = self.events.len();
+        self.feed(input);
+        &self.events[self.latest..]
+    }
+
     pub fn command(&mut self, action: CommandAction) -> &[Event] {
         self.latest = self.events.len();
         self.fire(self.input);

@@ -18,6 +18,7 @@ mod risk;
 mod rules;
 mod runner;
 mod scripted;
+mod session_end;
 mod square_off;
 mod system;
 mod targets;

@@ -192,7 +192,8 @@ pub fn cases() -> Vec<Case> {
         },
         Case {
             before: |desk| {
-                desk.clock(SESSION);
+                // What is decided at the close itself is held for the next open.
+                desk.clock(SESSION + 1);
             },
             between: next_day,
             ..case(R::SessionClosed, none(), buy(1), buy(1))

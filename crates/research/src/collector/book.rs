@@ -309,6 +309,8 @@ pub struct Counts {
     pub entries_refused: BTreeMap<&'static str, u64>,
     /// Signals that waited for working orders to be cancelled.
     pub deferred: u64,
+    /// Signals that came with the end of a session and waited for the next one to open.
+    pub held: u64,
     /// Orders.
     pub orders: u64,
     /// Orders by the status that ended them; those without end are `open`.

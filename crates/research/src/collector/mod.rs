@@ -184,6 +184,10 @@ impl<'a> Collector<'a> {
                 space.counts.deferred += 1;
                 self.signal_file.deferred(&mut space.signals, signal);
             }
+            EventBody::SignalHeld { signal, .. } => {
+                space.counts.held += 1;
+                self.signal_file.held(&mut space.signals, signal);
+            }
             EventBody::SignalValidated(validated) => {
                 space.counts.validated += 1;
                 if let Some(reason) = validated.entry_refused {

@@ -266,7 +266,7 @@ pub(super) fn broker(
         currencies.push(result);
     }
     currencies.sort_by_key(|c| c.currency != base);
-    if undecided > 0 && space.counts.deferred == 0 {
+    if undecided > 0 {
         discrepancies.push(format!(
             "{}: {undecided} signals had no outcome",
             space.spec.name

@@ -48,6 +48,7 @@ const HEADER: &[&str] = &[
 struct Waiting {
     arrived: u64,
     deferred: bool,
+    held: bool,
     signal: Signal,
 }
 
@@ -93,6 +94,7 @@ impl SignalFile {
         let entry = Waiting {
             arrived: waiting.arrived,
             deferred: false,
+            held: false,
             signal: *signal,
         };
         waiting.arrived += 1;
@@ -101,18 +103,26 @@ impl SignalFile {
 
     /// A signal waits for working orders to be cancelled.
     pub fn deferred(&mut self, waiting: &mut WaitingSignals, signal: &Signal) {
-        match waiting.waiting.get_mut(&signal.id) {
-            Some(entry) => entry.deferred = true,
-            None => {
-                let entry = Waiting {
-                    arrived: waiting.arrived,
-                    deferred: true,
-                    signal: *signal,
-                };
-                waiting.arrived += 1;
-                waiting.waiting.insert(signal.id, entry);
+        let entry = Self::entry(waiting, signal);
+        (entry.deferred, entry.held) = (true, false);
+    }
+
+    /// A signal waits for its session to open.
+    pub fn held(&mut self, waiting: &mut WaitingSignals, signal: &Signal) {
+        Self::entry(waiting, signal).held = true;
+    }
+
+    fn entry<'w>(waiting: &'w mut WaitingSignals, signal: &Signal) -> &'w mut Waiting {
+        let arrived = &mut waiting.arrived;
+        waiting.waiting.entry(signal.id).or_insert_with(|| {
+            *arrived += 1;
+            Waiting {
+                arrived: *arrived - 1,
+                deferred: false,
+                held: false,
+                signal: *signal,
             }
-        }
+        })
     }
 
     /// A signal's outcome is known: writes its row.
@@ -133,7 +143,8 @@ impl SignalFile {
         self.write(names, broker, Some(ts), entry.as_ref(), outcome)
     }
 
-    /// Writes what is still waiting, in the order of arrival. Returns how many.
+    /// Writes what is still waiting, in the order of arrival. Returns how many of them no event said to be
+    /// waiting.
     pub fn finish_space(
         &mut self,
         waiting: WaitingSignals,
@@ -145,7 +156,8 @@ impl SignalFile {
         for entry in &rest {
             self.write(names, broker, None, Some(entry), Outcome::Open)?;
         }
-        Ok(rest.len() as u64)
+        let unexplained = rest.iter().filter(|entry| !entry.deferred && !entry.held);
+        Ok(unexplained.count() as u64)
     }
 
     /// Writes what is still buffered.
@@ -198,6 +210,7 @@ impl SignalFile {
         let (name, reason) = match outcome {
             Outcome::Validated(_) => ("validated", None),
             Outcome::Rejected(r) => ("rejected", Some(r.reason)),
+            Outcome::Open if entry.is_some_and(|e| e.held) => ("held", None),
             Outcome::Open if deferred => ("deferred", None),
             Outcome::Open => ("pending", None),
         };

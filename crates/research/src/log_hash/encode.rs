@@ -329,7 +329,7 @@ impl Encoder<'_, '_> {
                 self.settled(settled);
             }
             EventBody::ReportParked(parked) => {
-                self.u8(17);
+                self.u8(19);
                 self.parked(parked);
             }
             EventBody::ReportDropped {
@@ -337,10 +337,15 @@ impl Encoder<'_, '_> {
                 trade,
                 reason,
             } => {
-                self.u8(18);
+                self.u8(20);
                 self.order_id(*order);
                 self.u128(trade.0);
                 self.reason(*reason);
+            }
+            EventBody::SignalHeld { signal, open } => {
+                self.u8(21);
+                self.signal(signal);
+                self.time(*open);
             }
         }
     }

@@ -256,6 +256,10 @@ fn events() -> Vec<Event> {
             trade: model::TradeId(100),
             reason: Reason::ReportContradicted,
         },
+        EventBody::SignalHeld {
+            signal: signal(Action::Target { quantity }),
+            open: Timestamp(93),
+        },
     ];
     let causes = [
         Cause::Input(InputId(1)),

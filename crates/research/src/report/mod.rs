@@ -201,9 +201,9 @@ fn header(out: &mut String, page: &Page<'_>, title: &str) {
         ),
     );
     believe(out, page);
-    if !s.warnings.is_empty() {
+    if s.all_refused.is_some() || !s.warnings.is_empty() {
         out.push_str("<div class=\"banner\" role=\"alert\"><strong>Read this first</strong><ul>");
-        for warning in &s.warnings {
+        for warning in s.all_refused.iter().chain(&s.warnings) {
             put(out, format_args!("<li>{}</li>", message(warning)));
         }
         out.push_str("</ul></div>");

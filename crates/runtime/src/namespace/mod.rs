@@ -325,11 +325,11 @@ impl Namespace {
 
     /// Fires every timer due at or before `ts`, each as an input of its own.
     fn advance(&mut self, id: InputId, ts: Timestamp, received: i64) -> Result<(), RuntimeError> {
-        let strategies_due = self.pipeline.strategies_due();
-        if strategies_due > Timestamp::MIN && strategies_due <= ts && self.clock.is_live() {
+        let missable = self.pipeline.missable_due();
+        if missable > Timestamp::MIN && missable <= ts && self.clock.is_live() {
             // The machine was suspended, or its clock was set forward.
             let now = self.clock.now();
-            if now.since(strategies_due) > TIMER_LATE_MAX {
+            if now.since(missable) > TIMER_LATE_MAX {
                 self.miss_timers(now)?;
             }
         }

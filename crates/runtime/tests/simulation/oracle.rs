@@ -119,7 +119,9 @@ impl Story {
         }
         match &event.body {
             EventBody::SignalRaw(signal) => self.signal(signal, chain, tables),
-            EventBody::SignalDeferred(signal) => assert_eq!(self.signals[&signal.id], chain),
+            EventBody::SignalDeferred(signal) | EventBody::SignalHeld { signal, .. } => {
+                assert_eq!(self.signals[&signal.id], chain);
+            }
             EventBody::SignalValidated(v) => assert_eq!(self.signals[&v.signal], chain),
             EventBody::SignalRejected(r) => assert_eq!(self.signals[&r.signal], chain),
             EventBody::OrderSubmitted(intent) => {
