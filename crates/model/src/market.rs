@@ -139,6 +139,18 @@ pub struct Bar {
 }
 
 impl Bar {
+    /// Its close as a tick, for whoever follows prices alone.
+    pub fn closing_tick(&self) -> Tick {
+        Tick {
+            ts: self.close_ts,
+            exchange_ts: self.close_ts,
+            price: self.close,
+            quantity: self.volume,
+            open_interest: self.open_interest,
+            instrument: self.instrument,
+            ..Tick::default()
+        }
+    }
     /// The bar's time as declared.
     pub const fn stamp(&self, stamp: BarStamp) -> Timestamp {
         match stamp {

@@ -208,6 +208,11 @@ pub trait Strategy: Send {
         let _ = depth;
         self.on_tick(slot, tick, ctx);
     }
+    /// A bar of the data, which holds no ticks, for a strategy that subscribes to ticks. By default its
+    /// close is one tick; a strategy that asks how far prices went reads the high and low here.
+    fn on_data_bar(&mut self, slot: Slot, bar: &Bar, ctx: &mut Context<'_>) {
+        self.on_tick(slot, &bar.closing_tick(), ctx);
+    }
     /// A finished bar of one of its instruments.
     fn on_bar(&mut self, slot: Slot, bar: &Bar, ctx: &mut Context<'_>) {
         let _ = (slot, bar, ctx);

@@ -150,6 +150,16 @@ impl Host {
         }
     }
 
+    /// Delivers a bar of the data, after whatever timers are due before it.
+    pub fn data_bar(&mut self, slot: Slot, bar: &Bar) {
+        self.pass_time(bar.close_ts);
+        if self.subscription.ticks {
+            self.call(bar.close_ts, Some(slot), |s, ctx| {
+                s.on_data_bar(slot, bar, ctx);
+            });
+        }
+    }
+
     /// Fires what is due at or before `now`: bars at their close, then timers, in order of time.
     pub fn pass_time(&mut self, now: Timestamp) {
         loop {

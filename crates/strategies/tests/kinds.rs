@@ -1,10 +1,11 @@
 //! The built-in strategies in the hands of a small host.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use model::market::Timeframe;
 use model::session::SessionWindow;
 use model::signal::{Action, Decision, OrderType, Side};
 use model::time::{HOUR, MINUTE, SECOND};
-use model::{Price, Quantity, Timestamp};
+use model::{Bar, InstrumentIdx, Price, Quantity, Timestamp};
 use proptest::prelude::*;
 use strategies::testing::Host;
 use strategies::{KindRegistry, Slot};
@@ -212,6 +213,83 @@ fn opening_range_breakout_trades_once_and_is_flat_before_the_close() {
         );
     }
     assert_eq!(targets(&late), []);
+}
+
+/// Bars of five minutes from the open, as (high, low, close).
+fn bars(host: &mut Host, bars: &[(f64, f64, f64)]) {
+    host.session(OPEN, Some(WINDOW));
+    for (n, (high, low, close)) in bars.iter().enumerate() {
+        let open_ts = OPEN.plus(n as i64 * 5 * MINUTE);
+        host.data_bar(
+            Slot(0),
+            &Bar {
+                open_ts,
+                close_ts: open_ts.plus(5 * MINUTE),
+                open: price(*low),
+                high: price(*high),
+                low: price(*low),
+                close: price(*close),
+                volume: units(10),
+                open_interest: Quantity::ZERO,
+                instrument: InstrumentIdx(0),
+                timeframe: Timeframe::parse("5m").unwrap(),
+            },
+        );
+    }
+}
+
+#[test]
+fn opening_range_breakout_takes_the_highs_and_lows_of_bars() {
+    let given = [
+        ("range", "15m"),
+        ("reward", "2"),
+        ("exit_before_close", "10m"),
+    ];
+    let run = |given: &[(&str, &str)], tail: &[(f64, f64, f64)]| {
+        let mut host = host("opening_range_breakout", given, 1);
+        // The bar that closes at the range's end has both of its edges: 98.5 and 102.
+        let mut all = vec![
+            (101.0, 99.0, 100.0),
+            (101.0, 99.0, 100.0),
+            (102.0, 98.5, 100.0),
+        ];
+        all.extend(tail);
+        bars(&mut host, &all);
+        host
+    };
+    // Within the range; then a high above it with a close back within; then the stop.
+    let long = run(
+        &given,
+        &[
+            (102.0, 98.5, 99.0),
+            (102.5, 99.0, 101.0),
+            (101.0, 98.5, 101.0),
+        ],
+    );
+    assert_eq!(targets(&long), [(25, 1), (30, 0)]);
+    let bracket = long.decisions()[0].1.bracket;
+    assert_eq!(
+        (bracket.stop_loss, bracket.take_profit),
+        (Some(price(98.5)), Some(price(109.0))),
+        "the profit counts from the edge"
+    );
+    let short = run(&given, &[(101.0, 97.0, 98.0), (101.0, 91.0, 95.0)]);
+    assert_eq!(targets(&short), [(20, -1), (25, 0)]);
+    let bracket = short.decisions()[0].1.bracket;
+    assert_eq!(
+        (bracket.stop_loss, bracket.take_profit),
+        (Some(price(102.0)), Some(price(91.0))),
+        "the profit counts from the close"
+    );
+    // Both edges in one bar: nobody knows which was first.
+    let both = [(103.0, 98.0, 102.5), (105.0, 104.0, 105.0)];
+    assert_eq!(targets(&run(&given, &both)), []);
+    let touched = [(103.0, 98.5, 102.5), (105.0, 104.0, 105.0)];
+    assert_eq!(targets(&run(&given, &touched)), []);
+    // A bar that only begins within the range belongs to it; so nothing can be broken by a daily one.
+    let given = [("range", "12m")];
+    let straddled = run(&given, &[(102.0, 98.5, 100.0), (102.05, 99.0, 102.05)]);
+    assert_eq!(targets(&straddled), [(25, 1)]);
 }
 
 #[test]

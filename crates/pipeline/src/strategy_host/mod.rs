@@ -373,7 +373,10 @@ impl StrategyHost {
                 self.build_bars(builders, tick);
             }
         }
-        self.deliver_tick(tick, depth);
+        self.deliver(tick.instrument, |strategy, slot, ctx| match depth {
+            None => strategy.on_tick(slot, tick, ctx),
+            Some(depth) => strategy.on_depth(slot, tick, depth, ctx),
+        });
     }
 
     fn build_bars(&mut self, builders: std::ops::Range<usize>, tick: &Tick) {
@@ -392,17 +395,9 @@ impl StrategyHost {
     }
 
     fn bar(&mut self, bar: &Bar) {
-        // Strategies on ticks see a bar's close as one tick.
-        let tick = Tick {
-            ts: bar.close_ts,
-            exchange_ts: bar.close_ts,
-            price: bar.close,
-            quantity: bar.volume,
-            open_interest: bar.open_interest,
-            instrument: bar.instrument,
-            ..Tick::default()
-        };
-        self.deliver_tick(&tick, None);
+        self.deliver(bar.instrument, |strategy, slot, ctx| {
+            strategy.on_data_bar(slot, bar, ctx);
+        });
         // A bar that ends with its session arrives at the instant of the close.
         let group = self
             .groups
@@ -426,18 +421,22 @@ impl StrategyHost {
         self.refresh_due();
     }
 
+    /// Tells those who follow an instrument's ticks.
     #[inline]
-    fn deliver_tick(&mut self, tick: &Tick, depth: Option<&Depth>) {
-        let (from, to) = self.tick_ranges[tick.instrument.index()];
+    fn deliver(
+        &mut self,
+        instrument: InstrumentIdx,
+        tell: impl Fn(&mut dyn Strategy, Slot, &mut Context<'_>),
+    ) {
+        let (from, to) = self.tick_ranges[instrument.index()];
         let mut at = from;
         while at < to {
             // One guard around the whole list: `at` tells who was running.
             let run = catch_unwind(AssertUnwindSafe(|| {
                 while at < to {
                     let Subscriber { host, slot } = self.tick_subscribers[at as usize];
-                    self.call(host as usize, None, |strategy, ctx| match depth {
-                        None => strategy.on_tick(slot, tick, ctx),
-                        Some(depth) => strategy.on_depth(slot, tick, depth, ctx),
+                    self.call(host as usize, None, |strategy, ctx| {
+                        tell(strategy, slot, ctx)
                     });
                     let left = &mut self.hosted[host as usize].warm_left[slot.index()];
                     *left = left.saturating_sub(1);

@@ -381,3 +381,28 @@ fn what_is_decided_while_warming_up_is_discarded() {
         .count();
     assert_eq!(signals, 1, "three of each instrument are warm-up");
 }
+
+#[test]
+fn a_strategy_on_ticks_is_told_the_whole_bar_of_the_data() {
+    let notes = Notes::new();
+    let told = notes.clone();
+    let mut recipe = Recipe::new("whole", &[AXIS], |_, _, _| {});
+    recipe.on_data_bar = Some(std::sync::Arc::new(move |bar: &Bar| {
+        told.write((bar.high, bar.low, bar.close_ts));
+    }));
+    let mut system = System::new(&[(1, recipe)], &[Plan::default()]);
+    let bar = Bar {
+        open_ts: at(0),
+        close_ts: at(60),
+        open: "100".parse().unwrap(),
+        high: "104".parse().unwrap(),
+        low: "97".parse().unwrap(),
+        close: "101".parse().unwrap(),
+        volume: units(5),
+        open_interest: Quantity::ZERO,
+        instrument: AXIS,
+        timeframe: Timeframe::parse("1m").unwrap(),
+    };
+    system.bar(&bar);
+    assert_eq!(notes.read(), [(bar.high, bar.low, bar.close_ts)]);
+}

@@ -23,9 +23,13 @@ pub enum Call<'a> {
 /// The script: one number of state, the call, and what it may do.
 pub type Script = Arc<dyn Fn(&mut u64, Call<'_>, &mut Context<'_>) + Send + Sync>;
 
+/// Is shown every bar of the data.
+pub type BarWitness = Arc<dyn Fn(&Bar) + Send + Sync>;
+
 struct Scripted {
     subscription: Subscription,
     state: u64,
+    on_data_bar: Option<BarWitness>,
     script: Script,
 }
 
@@ -35,6 +39,12 @@ impl Strategy for Scripted {
     }
     fn on_tick(&mut self, slot: Slot, tick: &Tick, ctx: &mut Context<'_>) {
         (self.script)(&mut self.state, Call::Tick(slot, tick), ctx);
+    }
+    fn on_data_bar(&mut self, slot: Slot, bar: &Bar, ctx: &mut Context<'_>) {
+        match &self.on_data_bar {
+            Some(witness) => witness(bar),
+            None => self.on_tick(slot, &bar.closing_tick(), ctx),
+        }
     }
     fn on_bar(&mut self, slot: Slot, bar: &Bar, ctx: &mut Context<'_>) {
         (self.script)(&mut self.state, Call::Bar(slot, bar), ctx);
@@ -72,6 +82,7 @@ pub struct Recipe {
     pub missed_timers: MissedTimers,
     pub seed: u64,
     pub script: Script,
+    pub on_data_bar: Option<BarWitness>,
 }
 
 impl Recipe {
@@ -94,6 +105,7 @@ impl Recipe {
             missed_timers: MissedTimers::default(),
             seed: 0,
             script: Arc::new(script),
+            on_data_bar: None,
         }
     }
 
@@ -118,6 +130,7 @@ impl Recipe {
             strategy: Box::new(Scripted {
                 subscription: self.subscription.clone(),
                 state: self.seed,
+                on_data_bar: self.on_data_bar.clone(),
                 script: Arc::clone(&self.script),
             }),
         }

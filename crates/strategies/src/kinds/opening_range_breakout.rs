@@ -8,12 +8,17 @@
 //!
 //! A session whose first price comes after the range has ended is not traded. Where the market never
 //! closes, a day of UTC is the session.
+//!
+//! On data of bars their highs and lows count: a bar that begins within the range belongs to it, the one
+//! that closes at its end included. A bar that leaves the range on one side enters at the next bar's open,
+//! with the profit counted from its close, or from the range's edge where that is further out. One that
+//! touches both sides does not tell which came first: that session is not traded.
 
 use model::market::Timeframe;
 use model::signal::Action;
 use model::text::reason_text;
 use model::time::Timestamp;
-use model::{Price, Quantity, Tick};
+use model::{Bar, Price, Quantity, Tick};
 use serde::{Deserialize, Serialize};
 
 use super::{QUANTITY, SHORT, Stance, take, trading_window};
@@ -105,11 +110,43 @@ enum Phase {
     Done,
 }
 
+/// What one input shows: a tick its price, a bar how far prices went.
+struct Seen {
+    /// The first instant that it tells of.
+    began: Timestamp,
+    /// The last one.
+    ended: Timestamp,
+    low: Price,
+    high: Price,
+    last: Price,
+}
+
+impl Seen {
+    const fn tick(price: Price, now: Timestamp) -> Self {
+        Self {
+            began: now,
+            ended: now,
+            low: price,
+            high: price,
+            last: price,
+        }
+    }
+
+    const fn bar(bar: &Bar) -> Self {
+        Self {
+            began: bar.open_ts,
+            ended: bar.close_ts.plus(-1),
+            low: bar.low,
+            high: bar.high,
+            last: bar.close,
+        }
+    }
+}
+
 impl OpeningRangeBreakout {
     /// Begins a session that has not been seen yet.
-    fn begin(&mut self, slot: Slot, ctx: &mut Context<'_>) {
-        let now = ctx.now();
-        let Some(window) = trading_window(ctx.session(slot), now) else {
+    fn begin(&mut self, slot: Slot, began: Timestamp, ended: Timestamp, ctx: &mut Context<'_>) {
+        let Some(window) = trading_window(ctx.session(slot), ended) else {
             return;
         };
         let state = &mut self.slots[slot];
@@ -118,7 +155,7 @@ impl OpeningRangeBreakout {
         }
         // A trade of the session before is closed by its timer or by its session's end.
         self.leave(slot, "session has ended", ctx);
-        let early = now < window.open.plus(self.range.nanos());
+        let early = began < window.open.plus(self.range.nanos());
         let phase = if early { Phase::Measuring } else { Phase::Done };
         let seen = self.slots[slot].seen;
         self.slots[slot] = State {
@@ -144,29 +181,36 @@ impl OpeningRangeBreakout {
         state.phase = Phase::Done;
     }
 
-    fn armed(&mut self, slot: Slot, price: Price, ctx: &mut Context<'_>) {
+    fn armed(&mut self, slot: Slot, seen: &Seen, ctx: &mut Context<'_>) {
         let state = &mut self.slots[slot];
         let (Some(low), Some(high)) = (state.range.low(), state.range.high()) else {
             return;
         };
         let reach = self.reward * (high.to_f64() - low.to_f64());
-        let (stance, stop, down, profit, up) = if price > high {
+        let (above, below) = (seen.high > high, seen.low < low && self.short);
+        let (stance, stop, down, profit, up) = if above && seen.low > low {
+            let broken = seen.last.max(high).to_f64();
             (
                 Stance::Long,
                 low,
                 Rounding::Down,
-                price.to_f64() + reach,
+                broken + reach,
                 Rounding::Up,
             )
-        } else if price < low && self.short {
+        } else if below && seen.high < high {
+            let broken = seen.last.min(low).to_f64();
             (
                 Stance::Short,
                 high,
                 Rounding::Up,
-                price.to_f64() - reach,
+                broken - reach,
                 Rounding::Down,
             )
         } else {
+            if above || below {
+                // The stop was touched as well, before the break or after it.
+                state.phase = Phase::Done;
+            }
             return;
         };
         // Without a stop that can be ordered there is no entry; a profit beyond the window of
@@ -193,10 +237,10 @@ impl OpeningRangeBreakout {
         ctx.signal(decision);
     }
 
-    fn holding(&mut self, slot: Slot, stance: Stance, price: Price, ctx: &mut Context<'_>) {
+    fn holding(&mut self, slot: Slot, stance: Stance, seen: &Seen, ctx: &mut Context<'_>) {
         let state = &self.slots[slot];
         let through = |level: Option<Price>, above: bool| {
-            level.is_some_and(|l| if above { price >= l } else { price <= l })
+            level.is_some_and(|l| if above { seen.high >= l } else { seen.low <= l })
         };
         let long = stance == Stance::Long;
         // The bracket closes the position at these levels: the target only says that nothing is
@@ -205,6 +249,37 @@ impl OpeningRangeBreakout {
             self.leave(slot, "stop has traded", ctx);
         } else if through(state.profit, long) {
             self.leave(slot, "profit has traded", ctx);
+        }
+    }
+
+    /// Takes what an input shows.
+    fn see(&mut self, slot: Slot, seen: &Seen, ctx: &mut Context<'_>) {
+        self.begin(slot, seen.began, seen.ended, ctx);
+        let Some(window) = trading_window(ctx.session(slot), seen.ended) else {
+            return;
+        };
+        let warm = self.slots[slot].seen >= self.warm_up;
+        let state = &mut self.slots[slot];
+        state.seen = state.seen.saturating_add(u32::from(!warm));
+        if state.phase == Phase::Measuring {
+            if seen.began < window.open.plus(self.range.nanos()) {
+                state.range.update(seen.low);
+                return state.range.update(seen.high);
+            }
+            // No price within the range: nothing to break out of.
+            state.phase = if state.range.high().is_some() {
+                Phase::Armed
+            } else {
+                Phase::Done
+            };
+        }
+        match state.phase {
+            Phase::Armed if ctx.now() >= window.close.plus(-self.exit_before_close.nanos()) => {
+                state.phase = Phase::Done;
+            }
+            Phase::Armed if warm => self.armed(slot, seen, ctx),
+            Phase::Holding(stance) => self.holding(slot, stance, seen, ctx),
+            Phase::Armed | Phase::Measuring | Phase::Done => {}
         }
     }
 }
@@ -220,32 +295,11 @@ impl Strategy for OpeningRangeBreakout {
     }
 
     fn on_tick(&mut self, slot: Slot, tick: &Tick, ctx: &mut Context<'_>) {
-        self.begin(slot, ctx);
-        let Some(window) = trading_window(ctx.session(slot), ctx.now()) else {
-            return;
-        };
-        let warm = self.slots[slot].seen >= self.warm_up;
-        let state = &mut self.slots[slot];
-        state.seen = state.seen.saturating_add(u32::from(!warm));
-        if state.phase == Phase::Measuring {
-            if ctx.now() < window.open.plus(self.range.nanos()) {
-                return state.range.update(tick.price);
-            }
-            // No price within the range: nothing to break out of.
-            state.phase = if state.range.high().is_some() {
-                Phase::Armed
-            } else {
-                Phase::Done
-            };
-        }
-        match state.phase {
-            Phase::Armed if ctx.now() >= window.close.plus(-self.exit_before_close.nanos()) => {
-                state.phase = Phase::Done;
-            }
-            Phase::Armed if warm => self.armed(slot, tick.price, ctx),
-            Phase::Holding(stance) => self.holding(slot, stance, tick.price, ctx),
-            Phase::Armed | Phase::Measuring | Phase::Done => {}
-        }
+        self.see(slot, &Seen::tick(tick.price, ctx.now()), ctx);
+    }
+
+    fn on_data_bar(&mut self, slot: Slot, bar: &Bar, ctx: &mut Context<'_>) {
+        self.see(slot, &Seen::bar(bar), ctx);
     }
 
     fn on_timer(&mut self, id: TimerId, ctx: &mut Context<'_>) {
@@ -261,7 +315,7 @@ impl Strategy for OpeningRangeBreakout {
 
     fn on_session(&mut self, slot: Slot, event: SessionEvent, ctx: &mut Context<'_>) {
         match event {
-            SessionEvent::Open(_) => self.begin(slot, ctx),
+            SessionEvent::Open(_) => self.begin(slot, ctx.now(), ctx.now(), ctx),
             SessionEvent::Close => self.leave(slot, "session has ended", ctx),
         }
     }
