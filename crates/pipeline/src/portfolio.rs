@@ -174,6 +174,8 @@ pub struct Account {
     pub loss_peak: Amount,
     /// Starting cash + cash flow + value − charges, kept in step with each of them.
     equity: Amount,
+    /// When the equity was what it is: the latest price or fact that went into it.
+    at: Timestamp,
     /// Equity of the latest snapshot, and its number.
     snapshot: (Amount, u64),
 }
@@ -183,6 +185,12 @@ impl Account {
     #[inline]
     pub const fn equity(&self) -> Amount {
         self.equity
+    }
+
+    /// When the equity was what it is.
+    #[inline]
+    pub const fn at(&self) -> Timestamp {
+        self.at
     }
 
     /// Σ value of what is open, at the last prices.
@@ -397,6 +405,7 @@ impl Portfolio {
         let account = &mut self.accounts[net.currency.index()];
         let change = value.checked_sub(net.value)?;
         account.equity = account.equity.checked_add(change)?;
+        account.at = account.at.max(net.last.ts);
         let growth = value.abs().checked_sub(net.value.abs())?;
         account.gross_exposure = account.gross_exposure.checked_add(growth)?;
         net.value = value;
@@ -517,6 +526,7 @@ impl Portfolio {
             .checked_sub(before.cost)?;
         account.charges = account.charges.checked_add(charges)?;
         account.equity = account.equity.checked_add(flow)?.checked_sub(charges)?;
+        account.at = account.at.max(ts);
         self.positions[index] = after;
         if !self.strategies.is_empty() {
             let mark = &mut self.strategies[key.strategy.index()][currency.index()];
@@ -560,7 +570,7 @@ impl Portfolio {
             }
         }
         if let EventBody::ChargesAdjusted(adjustment) = &event.body
-            && self.try_adjust(adjustment).is_err()
+            && self.try_adjust(adjustment, event.ts).is_err()
         {
             self.overflow = true;
         }
@@ -576,8 +586,13 @@ impl Portfolio {
     }
 
     /// The account's charges and no position's: a note is of all that was traded.
-    fn try_adjust(&mut self, adjustment: &ChargesAdjustment) -> Result<(), NumberError> {
+    fn try_adjust(
+        &mut self,
+        adjustment: &ChargesAdjustment,
+        ts: Timestamp,
+    ) -> Result<(), NumberError> {
         let account = &mut self.accounts[adjustment.currency.index()];
+        account.at = account.at.max(ts);
         account.charges = account.charges.checked_add(adjustment.amount)?;
         account.equity = account.equity.checked_sub(adjustment.amount)?;
         account.mark()

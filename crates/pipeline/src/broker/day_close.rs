@@ -16,13 +16,13 @@ use crate::day_book::Traded;
 
 impl BrokerPipeline {
     /// When the day of an execution now closes.
-    fn day_closes(&self, instrument: InstrumentIdx) -> Timestamp {
+    fn day_closes(&self, instrument: InstrumentIdx, day: &TradingDay) -> Timestamp {
         let group = self.groups[instrument.index()];
         let close = |status| match status {
             SessionStatus::Open(window) if window.close < Timestamp::MAX => Some(window.close),
             _ => None,
         };
-        let end = self.day.map_or(Timestamp::MAX, |day| day.end).plus(-1);
+        let end = day.end.plus(-1);
         // The session that has closed just now is still the execution's own.
         let just_now = || close(self.sessions.status(group, self.now.plus(-1)));
         let close = close(self.session(group)).or_else(just_now);
@@ -35,8 +35,8 @@ impl BrokerPipeline {
         &mut self,
         intent: &OrderIntent,
         execution: &Execution,
-        before: Quantity,
-        wanted: Quantity,
+        (before, wanted): (Quantity, Quantity),
+        ts: Timestamp,
     ) {
         if !self.closes_days {
             return;
@@ -53,7 +53,8 @@ impl BrokerPipeline {
             is_first: before.is_zero(),
             is_last: wanted.raw() <= before.raw().saturating_add(execution.quantity.raw()),
         });
-        let (date, due) = (self.date(), self.day_closes(intent.instrument));
+        let day = self.day_of(ts);
+        let (date, due) = (day.date, self.day_closes(intent.instrument, &day));
         let id = intent.id;
         if !traded.is_ok_and(|t| self.day_book.apply_fill(id, &t, date, due).is_ok()) {
             self.portfolio.overflow();
@@ -77,6 +78,14 @@ impl BrokerPipeline {
                 let deed = Deed::from(Side::of(position.quantity).opposite());
                 self.day_book.observe_left_open(position.key, deed);
             }
+        }
+    }
+
+    /// The trading day of an instant: of a bar's executions it may be the one before.
+    pub(super) fn day_of(&self, ts: Timestamp) -> TradingDay {
+        match self.day {
+            Some(day) if day.start <= ts && ts < day.end => day,
+            _ => self.sessions.trading_day(ts),
         }
     }
 

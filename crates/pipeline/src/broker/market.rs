@@ -27,9 +27,22 @@ impl BrokerPipeline {
                 self.stop_trader(&report, out);
                 break;
             }
-            self.book_report(&report, out);
+            self.book_report(&self.of_its_day(report), out);
             previous = Some(report);
             reports += 1;
+        }
+    }
+
+    /// An execution within a bar that closes as its trading day ends is of that day.
+    fn of_its_day(&self, report: TraderReport) -> TraderReport {
+        match report.kind {
+            ReportKind::Filled { .. } if report.ts == self.now && self.bar_ends_day => {
+                TraderReport {
+                    ts: report.ts.plus(-1),
+                    ..report
+                }
+            }
+            _ => report,
         }
     }
 
@@ -192,8 +205,10 @@ impl BrokerPipeline {
         out: &mut Vec<Event>,
     ) {
         if let Ok(snapshot) = self.portfolio.snapshot(currency) {
+            // A point of a curve bears the time at which the equity was so, not that of the look at it.
+            let at = self.portfolio.account(currency).at().min(self.now);
             self.emit(
-                self.now,
+                if at > Timestamp::MIN { at } else { self.now },
                 correlation,
                 cause,
                 EventBody::Snapshot(snapshot),

@@ -161,6 +161,8 @@ pub struct BrokerPipeline {
     input: InputId,
     /// When the bar opened that is being taken; `None` on every other input.
     bar_open: Option<Timestamp>,
+    /// That bar closes as its trading day ends: it is of the day that has ended.
+    bar_ends_day: bool,
     day: Option<TradingDay>,
     next_snapshot: Timestamp,
     square_offs: Vec<GroupClock>,
@@ -276,6 +278,7 @@ impl BrokerPipeline {
             now: Timestamp::MIN,
             input: InputId(0),
             bar_open: None,
+            bar_ends_day: false,
             day: None,
             next_snapshot: Timestamp::MAX,
             square_offs,
@@ -381,16 +384,24 @@ impl BrokerPipeline {
             Input::Market(_, MarketData::Bar(bar)) => Some(bar.open_ts),
             _ => None,
         };
+        self.bar_ends_day = false;
         match input {
             Input::Market(id, data) => {
                 self.input = *id;
                 self.observe_time(data.ts());
+                let begins = self.day.is_some_and(|day| day.start == data.ts());
+                self.bar_ends_day = begins && self.bar_open.is_some();
+                let at = if self.bar_ends_day {
+                    data.happened()
+                } else {
+                    self.now
+                };
                 let group = self.groups[data.instrument().index()];
                 if !self.hours.observe(&*self.sessions, group, data.happened()) {
                     self.stats.closed_market_data += 1;
                 }
                 self.portfolio
-                    .observe_price(data.instrument(), data.price(), self.now);
+                    .observe_price(data.instrument(), data.price(), at);
                 if let Some(trader) = &mut self.trader {
                     trader.observe_market(data, self.now);
                 }
@@ -621,7 +632,7 @@ impl BrokerPipeline {
                 .map(|o| (*o.intent(), o.filled(), o.quantity()))
         {
             self.portfolio.apply_fill(&intent, x, event.ts);
-            self.book_of_day(&intent, x, before, wanted);
+            self.book_of_day(&intent, x, (before, wanted), event.ts);
             if self.next_snapshot == Timestamp::MAX {
                 self.next_snapshot = self.snapshot_after(self.now);
             }

@@ -111,7 +111,8 @@ impl BrokerPipeline {
                 ..
             } => {
                 self.portfolio.check_fill(intent, quantity, price)?;
-                let charges = self.charges_of(intent, quantity, price)?;
+                let date = self.day_of(report.ts).date;
+                let charges = self.charges_of(intent, quantity, price, date)?;
                 OrderChange::Filled(Execution {
                     trade,
                     quantity,
@@ -145,6 +146,7 @@ impl BrokerPipeline {
         intent: &OrderIntent,
         quantity: Quantity,
         price: Price,
+        date: model::Date,
     ) -> Result<Amount, model::NumberError> {
         let instrument = self.instruments.get(intent.instrument);
         let order = self.engine.order(intent.id);
@@ -166,7 +168,7 @@ impl BrokerPipeline {
             notional_before,
             quantity_before,
             charges_before: charged,
-            date: self.date(),
+            date,
         })
     }
 

@@ -8,6 +8,7 @@ mod bars;
 mod bounds;
 mod brackets;
 mod day_close;
+mod day_end;
 mod desk;
 mod expiry;
 mod fuzz;
