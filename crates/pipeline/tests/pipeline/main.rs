@@ -23,4 +23,5 @@ mod session_end;
 mod square_off;
 mod system;
 mod targets;
+mod vectorbt;
 mod world;
