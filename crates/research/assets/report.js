@@ -292,11 +292,13 @@
 
   const redrawAll = () => charts.forEach(g => g.draw(true));
   redrawAll();
-  let width = innerWidth, timer;
-  addEventListener("resize", () => {
-    if (innerWidth === width) return;
-    width = innerWidth; clearTimeout(timer); timer = setTimeout(redrawAll, 120);
-  });
+  // The page's width changes without the window's where a scroll bar comes, as when the tables are filled.
+  const page = document.documentElement;
+  let width = page.clientWidth, timer;
+  new ResizeObserver(() => {
+    if (page.clientWidth === width) return;
+    width = page.clientWidth; clearTimeout(timer); timer = setTimeout(redrawAll, 120);
+  }).observe(page);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
   matchMedia("print").addEventListener("change", redrawAll);
 
