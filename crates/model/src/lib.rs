@@ -11,6 +11,7 @@ pub mod instrument;
 pub mod market;
 
 pub mod ids;
+pub mod note;
 pub mod signal;
 
 pub mod order;
@@ -34,4 +35,5 @@ pub use ids::{CorrelationId, EventId, InputId, OrderId, SignalId, StrategyIdx, T
 pub use instrument::{AssetClass, Instrument, InstrumentIdx, Instruments};
 pub use market::{Bar, Depth, Tick};
 pub use money::{Amount, Currency, CurrencyIdx, Money};
+pub use note::Note;
 pub use time::{Date, Timestamp};

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::fixed::{NumberError, Price, Quantity};
 use crate::ids::{CorrelationId, InputId, SignalId, StrategyIdx};
 use crate::instrument::InstrumentIdx;
+use crate::market::Bar;
+use crate::note::Note;
 use crate::text::ReasonText;
 use crate::time::Timestamp;
 
@@ -222,6 +224,8 @@ pub struct Decision {
     pub confidence: Option<f32>,
     /// Why, for people.
     pub reason: ReasonText,
+    /// What the strategy saw, for people.
+    pub note: Note,
 }
 
 impl Decision {
@@ -238,6 +242,66 @@ impl Decision {
             bracket: Bracket::default(),
             confidence: None,
             reason: ReasonText::new(),
+            note: Note::default(),
+        }
+    }
+    /// The same without its note: what a decision asks for. Two that differ in what was seen alone ask
+    /// for the same.
+    pub fn without_note(&self) -> Self {
+        Self {
+            note: Note::default(),
+            ..*self
+        }
+    }
+}
+
+/// What a strategy was called with when it decided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "plain values in reused buffers; a box would allocate per signal"
+)]
+pub enum Trigger {
+    /// The market input itself, as a tick.
+    Input,
+    /// A bar: the input itself, or one that its host has built.
+    Bar(Bar),
+    /// A timer of its own.
+    Timer {
+        /// The strategy's number of it.
+        id: u32,
+        /// When it was due.
+        due: Timestamp,
+    },
+    /// The opening or closing of an instrument's session.
+    Session {
+        /// Whether it opened.
+        opens: bool,
+        /// When.
+        due: Timestamp,
+    },
+    /// An execution of one of its own orders.
+    Fill {
+        /// Buy or sell.
+        side: Side,
+        /// How much.
+        quantity: Quantity,
+        /// At what price.
+        price: Price,
+    },
+}
+
+impl Trigger {
+    /// The name in files and events.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Input => "tick",
+            Self::Bar(_) => "bar",
+            Self::Timer { .. } => "timer",
+            Self::Session { opens: true, .. } => "session_open",
+            Self::Session { opens: false, .. } => "session_close",
+            Self::Fill { .. } => "fill",
         }
     }
 }
@@ -257,6 +321,8 @@ pub struct Signal {
     pub ordinal: u32,
     /// When it was decided.
     pub ts: Timestamp,
+    /// What it was decided on; `input` is the latest market input by then.
+    pub trigger: Trigger,
     /// What it asks for.
     pub decision: Decision,
 }

@@ -97,7 +97,9 @@ fn files_totals_and_report_agree_to_the_last_unit() {
     assert!(
         signals
             .iter()
-            .all(|r| r["text"] == "=cross, \"fast\" over slow")
+            .all(|r| r["text"] == "=cross, \"fast\" over slow"
+                && r["note"] == "fast=2.5 slow=2.25"
+                && r["trigger"] == "tick")
     );
     assert_eq!(
         signals

@@ -7,7 +7,7 @@ use model::event::{Cause, Event, EventBody, SCHEMA_VERSION};
 use model::market::Depth;
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
-use model::signal::{Action, Decision, Signal, Validity};
+use model::signal::{Action, Decision, Signal, Trigger, Validity};
 use model::trader::{ReportKind, TraderReport};
 use model::{InstrumentIdx, StrategyIdx, Timestamp};
 use serde_json::{Map, Value, json};
@@ -408,6 +408,7 @@ impl Names<'_> {
             "stop_loss": opt(d.bracket.stop_loss),
             "take_profit": opt(d.bracket.take_profit),
             "reason": d.reason.as_str(),
+            "note": d.note.figures().map(|(name, value)| (name.to_owned(), json!(value))).collect::<Map<_, _>>(),
         })
     }
 
@@ -420,8 +421,34 @@ impl Names<'_> {
             "input": s.input.0,
             "ordinal": s.ordinal,
             "ts": s.ts.nanos(),
+            "trigger": self.trigger(&s.trigger),
             "decision": self.decision(&s.decision),
         })
+    }
+
+    /// What a signal was decided on.
+    pub fn trigger(&self, trigger: &Trigger) -> Value {
+        let mut value = match trigger {
+            Trigger::Input => json!({}),
+            Trigger::Bar(bar) => json!({ "bar": self.market(&MarketItem::Bar(*bar)) }),
+            Trigger::Timer { id, due } => json!({
+                "timer": id, "due": due.nanos(), "due_time": due.to_string(),
+            }),
+            Trigger::Session { due, .. } => json!({
+                "due": due.nanos(), "due_time": due.to_string(),
+            }),
+            Trigger::Fill {
+                side,
+                quantity,
+                price,
+            } => json!({
+                "side": side.name(), "quantity": quantity.to_string(), "price": price.to_string(),
+            }),
+        };
+        if let Some(map) = value.as_object_mut() {
+            map.insert("on".to_owned(), json!(trigger.name()));
+        }
+        value
     }
 
     /// A market input.

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use journal::Storage;
-use journal::record::{Entry, Host, JournalRecord, Run, Start};
-use model::event::{Cause, Event, EventBody};
-use model::{CorrelationId, InputId, OrderId, Timestamp};
+use journal::record::{Entry, Host, JournalRecord, MarketItem, Run, Start};
+use model::event::{Event, EventBody};
+use model::signal::{Signal, Trigger};
+use model::{CorrelationId, InputId, OrderId, SignalId, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::error::RuntimeError;
@@ -162,24 +163,24 @@ pub fn trace(
 ) -> Result<Trace, RuntimeError> {
     let mut lives = Vec::new();
     let mut orders: Vec<(String, OrderId, OrderTimes)> = Vec::new();
-    let mut cause: Option<(InputId, Option<Moment>)> = None;
+    // A shared strategy's signal reaches several namespaces and has one cause.
+    let mut causes: Vec<Decided> = Vec::new();
     for broker in brokers {
         let mut life: Vec<Moment> = Vec::new();
         let mut times: Vec<(OrderId, OrderTimes)> = Vec::new();
         each_run(storage, broker, |run, start| {
-            let mut mine = run.outputs.iter().filter(|e| e.correlation == correlation);
-            let first = mine.next();
-            if let Some(event) = first
-                && cause.is_none()
-                && let Some(id) = causing_input(event)
-            {
-                cause = Some((id, embedded(run, id, start)));
-            }
-            for event in first.into_iter().chain(mine) {
-                if let EventBody::OrderSubmitted(intent) = &event.body {
-                    let mut order = OrderTimes::default();
-                    order.submitted(&run.host);
-                    times.push((intent.id, order));
+            let mine = run.outputs.iter().filter(|e| e.correlation == correlation);
+            for event in mine {
+                match &event.body {
+                    EventBody::OrderSubmitted(intent) => {
+                        let mut order = OrderTimes::default();
+                        order.submitted(&run.host);
+                        times.push((intent.id, order));
+                    }
+                    EventBody::SignalRaw(signal) if causes.iter().all(|c| c.id != signal.id) => {
+                        causes.push(Decided::of(signal, run, start));
+                    }
+                    _ => {}
                 }
                 // Within a namespace the log's order holds, whatever the stamps.
                 let ts = life.last().map_or(event.ts, |m| m.ts.max(event.ts));
@@ -200,39 +201,95 @@ pub fn trace(
         orders.extend(times.into_iter().map(|(id, t)| (broker.clone(), id, t)));
         lives.extend(life);
     }
-    lives.sort_by_key(|moment| moment.ts);
-    if let Some((id, embedded)) = cause {
-        let moment = match embedded {
-            Some(moment) => Some(moment),
-            None => market_input(storage, market, id)?
-                .map(|(item, start)| tick(id, &item, start.as_ref())),
+    let mut moments = Vec::with_capacity(causes.len() + lives.len());
+    for cause in causes {
+        let moment = match cause.moment {
+            Some(moment) => moment,
+            None => match market_input(storage, market, cause.input)? {
+                Some((item, start)) => tick(cause.input, &item, start.as_ref()),
+                None => lost(cause.input, cause.ts),
+            },
         };
-        let mut moment = moment.unwrap_or_else(|| lost(id, lives.first()));
-        let traded = lives
-            .iter()
-            .find_map(|m| m.value.pointer("/signal/decision/instrument"));
-        if let (Some(seen), Some(traded)) = (moment.value.pointer("/data/instrument"), traded)
-            && seen != traded
-            && let Some(map) = moment.value.as_object_mut()
-        {
-            // A timer's signal bears the number of a market input that had no part in it.
-            let note = "not what was traded: decided by the clock, or across instruments";
-            map.insert("note".to_owned(), json!(note));
-        }
-        lives.insert(0, moment);
+        moments.push(Moment {
+            // What caused a decision was there before it, whatever the stamps.
+            ts: moment.ts.min(cause.ts),
+            ..moment
+        });
     }
+    // At one instant a cause stands before what it caused.
+    moments.extend(lives);
+    moments.sort_by_key(|moment| moment.ts);
     Ok(Trace {
         correlation,
-        moments: lives,
+        moments,
         orders,
     })
 }
 
-fn causing_input(event: &Event) -> Option<InputId> {
-    match (&event.body, event.cause) {
-        (EventBody::SignalRaw(signal), _) => Some(signal.input),
-        (_, Cause::Input(id)) => Some(id),
-        _ => None,
+/// A signal and what it was decided on.
+struct Decided {
+    id: SignalId,
+    input: InputId,
+    ts: Timestamp,
+    /// `None`: the market input is still to be looked up.
+    moment: Option<Moment>,
+}
+
+impl Decided {
+    fn of(signal: &Signal, run: &Run, start: Option<&Arc<Start>>) -> Self {
+        let (ts, kind) = match &signal.trigger {
+            Trigger::Input => (signal.ts, ""),
+            Trigger::Bar(bar) => (bar.close_ts, "bar"),
+            Trigger::Timer { due, .. } => (*due, "timer_due"),
+            Trigger::Session { opens: true, due } => (*due, "session_opened"),
+            Trigger::Session { opens: false, due } => (*due, "session_closed"),
+            Trigger::Fill { .. } => (signal.ts, "own_fill"),
+        };
+        let moment = if kind.is_empty() {
+            embedded(run, signal.input, start)
+        } else {
+            Some(timed(signal, ts, kind, start))
+        };
+        Self {
+            id: signal.id,
+            input: signal.input,
+            ts: signal.ts,
+            moment,
+        }
+    }
+}
+
+/// What a strategy's host called it with beside ticks: `input` is the latest market input by then.
+fn timed(signal: &Signal, ts: Timestamp, kind: &str, start: Option<&Arc<Start>>) -> Moment {
+    let mut value = json!({
+        "type": kind,
+        "ts": ts.nanos(),
+        "time": ts.to_string(),
+        "input": signal.input.0,
+    });
+    if let (Some(start), Some(map)) = (start, value.as_object_mut()) {
+        let names = Names(start);
+        map.insert(
+            "strategy".to_owned(),
+            json!(names.strategy_name(signal.strategy)),
+        );
+        match &signal.trigger {
+            Trigger::Bar(bar) => {
+                map.insert("data".to_owned(), names.market(&MarketItem::Bar(*bar)));
+            }
+            Trigger::Timer { id, .. } => {
+                map.insert("timer".to_owned(), json!(id));
+            }
+            Trigger::Fill { .. } => {
+                map.insert("fill".to_owned(), names.trigger(&signal.trigger));
+            }
+            Trigger::Input | Trigger::Session { .. } => {}
+        }
+    }
+    Moment {
+        ts,
+        broker: "market".to_owned(),
+        value,
     }
 }
 
@@ -255,7 +312,7 @@ fn embedded(run: &Run, wanted: InputId, start: Option<&Arc<Start>>) -> Option<Mo
     })
 }
 
-fn tick(id: InputId, item: &journal::record::MarketItem, start: Option<&Arc<Start>>) -> Moment {
+fn tick(id: InputId, item: &MarketItem, start: Option<&Arc<Start>>) -> Moment {
     let mut map = Map::new();
     map.insert("type".into(), json!("market_input"));
     map.insert("n".into(), json!(id.0));
@@ -272,9 +329,9 @@ fn tick(id: InputId, item: &journal::record::MarketItem, start: Option<&Arc<Star
     }
 }
 
-fn lost(id: InputId, next: Option<&Moment>) -> Moment {
+fn lost(id: InputId, ts: Timestamp) -> Moment {
     Moment {
-        ts: next.map_or(Timestamp(0), |m| m.ts),
+        ts,
         broker: "market".to_owned(),
         value: json!({
             "type": "market_input", "n": id.0,
@@ -326,14 +383,16 @@ impl Trace {
             text.push('\n');
         }
         for (broker, id, times) in &self.orders {
-            let steps: Vec<_> = times.steps().into_iter().filter(|(_, t)| *t != 0).collect();
+            let mut steps: Vec<_> = times.steps().into_iter().filter(|(_, t)| *t != 0).collect();
+            // A broker's first report may be here before its answer to the call is.
+            steps.sort_by_key(|(_, at)| *at);
             let Some((name, _)) = steps.first() else {
                 continue;
             };
             text.push_str(&format!("\norder {id} on {broker}: {name}"));
             for pair in steps.windows(2) {
                 let apart = pair[1].1 - pair[0].1;
-                text.push_str(&format!(" → {} {}", pair[1].0, signed(apart)));
+                text.push_str(&format!(" → {} +{}", pair[1].0, duration(apart)));
             }
         }
         if !self.orders.is_empty() {
@@ -350,11 +409,6 @@ fn kind(value: &Value) -> &str {
         .unwrap_or_default()
 }
 
-fn signed(nanos: i64) -> String {
-    let sign = if nanos < 0 { "-" } else { "+" };
-    format!("{sign}{}", duration(nanos.saturating_abs()))
-}
-
 /// A span in the unit that fits.
 pub fn duration(nanos: i64) -> String {
     use model::time::{MINUTE, SECOND};
@@ -367,6 +421,14 @@ pub fn duration(nanos: i64) -> String {
     }
 }
 
+fn saw(figures: &Map<String, Value>) -> String {
+    let figures: Vec<(&str, f64)> = figures
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_f64().unwrap_or(f64::NAN)))
+        .collect();
+    model::Note::of(&figures).rounded()
+}
+
 /// What of an event a person wants to see on one line.
 fn summary(value: &Value) -> String {
     let mut words: Vec<String> = Vec::new();
@@ -376,6 +438,8 @@ fn summary(value: &Value) -> String {
             Some(Value::String(text)) if text.is_empty() => return,
             Some(Value::String(text)) if name == "charges" && text == "0" => return,
             Some(Value::String(text)) => text.clone(),
+            Some(Value::Object(figures)) if figures.is_empty() => return,
+            Some(Value::Object(figures)) => saw(figures),
             Some(other) => other.to_string(),
         };
         words.push(match name {
@@ -388,9 +452,17 @@ fn summary(value: &Value) -> String {
         ("input", "/n"),
         ("", "/missing"),
         ("", "/data/instrument"),
+        ("", "/data/timeframe"),
         ("at", "/data/price"),
+        ("open", "/data/open"),
+        ("high", "/data/high"),
+        ("low", "/data/low"),
         ("close", "/data/close"),
-        ("·", "/note"),
+        ("volume", "/data/volume"),
+        ("timer", "/timer"),
+        ("", "/fill/side"),
+        ("", "/fill/quantity"),
+        ("at", "/fill/price"),
         ("strategy", "/signal/strategy"),
         ("", "/signal/decision/instrument"),
         ("", "/signal/decision/action"),
@@ -398,6 +470,7 @@ fn summary(value: &Value) -> String {
         ("", "/signal/decision/quantity"),
         ("", "/signal/decision/order_type"),
         ("because", "/signal/decision/reason"),
+        ("saw", "/signal/decision/note"),
         ("strategy", "/strategy"),
         ("", "/instrument"),
         ("", "/side"),
@@ -444,6 +517,5 @@ mod tests {
         ] {
             assert_eq!(duration(nanos), shown);
         }
-        assert_eq!(signed(-1_500), "-1.5 µs");
     }
 }

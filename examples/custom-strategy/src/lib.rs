@@ -10,7 +10,8 @@
 //! # Ok::<(), strategies::KindError>(())
 //! ```
 
-use model::{Bar, Price, Quantity};
+use model::signal::Action;
+use model::{Bar, Note, Price, Quantity};
 use serde::{Deserialize, Serialize};
 use strategies::{
     BuildError, Context, Inputs, InstrumentsWanted, KindDescriptor, ParameterSpec, ParameterType,
@@ -75,6 +76,16 @@ struct State {
     long: bool,
 }
 
+impl RisingBars {
+    /// Asks for a position, and says what was seen: `panda trace`, `signals.csv` and the report show
+    /// the note.
+    fn ask(&self, slot: Slot, quantity: Quantity, saw: Note, ctx: &mut Context<'_>) {
+        let mut decision = ctx.decision(slot, Action::Target { quantity });
+        decision.note = saw;
+        ctx.signal(decision);
+    }
+}
+
 impl Strategy for RisingBars {
     fn subscription(&self) -> Subscription {
         self.inputs.subscription(self.warm_up)
@@ -97,10 +108,13 @@ impl Strategy for RisingBars {
         }
         if !state.long && state.rises >= self.rises {
             state.long = true;
-            ctx.target(slot, self.quantity);
+            let saw = Note::of(&[("close", bar.close.to_f64()), ("rises", state.rises.into())]);
+            self.ask(slot, self.quantity, saw, ctx);
         } else if state.long && falls {
             state.long = false;
-            ctx.target(slot, Quantity::ZERO);
+            let before = last.unwrap_or_default().to_f64();
+            let saw = Note::of(&[("close", bar.close.to_f64()), ("before", before)]);
+            self.ask(slot, Quantity::ZERO, saw, ctx);
         }
     }
 
@@ -148,6 +162,12 @@ mod tests {
             .map(|(at, _)| at.nanos() / MINUTE)
             .collect();
         assert_eq!(minutes, [3, 5]);
+        let saw: Vec<String> = host
+            .decisions()
+            .iter()
+            .map(|(_, d)| d.note.to_string())
+            .collect();
+        assert_eq!(saw, ["close=12 rises=2", "close=11 before=12"]);
         assert!(host.position(Slot(0)).is_zero());
     }
 

@@ -49,6 +49,10 @@ struct Running {
 
 impl Running {
     fn start(world: &World) -> Self {
+        Self::start_with(world, STRATEGIES)
+    }
+
+    fn start_with(world: &World, definitions: &str) -> Self {
         let data = world.path("data");
         let lock = DirLock::acquire(&data).unwrap();
         let storage: Arc<dyn Storage> = Arc::new(Disk::new(&data).unwrap());
@@ -56,7 +60,7 @@ impl Running {
         let share = Instrument::share("NSE", "MID", "INR".parse().unwrap());
         let instruments = Arc::new(Instruments::new(vec![share]).unwrap());
         let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments).unwrap());
-        let definitions = strategies::parse("test", STRATEGIES).unwrap();
+        let definitions = strategies::parse("test", definitions).unwrap();
         let kinds = compose::kind_registry();
         let resolved = strategies::resolve(definitions, &instruments, &kinds).unwrap();
         let names = ["east".to_owned(), "west".to_owned()];
@@ -218,6 +222,75 @@ fn readers_work_beside_the_running_system_and_leave_no_trace() {
     let life = &lines(&world.ok(&["trace", &decision[..16], "--json"]))[0];
     assert_eq!(text(life, "correlation_id"), decision);
     assert_eq!(before, world.tree(), "a reader wrote something");
+}
+
+#[test]
+fn a_trace_shows_what_a_decision_was_made_on_and_what_was_seen() {
+    let world = World::new();
+    let definitions = "
+strategies:
+  - { id: by_clock, kind: low_frequency_demo, instruments: ['NSE:MID'], parameters: { every: 30s } }
+  - { id: by_bar, kind: ema_cross, instruments: ['NSE:MID'], parameters: { fast: 2, slow: 3, timeframe: 10s } }
+  - { id: by_tick, kind: momentum, instruments: ['NSE:MID'], parameters: { period: 2, timeframe: tick } }
+";
+    let mut running = Running::start_with(&world, definitions);
+    running.ticks(200);
+    let raw = [
+        "journal",
+        "dump",
+        "--broker",
+        "east",
+        "--type",
+        "signal_raw",
+    ];
+    let mut kinds = std::collections::BTreeMap::new();
+    for event in lines(&world.ok(&raw)) {
+        let (signal, strategy) = (&event["signal"], text(&event["signal"], "strategy"));
+        let id = text(&event, "correlation_id");
+        let life = &lines(&world.ok(&["trace", &id, "--json"]))[0];
+        let moments = life["moments"].as_array().unwrap();
+        let ours = |m: &&Value| m["signal"]["signal_id"] == signal["signal_id"];
+        let at = moments.iter().position(|m| ours(&m)).unwrap();
+        let causes = moments[..at].iter().filter(|m| m["broker"].is_null());
+        // The signal's own cause is the last one that stands before it.
+        let cause = causes.last().unwrap();
+        let note = signal["decision"]["note"].as_object().unwrap();
+        match strategy.as_str() {
+            "by_clock" => {
+                assert_eq!(cause["type"], "timer_due", "{life}");
+                assert_eq!(cause["ts"], event["ts"]);
+                assert_eq!(cause["ts"].as_i64().unwrap() % (30 * SECOND), 0);
+            }
+            "by_bar" => {
+                assert_eq!(cause["type"], "bar", "{life}");
+                assert_eq!(cause["data"], signal["trigger"]["bar"]);
+                let close: f64 = text(&cause["data"], "close").parse().unwrap();
+                assert_eq!(note["price"], close);
+                assert!(note["fast"] != note["slow"]);
+            }
+            _ => {
+                assert_eq!(cause["type"], "market_input", "{life}");
+                assert_eq!(cause["n"], signal["input"]);
+                let price: f64 = text(&cause["data"], "price").parse().unwrap();
+                assert_eq!(note["price"], price);
+            }
+        }
+        let timeline = world.ok(&["trace", &id]);
+        assert!(
+            !timeline.contains("+-") && !timeline.contains(" -"),
+            "{timeline}"
+        );
+        let shown = moments.iter().map(|m| text(m, "time"));
+        let shown: Vec<String> = shown.collect();
+        assert!(shown.is_sorted(), "time runs backwards: {timeline}");
+        let saw = note.keys().all(|name| timeline.contains(name.as_str()));
+        assert!(saw && timeline.contains("saw "), "{timeline}");
+        *kinds.entry(strategy).or_insert(0) += 1;
+    }
+    assert!(
+        kinds.len() == 3 && kinds.values().all(|n| *n > 1),
+        "{kinds:?}"
+    );
 }
 
 #[test]

@@ -174,7 +174,6 @@ impl BrokerPipeline {
                 let again = Signal {
                     id: SignalId(signal.id.0 ^ (self.now.nanos() as u128).rotate_left(64)),
                     ts: self.now,
-                    decision: Decision { ..signal.decision },
                     ..signal
                 };
                 self.resolve_signal(&again, out);

@@ -31,7 +31,7 @@ use model::order::{Execution, OrderChange, OrderError, OrderIntent, OrderRole, O
 use model::reason::Reason;
 use model::rules::{ExchangeRules, Settlement};
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, Takes, TradingDay};
-use model::signal::{Action, Bracket, Decision, OrderType, Product, Side, Signal, Validity};
+use model::signal::{Action, Bracket, OrderType, Product, Side, Signal, Validity};
 use model::topic::Namespace;
 use model::trader::{Capabilities, InPipelineTrader, ReportKind, TraderReport};
 use model::{

@@ -247,7 +247,7 @@ impl Risk {
             }
             EventBody::SignalValidated(validated) => {
                 if let Some(record) = self.strategies.get_mut(validated.strategy.index()) {
-                    record.latest = Some((event.ts, validated.decision));
+                    record.latest = Some((event.ts, validated.decision.without_note()));
                 }
             }
             EventBody::StateChanged {

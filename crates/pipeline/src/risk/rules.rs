@@ -483,7 +483,7 @@ fn all_rules(limits: &Limits, p: &Proposal<'_>, risk: &Risk) -> Verdict {
         && let Some((ts, latest)) = risk.latest(p.signal.strategy)
     {
         require(
-            latest != d || p.now.since(*ts) >= window,
+            *latest != d.without_note() || p.now.since(*ts) >= window,
             Reason::DuplicateSignal,
         )?;
     }

@@ -1,6 +1,7 @@
 //! Runs strategies: hands them what they subscribed to, gives their decisions an identity, and keeps
 //! one that fails from harming the others.
 
+mod decide;
 mod state;
 
 pub use state::HostState;
@@ -12,10 +13,10 @@ use model::ids::{NameHash, SourceSession};
 use model::market::MarketData;
 use model::reason::Reason;
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions};
-use model::signal::{Action, Decision, OrderType, Product, Side, Signal};
+use model::signal::{Decision, OrderType, Product, Signal, Trigger};
 use model::{
-    Bar, CorrelationId, Depth, InputId, InstrumentIdx, Instruments, Price, Quantity, SignalId,
-    StrategyIdx, Tick, Timestamp,
+    Bar, CorrelationId, Depth, InputId, InstrumentIdx, Instruments, Price, Quantity, StrategyIdx,
+    Tick, Timestamp,
 };
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -435,7 +436,7 @@ impl StrategyHost {
             let run = catch_unwind(AssertUnwindSafe(|| {
                 while at < to {
                     let Subscriber { host, slot } = self.tick_subscribers[at as usize];
-                    self.call(host as usize, None, |strategy, ctx| {
+                    self.call(host as usize, None, &Trigger::Input, |strategy, ctx| {
                         tell(strategy, slot, ctx)
                     });
                     let left = &mut self.hosted[host as usize].warm_left[slot.index()];
@@ -456,7 +457,8 @@ impl StrategyHost {
     fn deliver_bar(&mut self, builder: usize, bar: &Bar, due: Option<Timestamp>) {
         for i in 0..self.bar_subscribers[builder].len() {
             let Subscriber { host, slot } = self.bar_subscribers[builder][i];
-            self.guarded(host as usize, due, |strategy, ctx| {
+            let trigger = Trigger::Bar(*bar);
+            self.guarded(host as usize, due, &trigger, |strategy, ctx| {
                 strategy.on_bar(slot, bar, ctx)
             });
             let hosted = &mut self.hosted[host as usize];
@@ -487,7 +489,12 @@ impl StrategyHost {
                 hosted.believed[slot.index()] = Quantity::ZERO;
                 hosted.last_target[slot.index()] = None;
             }
-            self.guarded(host, None, |strategy, ctx| {
+            let trigger = Trigger::Fill {
+                side: fill.side,
+                quantity: fill.quantity,
+                price: fill.price,
+            };
+            self.guarded(host, None, &trigger, |strategy, ctx| {
                 strategy.on_fill(slot, fill, ctx)
             });
         }
@@ -526,9 +533,15 @@ impl StrategyHost {
             });
             fired.sort_unstable_by_key(|t| (t.due, t.id));
             for timer in fired {
-                self.guarded(host, Some(due), |strategy, ctx| match timer.missed {
-                    None => strategy.on_timer(timer.id, ctx),
-                    Some(missed) => strategy.on_missed_timer(timer.id, missed, ctx),
+                let trigger = Trigger::Timer {
+                    id: timer.id.0,
+                    due: timer.due,
+                };
+                self.guarded(host, Some(due), &trigger, |strategy, ctx| {
+                    match timer.missed {
+                        None => strategy.on_timer(timer.id, ctx),
+                        Some(missed) => strategy.on_missed_timer(timer.id, missed, ctx),
+                    }
                 });
             }
         }
@@ -558,6 +571,10 @@ impl StrategyHost {
     fn deliver_session(&mut self, group: usize, due: Timestamp) {
         let window = self.groups[group].window();
         let event = window.map_or(SessionEvent::Close, SessionEvent::Open);
+        let trigger = Trigger::Session {
+            opens: window.is_some(),
+            due,
+        };
         for host in 0..self.hosted.len() {
             for slot in 0..self.hosted[host].instruments.len() {
                 let instrument = self.hosted[host].instruments[slot];
@@ -567,7 +584,9 @@ impl StrategyHost {
                 self.hosted[host].windows[slot] = window;
                 if self.hosted[host].sessions {
                     let slot = Slot(slot as u32);
-                    self.guarded(host, Some(due), |s, ctx| s.on_session(slot, event, ctx));
+                    self.guarded(host, Some(due), &trigger, |s, ctx| {
+                        s.on_session(slot, event, ctx)
+                    });
                 }
             }
         }
@@ -591,9 +610,10 @@ impl StrategyHost {
         &mut self,
         host: usize,
         due: Option<Timestamp>,
+        trigger: &Trigger,
         f: impl FnOnce(&mut dyn Strategy, &mut Context<'_>),
     ) {
-        if catch_unwind(AssertUnwindSafe(|| self.call(host, due, f))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| self.call(host, due, trigger, f))).is_err() {
             self.fail(host, Reason::StrategyPanic);
         }
     }
@@ -603,6 +623,7 @@ impl StrategyHost {
         &mut self,
         host: usize,
         due: Option<Timestamp>,
+        trigger: &Trigger,
         f: impl FnOnce(&mut dyn Strategy, &mut Context<'_>),
     ) {
         let hosted = &mut self.hosted[host];
@@ -627,7 +648,7 @@ impl StrategyHost {
             f(hosted.strategy.as_mut(), &mut ctx);
         }
         if !self.decisions.is_empty() || !self.requests.is_empty() {
-            self.collect(host, due);
+            self.collect(host, due, trigger);
         }
     }
 
@@ -649,126 +670,6 @@ impl StrategyHost {
             hosted.hash,
         ));
         self.refresh_due();
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn collect(&mut self, host: usize, due: Option<Timestamp>) {
-        let fault = self.decisions.len() > DECISIONS_PER_CALL_MAX
-            || self.hosted[host].timers.len() + self.requests.len() > TIMERS_MAX
-            || self
-                .decisions
-                .iter()
-                .any(|d| !self.hosted[host].slots.contains_key(&d.instrument));
-        if fault {
-            self.fail(host, Reason::InvalidSignal);
-            return;
-        }
-        let hosted = &mut self.hosted[host];
-        let mut moved = false;
-        for mut request in self.requests.drain(..) {
-            // One that keeps asking for "now" must not keep time from passing.
-            request.due = request.due.max(self.now.plus(TIMER_DELAY_MIN));
-            hosted.timers.retain(|t| t.id != request.id);
-            let mut timer = Timer {
-                due: request.due,
-                id: request.id,
-                missed: None,
-            };
-            // One that a bar of the absence asks for is of the absence, too.
-            timer.miss(hosted.missed_timers, self.back);
-            hosted.timers.push(timer);
-            moved = true;
-        }
-        for decision in self.decisions.drain(..) {
-            let Some(slot) = hosted.slots.get(&decision.instrument) else {
-                continue;
-            };
-            if hosted.warm_left[slot.index()] > 0 {
-                continue;
-            }
-            let Some(correlation) =
-                hosted.relate(slot.index(), &decision, self.source, self.input, due)
-            else {
-                continue;
-            };
-            if hosted.ordinal.0 != self.input {
-                hosted.ordinal = (self.input, 0);
-            }
-            let ordinal = hosted.ordinal.1;
-            hosted.ordinal.1 += 1;
-            let signal = Signal {
-                id: SignalId::derive(hosted.hash, self.source, self.input, ordinal),
-                correlation,
-                strategy: hosted.index,
-                input: self.input,
-                ordinal,
-                ts: self.now,
-                decision: Decision {
-                    product: hosted.product,
-                    ..decision
-                },
-            };
-            self.made.push(Made::Signal(signal, hosted.brokers));
-        }
-        if moved {
-            self.refresh_due();
-        }
-    }
-}
-
-impl Hosted {
-    /// The chain that a decision belongs to: one that opens, adds or reverses starts one, one that
-    /// only reduces keeps the opener's. `None` for a target that says nothing new.
-    fn relate(
-        &mut self,
-        slot: usize,
-        decision: &Decision,
-        source: SourceSession,
-        input: InputId,
-        due: Option<Timestamp>,
-    ) -> Option<CorrelationId> {
-        let believed = self.believed[slot];
-        let wanted = match decision.action {
-            Action::Target { quantity } => {
-                let key = (
-                    quantity,
-                    decision.order_type,
-                    decision.limit_price,
-                    decision.trigger_price,
-                );
-                if self.last_target[slot] == Some(key) {
-                    return None;
-                }
-                self.last_target[slot] = Some(key);
-                quantity
-            }
-            Action::Enter { side, quantity } => {
-                self.last_target[slot] = None;
-                believed
-                    .checked_add(side.signed(quantity))
-                    .unwrap_or(believed)
-            }
-            Action::Exit { quantity } => {
-                self.last_target[slot] = None;
-                let part = quantity
-                    .unwrap_or(believed.abs())
-                    .raw()
-                    .clamp(0, believed.abs().raw());
-                let step = Side::of(believed).signed(Quantity::from_raw(part));
-                believed.checked_sub(step).unwrap_or(Quantity::ZERO)
-            }
-        };
-        self.believed[slot] = wanted;
-        let only_reduces = wanted.is_zero()
-            || (wanted.signum() == believed.signum() && wanted.abs() <= believed.abs());
-        if !only_reduces || self.opener[slot] == CorrelationId::default() {
-            self.opener[slot] = match due {
-                None => CorrelationId::of_decision(self.hash, source, input),
-                Some(due) => CorrelationId::of_timed_decision(self.hash, source, due.nanos()),
-            };
-        }
-        Some(self.opener[slot])
     }
 }
 

@@ -8,7 +8,7 @@ use model::market::{MarketData, Timeframe};
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
 use model::reindex::Reindex;
-use model::signal::{Action, Decision, OrderType, Product, Side, Signal};
+use model::signal::{Action, Decision, OrderType, Product, Side, Signal, Trigger};
 use model::time::SECOND;
 use model::trader::{ReportKind, TraderReport};
 use model::{
@@ -193,6 +193,7 @@ impl Desk {
             input,
             ordinal: 0,
             ts: self.now,
+            trigger: Trigger::Input,
             decision,
         }
     }

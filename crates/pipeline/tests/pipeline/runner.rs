@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use model::ids::SourceSession;
 use model::market::MarketData;
+use model::signal::Action;
 use model::time::SECOND;
 use model::{InputId, InstrumentIdx, Price, Quantity, Tick, Timestamp};
 use pipeline::{BrokerMask, Runner, RunnerInput, RunnerOutput, StrategyHost, StrategySetup};
 use strategies::{KindRegistry, parse, resolve};
 
+use crate::scripted::{Call, Recipe};
 use crate::world::{Hours, at, instruments};
 
 const DEFINITIONS: &str = "
@@ -148,4 +150,45 @@ fn timers_of_an_absence_are_skipped_unless_the_strategy_catches_up() {
     assert!(decided_after_an_absence("skip", true).is_empty());
     // A host that nothing kept from the timers, such as a backtest's, fires them all.
     assert_eq!(decided_after_an_absence("skip", false).len(), 180);
+}
+
+#[test]
+fn a_confidence_that_is_none_is_left_out_so_that_a_signal_equals_itself() {
+    for (given, kept) in [
+        (f32::NAN, None),
+        (-0.5, None),
+        (f32::INFINITY, None),
+        (0.75, Some(0.75)),
+    ] {
+        let axis = instruments().find("NSE:AXIS").unwrap();
+        let recipe = Recipe::new("sure", &[axis], move |_, call, ctx| {
+            if let Call::Tick(slot, _) = call {
+                let quantity = Quantity::from_raw(100_000_000);
+                let mut decision = ctx.decision(slot, Action::Target { quantity });
+                decision.confidence = Some(given);
+                ctx.signal(decision);
+            }
+        });
+        let mut runner = Runner::new(StrategyHost::new(
+            instruments(),
+            Arc::new(Hours),
+            SourceSession(7),
+            vec![recipe.build(1)],
+            false,
+        ));
+        let tick = Tick {
+            ts: at(0),
+            price: Price::from_raw(10_000_000_000),
+            instrument: axis,
+            ..Tick::default()
+        };
+        let mut out = Vec::new();
+        let data = MarketData::Tick(&tick, None);
+        runner.step(&RunnerInput::Market(InputId(1), &data), &mut out);
+        let Some(RunnerOutput::Signal(signal, _)) = out.first() else {
+            panic!("no signal: {out:?}");
+        };
+        assert_eq!(signal.decision.confidence, kept);
+        assert_eq!(signal, signal, "{signal:?}");
+    }
 }

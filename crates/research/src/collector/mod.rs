@@ -22,6 +22,7 @@ use model::instrument::InstrumentIdx;
 use model::money::CurrencyIdx;
 use model::order::{OrderChange, OrderIntent, OrderRole};
 use model::session::Sessions;
+use model::signal::Signal;
 use model::{Amount, Date, Price, Timestamp};
 
 use self::book::{Cell, Counts, CurrencyBook, DayFinder, FillMark, Incident, IncidentKind, count};
@@ -40,6 +41,8 @@ pub use self::result::{BrokerResult, Collected, CurrencyResult, OpenRow};
 pub const TRADES_MAX: usize = 2_000;
 /// Executions of an instrument in a namespace that are marked on its price chart.
 pub const MARKS_MAX: usize = 1_000;
+/// Signals of a namespace that the report shows with what was seen; all are in `signals.csv`.
+pub const DECISIONS_MAX: usize = 200;
 /// State changes and alerts of a namespace that are kept for the report.
 pub const INCIDENTS_MAX: usize = 200;
 
@@ -113,6 +116,7 @@ struct Space<'a> {
     books: Vec<CurrencyBook>,
     trades: Vec<RoundTrip>,
     marks: BTreeMap<InstrumentIdx, Thinned<FillMark>>,
+    decisions: Vec<Signal>,
     incidents: Vec<Incident>,
     incidents_seen: u64,
 }
@@ -148,6 +152,7 @@ impl<'a> Collector<'a> {
             books: (0..currencies).map(|_| CurrencyBook::default()).collect(),
             trades: Vec::new(),
             marks: BTreeMap::new(),
+            decisions: Vec::new(),
             incidents: Vec::new(),
             incidents_seen: 0,
         };
@@ -178,6 +183,9 @@ impl<'a> Collector<'a> {
                 space
                     .cell(signal.strategy, signal.decision.instrument)
                     .signals += 1;
+                if space.decisions.len() < DECISIONS_MAX {
+                    space.decisions.push(*signal);
+                }
                 self.signal_file.raw(&mut space.signals, signal);
             }
             EventBody::SignalDeferred(signal) => {

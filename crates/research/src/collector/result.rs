@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::ids::StrategyIdx;
 use model::instrument::InstrumentIdx;
 use model::money::CurrencyIdx;
-use model::signal::{Product, Side};
+use model::signal::{Product, Side, Signal};
 use model::time::HOUR;
 use model::{Amount, Date, NumberError, Price, Quantity, Timestamp};
 
@@ -51,6 +51,8 @@ pub struct BrokerResult {
     pub marks: BTreeMap<InstrumentIdx, Thinned<FillMark>>,
     /// What is open at the end.
     pub open: Vec<OpenRow>,
+    /// The first signals.
+    pub decisions: Vec<Signal>,
     /// The first state changes, switches and alerts.
     pub incidents: Vec<Incident>,
     /// How many of these there were.
@@ -284,6 +286,7 @@ pub(super) fn broker(
         trades_closed,
         marks: space.marks,
         open,
+        decisions: space.decisions,
         incidents: space.incidents,
         incidents_seen: space.incidents_seen,
         discrepancies,

@@ -29,6 +29,8 @@ const HEADER: &[&str] = &[
     "take_profit",
     "confidence",
     "text",
+    "note",
+    "trigger",
     "outcome",
     "deferred",
     "reason",
@@ -236,6 +238,8 @@ impl SignalFile {
             .option(decision.and_then(|d| d.bracket.take_profit))
             .option(decision.and_then(|d| d.confidence))
             .text(decision.map_or("", |d| d.reason.as_str()))
+            .option(decision.map(|d| d.note))
+            .text(signal.map_or("", |s| s.trigger.name()))
             .text(name)
             .put(deferred)
             .text(reason.map_or("", Reason::code))

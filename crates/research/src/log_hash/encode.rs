@@ -9,10 +9,13 @@ use model::event::{
 use model::ids::{InputId, OrderId, StrategyIdx};
 use model::instrument::InstrumentIdx;
 use model::money::{Amount, CurrencyIdx};
+use model::note::Note;
 use model::order::{Execution, OrderChange, OrderIntent, OrderRole};
 use model::reason::Reason;
-use model::signal::{Action, Bracket, Decision, OrderType, Product, Side, Signal, Validity};
-use model::{Price, Quantity, Timestamp};
+use model::signal::{
+    Action, Bracket, Decision, OrderType, Product, Side, Signal, Trigger, Validity,
+};
+use model::{Bar, Price, Quantity, Timestamp};
 
 use super::Names;
 
@@ -358,6 +361,7 @@ impl Encoder<'_, '_> {
             input,
             ordinal,
             ts,
+            trigger,
             decision,
         } = signal;
         self.u128(id.0);
@@ -365,7 +369,71 @@ impl Encoder<'_, '_> {
         self.strategy(*strategy);
         self.mark((*input, *ordinal));
         self.time(*ts);
+        self.trigger(trigger);
         self.decision(decision);
+    }
+
+    fn trigger(&mut self, trigger: &Trigger) {
+        match trigger {
+            Trigger::Input => self.u8(1),
+            Trigger::Bar(bar) => {
+                self.u8(2);
+                self.bar(bar);
+            }
+            Trigger::Timer { id, due } => {
+                self.u8(3);
+                self.u32(*id);
+                self.time(*due);
+            }
+            Trigger::Session { opens, due } => {
+                self.u8(4);
+                self.u8(u8::from(*opens));
+                self.time(*due);
+            }
+            Trigger::Fill {
+                side,
+                quantity,
+                price,
+            } => {
+                self.u8(5);
+                self.side(*side);
+                self.quantity(*quantity);
+                self.price(*price);
+            }
+        }
+    }
+
+    fn bar(&mut self, bar: &Bar) {
+        let Bar {
+            open_ts,
+            close_ts,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            open_interest,
+            instrument,
+            timeframe,
+        } = bar;
+        self.time(*open_ts);
+        self.time(*close_ts);
+        for price in [open, high, low, close] {
+            self.price(*price);
+        }
+        self.quantity(*volume);
+        self.quantity(*open_interest);
+        self.instrument(*instrument);
+        self.u64(timeframe.nanos() as u64);
+    }
+
+    fn note(&mut self, note: &Note) {
+        self.u32(note.figures().count() as u32);
+        for (name, value) in note.figures() {
+            self.text(name);
+            // A note holds one form of not-a-number.
+            self.u64(value.to_bits());
+        }
     }
 
     fn decision(&mut self, decision: &Decision) {
@@ -380,6 +448,7 @@ impl Encoder<'_, '_> {
             bracket,
             confidence,
             reason,
+            note,
         } = decision;
         self.instrument(*instrument);
         match *action {
@@ -413,6 +482,7 @@ impl Encoder<'_, '_> {
         };
         self.option(confidence.map(bits), Self::u32);
         self.text(reason);
+        self.note(note);
     }
 
     fn validated(&mut self, validated: &Validated) {

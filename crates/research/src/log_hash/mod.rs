@@ -16,7 +16,7 @@ use model::money::CurrencyIdx;
 pub use encode::encode;
 
 /// Version of the encoding; part of the hash.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The names behind the interned indices of events.
 #[derive(Debug, Clone, Copy)]

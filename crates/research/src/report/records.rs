@@ -1,6 +1,7 @@
 //! How orders ended, what the data was like, and where everything came from.
 
 use model::reason::Reason;
+use model::signal::Action;
 
 use super::Page;
 use super::format::{count, figure, percent, time};
@@ -63,6 +64,9 @@ pub fn orders_and_rejections(page: &Page<'_>) -> String {
         out.push_str(&reasons.finish());
     }
     out.push_str("</div>");
+    for broker in brokers.iter().filter(|b| !b.decisions.is_empty()) {
+        out.push_str(&decisions(page, broker));
+    }
     for broker in brokers.iter().filter(|b| !b.incidents.is_empty()) {
         out.push_str(&incidents(page, broker));
     }
@@ -73,6 +77,49 @@ pub fn orders_and_rejections(page: &Page<'_>) -> String {
         out.push_str("<p class=\"empty\">No order and no refusal.</p>");
     }
     out
+}
+
+/// What strategies asked for, and what they saw.
+fn decisions(page: &Page<'_>, broker: &BrokerResult) -> String {
+    let (seen, shown) = (broker.counts.signals, broker.decisions.len() as u64);
+    let part = if seen > shown {
+        format!(", first {shown} of {}", count(seen))
+    } else {
+        String::new()
+    };
+    let mut table = Table::new(
+        &format!("Decisions, {}{part}", broker.name),
+        &[
+            ("Time", Text),
+            ("Strategy", Text),
+            ("Instrument", Text),
+            ("Asks for", Text),
+            ("Why", Text),
+            ("On", Text),
+            ("Saw", Text),
+        ],
+    );
+    for signal in &broker.decisions {
+        let decision = &signal.decision;
+        let asks = match decision.action {
+            Action::Enter { side, quantity } => format!("{} {quantity}", side.name()),
+            Action::Exit { quantity: None } => "exit".to_owned(),
+            Action::Exit {
+                quantity: Some(quantity),
+            } => format!("exit {quantity}"),
+            Action::Target { quantity } => format!("target {quantity}"),
+        };
+        table
+            .row()
+            .cell(&time(signal.ts, &page.zone))
+            .cell(page.data.names.strategy(signal.strategy))
+            .cell(page.data.names.instrument(decision.instrument))
+            .cell(&asks)
+            .cell(decision.reason.as_str())
+            .cell(&signal.trigger.name().replace('_', " "))
+            .cell(&decision.note.rounded());
+    }
+    table.finish()
 }
 
 fn incidents(page: &Page<'_>, broker: &BrokerResult) -> String {

@@ -12,7 +12,9 @@ use model::money::CurrencyIdx;
 use model::order::{Execution, OrderChange, OrderIntent, OrderRole};
 use model::reason::Reason;
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, TradingDay};
-use model::signal::{Action, Bracket, Decision, OrderType, Product, Side, Signal, Validity};
+use model::signal::{
+    Action, Bracket, Decision, OrderType, Product, Side, Signal, Trigger, Validity,
+};
 use model::text::reason_text;
 use model::time::{DAY, HOUR, MINUTE, SECOND};
 use model::*;
@@ -386,6 +388,7 @@ fn act(
     let side = if signed > 0 { Side::Buy } else { Side::Sell };
     let mut decision = Decision::market(instrument, Action::Enter { side, quantity });
     decision.reason = reason_text("=cross, \"fast\" over slow");
+    decision.note = model::Note::of(&[("fast", 2.5), ("slow", 2.25)]);
     let (mark, now) = ((InputId(input), 0), Timestamp(ts));
     let signal = Signal {
         id,
@@ -394,6 +397,7 @@ fn act(
         input: mark.0,
         ordinal: 0,
         ts: now,
+        trigger: Trigger::Input,
         decision,
     };
     emit(

@@ -21,7 +21,7 @@ use model::ids::{CorrelationId, NameHash, SignalId, SourceSession, StrategyIdx};
 use model::reason::Reason;
 use model::rules::NoRules;
 use model::session::{AlwaysOpen, Sessions};
-use model::signal::{Action, Decision, Signal};
+use model::signal::{Action, Decision, Signal, Trigger};
 use model::time::{MINUTE, SECOND};
 use model::topic::Namespace as Name;
 use model::trader::{Capabilities, Delivery};
@@ -169,6 +169,7 @@ impl Understudy {
             input,
             ordinal: 0,
             ts: now,
+            trigger: Trigger::Input,
             decision: Decision::market(INSTRUMENT, Action::Target { quantity: ONE }),
         };
         for step in [

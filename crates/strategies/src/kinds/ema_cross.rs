@@ -105,7 +105,8 @@ impl EmaCross {
         };
         if stance != state.stance {
             state.stance = stance;
-            take(ctx, slot, stance, self.quantity, reason);
+            let saw = [("price", price), ("fast", fast), ("slow", slow)];
+            take(ctx, slot, stance, self.quantity, reason, &saw);
         }
     }
 }

@@ -105,7 +105,8 @@ impl Strategy for LowFrequencyDemo {
             } else {
                 Stance::Flat
             };
-            take(ctx, slot, state.stance, self.quantity, "it is time");
+            let saw = [("ticks", f64::from(state.seen))];
+            take(ctx, slot, state.stance, self.quantity, "it is time", &saw);
         }
         self.arm(slot, ctx);
     }

@@ -9,7 +9,7 @@
 
 use model::signal::Action;
 use model::text::reason_text;
-use model::{Bar, Price, Quantity, Tick};
+use model::{Bar, Note, Price, Quantity, Tick};
 use serde::{Deserialize, Serialize};
 
 use super::rsi::INDEX;
@@ -168,7 +168,14 @@ impl MeanReversion {
             } else {
                 "back at the mean"
             };
-            take(ctx, slot, Stance::Flat, self.quantity, reason);
+            let saw = [
+                ("price", price),
+                ("low", prices.low.to_f64()),
+                ("high", prices.high.to_f64()),
+                ("mean", bands.middle),
+                ("stop", state.stop.to_f64()),
+            ];
+            take(ctx, slot, Stance::Flat, self.quantity, reason, &saw);
         } else if stance == Stance::Flat {
             self.enter(slot, price, &bands, index, ctx);
         }
@@ -210,6 +217,13 @@ impl MeanReversion {
         );
         decision.bracket.stop_loss = Some(stop);
         decision.reason = reason_text("outside the bands");
+        decision.note = Note::of(&[
+            ("price", price),
+            ("lower", bands.lower),
+            ("mean", bands.middle),
+            ("upper", bands.upper),
+            ("index", index),
+        ]);
         ctx.signal(decision);
     }
 }

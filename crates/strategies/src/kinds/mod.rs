@@ -9,11 +9,11 @@ pub mod pairs;
 pub mod rsi;
 pub mod vwap_reversion;
 
-use model::Quantity;
 use model::session::SessionWindow;
 use model::signal::Action;
 use model::text::reason_text;
 use model::time::{DAY, Timestamp};
+use model::{Note, Quantity};
 use serde::{Deserialize, Serialize};
 
 use crate::kind::{BuildError, KindDescriptor};
@@ -77,7 +77,14 @@ impl Stance {
 }
 
 /// Asks for the position of a stance at the market.
-fn take(ctx: &mut Context<'_>, slot: Slot, stance: Stance, quantity: Quantity, reason: &str) {
+fn take(
+    ctx: &mut Context<'_>,
+    slot: Slot,
+    stance: Stance,
+    quantity: Quantity,
+    reason: &str,
+    saw: &[(&str, f64)],
+) {
     let mut decision = ctx.decision(
         slot,
         Action::Target {
@@ -85,6 +92,7 @@ fn take(ctx: &mut Context<'_>, slot: Slot, stance: Stance, quantity: Quantity, r
         },
     );
     decision.reason = reason_text(reason);
+    decision.note = Note::of(saw);
     ctx.signal(decision);
 }
 

@@ -98,7 +98,12 @@ impl Momentum {
         };
         if stance != state.stance {
             state.stance = stance;
-            take(ctx, slot, stance, self.quantity, reason);
+            let saw = [
+                ("price", price),
+                ("change_pct", change),
+                ("threshold", self.threshold),
+            ];
+            take(ctx, slot, stance, self.quantity, reason, &saw);
         }
     }
 }

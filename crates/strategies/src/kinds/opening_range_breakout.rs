@@ -18,7 +18,7 @@ use model::market::Timeframe;
 use model::signal::Action;
 use model::text::reason_text;
 use model::time::Timestamp;
-use model::{Bar, Price, Quantity, Tick};
+use model::{Bar, Note, Price, Quantity, Tick};
 use serde::{Deserialize, Serialize};
 
 use super::{QUANTITY, SHORT, Stance, take, trading_window};
@@ -176,7 +176,14 @@ impl OpeningRangeBreakout {
     fn leave(&mut self, slot: Slot, reason: &str, ctx: &mut Context<'_>) {
         let state = &mut self.slots[slot];
         if matches!(state.phase, Phase::Holding(_)) {
-            take(ctx, slot, Stance::Flat, self.quantity, reason);
+            let level = |price: Option<Price>| price.map_or(f64::NAN, Price::to_f64);
+            let saw = [
+                ("low", level(state.range.low())),
+                ("high", level(state.range.high())),
+                ("stop", level(state.stop)),
+                ("profit", level(state.profit)),
+            ];
+            take(ctx, slot, Stance::Flat, self.quantity, reason, &saw);
         }
         state.phase = Phase::Done;
     }
@@ -234,6 +241,11 @@ impl OpeningRangeBreakout {
         decision.bracket.stop_loss = Some(stop);
         decision.bracket.take_profit = profit;
         decision.reason = reason_text("break of the opening range");
+        decision.note = Note::of(&[
+            ("price", price.to_f64()),
+            ("low", low.to_f64()),
+            ("high", high.to_f64()),
+        ]);
         ctx.signal(decision);
     }
 

@@ -179,8 +179,14 @@ impl Pairs {
             Stance::Long => Stance::Short,
             Stance::Short => Stance::Long,
         };
-        take(ctx, Slot(0), stance, self.quantities[0], reason);
-        take(ctx, Slot(1), opposite, self.quantities[1], reason);
+        let saw = [
+            ("spread", spread),
+            ("mean", moments.mean),
+            ("deviation", moments.deviation),
+            ("distance", z),
+        ];
+        take(ctx, Slot(0), stance, self.quantities[0], reason, &saw);
+        take(ctx, Slot(1), opposite, self.quantities[1], reason, &saw);
     }
 }
 

@@ -126,7 +126,8 @@ impl RelativeStrength {
         };
         if stance != state.stance {
             state.stance = stance;
-            take(ctx, slot, stance, self.quantity, reason);
+            let saw = [("price", price), ("index", index)];
+            take(ctx, slot, stance, self.quantity, reason, &saw);
         }
     }
 }

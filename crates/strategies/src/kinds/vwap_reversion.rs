@@ -16,7 +16,7 @@ use model::market::Timeframe;
 use model::signal::{Action, OrderType, Side, Validity};
 use model::text::reason_text;
 use model::time::Timestamp;
-use model::{Bar, Price, Quantity, Tick};
+use model::{Bar, Note, Price, Quantity, Tick};
 use serde::{Deserialize, Serialize};
 
 use super::{QUANTITY, SHORT, TIMEFRAME, require, trading_window};
@@ -131,6 +131,26 @@ struct State {
     stopped: bool,
 }
 
+/// One input beside the session's average.
+struct Seen {
+    price: Price,
+    average: f64,
+    deviation: f64,
+    /// From the average, in deviations.
+    distance: f64,
+}
+
+impl Seen {
+    fn note(&self) -> Note {
+        Note::of(&[
+            ("price", self.price.to_f64()),
+            ("average", self.average),
+            ("deviation", self.deviation),
+            ("distance", self.distance),
+        ])
+    }
+}
+
 impl VwapReversion {
     fn input(&mut self, slot: Slot, price: Price, volume: Quantity, ctx: &mut Context<'_>) {
         let now = ctx.now();
@@ -158,14 +178,21 @@ impl VwapReversion {
         if !distance.is_finite() {
             return;
         }
+        let seen = Seen {
+            price,
+            average: average.mean,
+            deviation: average.deviation,
+            distance,
+        };
         if position.is_zero() {
-            self.flat(slot, price, distance, ctx);
+            self.flat(slot, &seen, ctx);
         } else {
-            self.holding(slot, position, distance, ctx);
+            self.holding(slot, position, &seen, ctx);
         }
     }
 
-    fn flat(&mut self, slot: Slot, price: Price, distance: f64, ctx: &mut Context<'_>) {
+    fn flat(&mut self, slot: Slot, seen: &Seen, ctx: &mut Context<'_>) {
+        let (price, distance) = (seen.price, seen.distance);
         let now = ctx.now();
         let state = &mut self.slots[slot];
         state.halved = false;
@@ -206,10 +233,12 @@ impl VwapReversion {
         decision.limit_price = Some(limit);
         decision.validity = Validity::Gtd(state.entering_until);
         decision.reason = reason_text("far from the average");
+        decision.note = seen.note();
         ctx.signal(decision);
     }
 
-    fn holding(&mut self, slot: Slot, position: Quantity, distance: f64, ctx: &mut Context<'_>) {
+    fn holding(&mut self, slot: Slot, position: Quantity, seen: &Seen, ctx: &mut Context<'_>) {
+        let distance = seen.distance;
         let now = ctx.now();
         let lot = ctx.instrument(slot).lot_size;
         let state = &mut self.slots[slot];
@@ -241,6 +270,7 @@ impl VwapReversion {
         state.leaving_until = now.plus(self.patience.nanos());
         let mut decision = ctx.decision(slot, Action::Exit { quantity });
         decision.reason = reason_text(reason);
+        decision.note = seen.note();
         ctx.signal(decision);
     }
 }
