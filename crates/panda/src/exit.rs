@@ -69,6 +69,8 @@ pub struct Coded {
     pub code: u8,
     /// What happened.
     pub error: anyhow::Error,
+    /// Whether a log line has told it: then it is not printed again.
+    pub is_logged: bool,
 }
 
 impl Coded {
@@ -77,6 +79,16 @@ impl Coded {
         anyhow::Error::new(Self {
             code,
             error: error.into(),
+            is_logged: false,
+        })
+    }
+
+    /// The same error with the same code, once a log line has told it.
+    pub fn logged(error: anyhow::Error) -> anyhow::Error {
+        anyhow::Error::new(Self {
+            code: code(&error),
+            error,
+            is_logged: true,
         })
     }
 }
@@ -101,6 +113,14 @@ pub fn code(error: &anyhow::Error) -> u8 {
         .map_or(ERROR, |coded| coded.code)
 }
 
+/// Whether a log line has told this error.
+pub fn is_logged(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<Coded>())
+        .any(|coded| coded.is_logged)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +138,13 @@ mod tests {
             "outside: cannot write: disk full"
         );
         assert_eq!(code(&anyhow::anyhow!("plain")), ERROR);
+        assert!(!is_logged(&error));
+        let logged = Coded::logged(error);
+        assert!(is_logged(&logged));
+        assert_eq!(code(&logged), PREFLIGHT);
+        assert_eq!(
+            crate::cli::message(&logged),
+            "outside: cannot write: disk full"
+        );
     }
 }

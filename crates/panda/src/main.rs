@@ -10,8 +10,10 @@ fn main() -> ExitCode {
     match panda::cli::run() {
         Ok(()) => ExitCode::from(panda::exit::OK),
         Err(error) => {
-            let said = panda::logging::clean(panda::cli::message(&error));
-            eprintln!("error: {said}");
+            if !panda::exit::is_logged(&error) {
+                let said = panda::logging::clean(panda::cli::message(&error));
+                eprintln!("error: {said}");
+            }
             ExitCode::from(panda::exit::code(&error))
         }
     }

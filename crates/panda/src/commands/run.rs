@@ -107,6 +107,14 @@ pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
     )
     .map_err(|error| exit::Coded::error(exit::PREFLIGHT, error))?;
     let _logging = logging::init(&settings.logging, "run")?;
+    // Told while logging lives: it reaches the log file, in the form that was asked for.
+    trade(args, settings, plugins).map_err(|error| {
+        tracing::error!(channel = "system", "{}", crate::cli::message(&error));
+        exit::Coded::logged(error)
+    })
+}
+
+fn trade(args: &RunArgs, settings: Settings, plugins: Plugins) -> anyhow::Result<()> {
     for warning in &settings.warnings {
         tracing::warn!(channel = "system", "{warning}");
     }

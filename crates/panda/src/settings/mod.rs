@@ -175,8 +175,9 @@ impl Settings {
             .find(|b| !brokers.contains_key(*b))
         {
             bail!(
-                "{name}: active_brokers: `{unknown}` has no [trading_engine.{unknown}]; configured: {}",
-                brokers.keys().cloned().collect::<Vec<_>>().join(", ")
+                "{name}: active_brokers: `{unknown}` has no [trading_engine.{unknown}]; configured: {}{}",
+                brokers.keys().cloned().collect::<Vec<_>>().join(", "),
+                table_to_add(unknown, brokers.keys())
             );
         }
         root.trading_day
@@ -306,4 +307,15 @@ fn typed<T: serde::de::DeserializeOwned>(table: toml::Table) -> anyhow::Result<T
         .map_err(|e: toml::de::Error| {
             anyhow::anyhow!("{}", e.to_string().trim_end().replace('\n', " "))
         })
+}
+
+/// What to add for a second instance of a configured broker, such as `paper2` beside `paper`.
+fn table_to_add<'a>(unknown: &str, mut configured: impl Iterator<Item = &'a String>) -> String {
+    let stem = unknown.trim_end_matches(|c: char| c.is_ascii_digit());
+    match configured.find(|name| *name == stem) {
+        Some(kind) => {
+            format!("; for a second {kind}, add [trading_engine.{unknown}] with kind = \"{kind}\"")
+        }
+        None => String::new(),
+    }
 }

@@ -1,11 +1,12 @@
 //! The other terminal's end.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::{Reply, Request};
 
@@ -17,6 +18,29 @@ pub fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
+/// The user who owns a file, or the nearest directory above it that can be looked at.
+fn owner(path: &Path) -> Option<u32> {
+    let mut look = path.ancestors();
+    look.find_map(|at| std::fs::metadata(at).ok())
+        .map(|metadata| metadata.uid())
+}
+
+/// Why there is no connection. A socket that may not be used is there: its session is another user's.
+fn unreachable_because(data_dir: &Path, error: &io::Error, owner: Option<u32>) -> anyhow::Error {
+    let dir = data_dir.display();
+    match (error.kind(), owner) {
+        (io::ErrorKind::PermissionDenied, Some(owner)) => anyhow!(
+            "the session on {dir} belongs to another user (uid {owner}): give the command as that user"
+        ),
+        (io::ErrorKind::PermissionDenied, None) => {
+            anyhow!("the session on {dir} belongs to another user: give the command as that user")
+        }
+        _ => anyhow!(
+            "no session runs on {dir}: start one with `panda run`, or name its directory with --data-dir: {error}"
+        ),
+    }
+}
+
 /// A connection to a running session.
 pub struct Client {
     stream: BufReader<UnixStream>,
@@ -26,12 +50,8 @@ impl Client {
     /// Connects to the session that has `data_dir`.
     pub fn connect(data_dir: &Path) -> anyhow::Result<Self> {
         let path = socket_path(data_dir);
-        let stream = UnixStream::connect(&path).with_context(|| {
-            format!(
-                "no session runs on {}: start one with `panda run`, or name its directory with --data-dir",
-                data_dir.display()
-            )
-        })?;
+        let stream = UnixStream::connect(&path)
+            .map_err(|error| unreachable_because(data_dir, &error, owner(&path)))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self {
@@ -61,6 +81,26 @@ impl Client {
         {
             Reply::Refused(why) => bail!(why),
             reply => Ok(reply),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_users_session_is_not_called_absent() {
+        let dir = Path::new("/srv/data");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let said = unreachable_because(dir, &denied, Some(1234)).to_string();
+        assert!(
+            said.contains("another user (uid 1234)") && !said.contains("no session runs"),
+            "{said}"
+        );
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused] {
+            let said = unreachable_because(dir, &io::Error::from(kind), Some(1234)).to_string();
+            assert!(said.starts_with("no session runs on /srv/data"), "{said}");
         }
     }
 }

@@ -184,3 +184,36 @@ fn a_reached_loss_limit_closes_positions_and_is_reset_only_aloud() {
     wanted.push(refused);
     assert_eq!(kinds.collect::<Vec<_>>(), wanted);
 }
+
+#[test]
+fn a_fatal_error_reaches_the_log_file_in_the_form_that_was_asked_for() {
+    for format in ["json", "text"] {
+        let world = World::new();
+        world.write("data", "a file is in the way");
+        let settings = format!("[logging]\ndir = 'logs'\nformat = '{format}'\n");
+        world.write("panda.toml", settings);
+        let ran = world.panda(&["run", "--config", "panda.toml"]);
+        assert!(!ran.ok);
+        let file = world.read("logs/panda.log");
+        for said in [&ran.stderr, &file] {
+            let last = said.lines().last().unwrap();
+            assert!(last.contains("cannot be written"), "{said}");
+            assert_eq!(said.matches("cannot be written").count(), 1, "{said}");
+            if format == "json" {
+                let all = said.lines().map(serde_json::from_str::<serde_json::Value>);
+                let last = all.map(Result::unwrap).last().unwrap();
+                assert_eq!(last["level"], "error", "{said}");
+            } else {
+                assert!(last.contains(" error run system: "), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_instance_without_a_table_is_told_what_to_add() {
+    let world = World::new();
+    world.write("panda.toml", "[trading_engine.paper]\n");
+    let run = ["run", "--config", "panda.toml", "--brokers", "paper,paper2"];
+    world.refuses(&run, &["add [trading_engine.paper2] with kind = \"paper\""]);
+}

@@ -258,9 +258,10 @@ fn a_data_directory_that_cannot_be_written_is_refused() {
     let output = world.command().arg("run").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
-    let last = said.lines().find(|line| line.starts_with("error: "));
-    let last = last.unwrap_or_else(|| panic!("{said}"));
-    assert_clear(&["run"], last);
+    let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(last["level"], "error", "{said}");
+    let last = format!("error: {}", last["message"].as_str().unwrap());
+    assert_clear(&["run"], &last);
     assert!(
         last.contains("cannot be written") && last.contains("data_dir"),
         "{last}"
