@@ -702,6 +702,11 @@ impl Portfolio {
             !p.quantity.is_zero() && strategy.is_none_or(|strategy| strategy == p.key.strategy)
         })
     }
+    /// What a unit of a position has cost on average, for display; `None` where nothing is open.
+    pub fn average_price(&self, position: &Position) -> Option<Price> {
+        let multiplier = self.instruments.get(position.key.instrument).multiplier;
+        position.cost.per_unit(position.quantity, multiplier)
+    }
     /// Unrealised profit of a position at the last price.
     pub fn unrealised(&self, position: &Position) -> Result<Amount, NumberError> {
         let instrument = position.key.instrument;

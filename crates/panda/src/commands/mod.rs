@@ -20,6 +20,7 @@ pub mod market;
 pub mod place;
 pub mod report;
 pub mod run;
+pub mod status;
 pub mod strategies;
 pub mod trace;
 

@@ -13,7 +13,7 @@ use runtime::namespace::Recovered;
 use super::Interrupt;
 use crate::live::narrate;
 use crate::live::preflight::{self, Verdict};
-use crate::live::{Ended, Plugins, Preparation, Session, StopRequest, prepare};
+use crate::live::{Ended, Plugins, Preparation, Session, StopRequest, Trading, prepare};
 use crate::settings::{LayerInputs, Settings};
 use crate::{exit, logging};
 
@@ -318,15 +318,19 @@ fn line(session: &Session) {
         handles.monitor.rate(|s| s.inputs),
         handles.monitor.fills(),
     );
-    for member in &handles.members {
+    for (index, member) in handles.members.iter().enumerate() {
         let status = member.host.status();
         let unresolved = status.unresolved.load(Ordering::Relaxed);
         let state = if status.detached().is_some() {
-            "DETACHED"
-        } else if unresolved > 0 {
-            "UNRESOLVED"
+            "DETACHED".to_owned()
         } else {
-            "ok"
+            let state = handles.ask(index, |n| Trading::of(n.pipeline().risk()));
+            match state {
+                None => "NO ANSWER".to_owned(),
+                Some(trading) if !trading.is_active() => trading.sentence(),
+                Some(_) if unresolved > 0 => "UNRESOLVED".to_owned(),
+                Some(_) => "ok".to_owned(),
+            }
         };
         text += &format!("  | {} {state}", member.name);
     }

@@ -20,3 +20,4 @@ pub use open::{
     log_options, prepare, recorded,
 };
 pub use session::{Ended, Session};
+pub use view::Trading;

@@ -1,12 +1,16 @@
 //! What a running session looks like, as one JSON document: `panda status --json`, and what the terminal
 //! and later the API show. All numbers are made here, from the stages' own.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use model::control::TradingState;
 use model::order::OrderRole;
-use model::{CurrencyIdx, Instruments, Price, Quantity};
+use model::reason::Reason;
+use model::{Amount, CurrencyIdx, Instruments, Price, Quantity};
 use pipeline::BrokerPipeline;
 use pipeline::portfolio::Position;
+use pipeline::risk::Risk;
 use runtime::clock::uptime;
 use runtime::namespace::Namespace;
 use serde_json::{Value, json};
@@ -66,37 +70,129 @@ pub fn is_protected(pipeline: &BrokerPipeline, position: &Position, is_outside: 
         })
 }
 
+/// Whether a namespace trades, and what keeps it from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trading {
+    state: TradingState,
+    /// The rule that stopped it; `None`: an operator did.
+    rule: Option<Reason>,
+}
+
+impl Trading {
+    /// Of a namespace's risk manager.
+    pub fn of(risk: &Risk) -> Self {
+        Self {
+            state: risk.state(),
+            rule: risk.automatic(),
+        }
+    }
+    /// Whether nothing keeps it from trading.
+    pub fn is_active(self) -> bool {
+        self.state == TradingState::Active
+    }
+    /// Who stopped it.
+    fn by(self) -> Option<&'static str> {
+        match (self.is_active(), self.rule) {
+            (true, _) => None,
+            (false, Some(rule)) => Some(rule.code()),
+            (false, None) => Some("operator"),
+        }
+    }
+    /// For people.
+    pub fn sentence(self) -> String {
+        let state = self.state.name().to_uppercase();
+        match self.by() {
+            None => self.state.name().to_owned(),
+            Some(by) => format!("{state} by {by}"),
+        }
+    }
+}
+
+/// The price of the first working order of a position in this role.
+fn leg(pipeline: &BrokerPipeline, position: &Position, role: OrderRole) -> Option<Price> {
+    let engine = pipeline.engine();
+    let book = engine.book(&position.key)?;
+    let mut working = book.working().iter().filter_map(|id| engine.working(*id));
+    let order = &working.find(|w| w.order.intent().role == role)?.order;
+    order.trigger_price().or(order.limit_price())
+}
+
 fn positions(pipeline: &BrokerPipeline, names: &Names, is_outside: bool) -> Vec<Value> {
     let portfolio = pipeline.portfolio();
     let open = portfolio
         .positions()
         .iter()
         .filter(|p| p.quantity != Quantity::ZERO);
-    open.map(|position| {
-        let key = position.key;
-        let last = portfolio.last(key.instrument).price;
-        json!({
-            "strategy": names.strategy(key.strategy),
-            "instrument": names.instrument(key.instrument),
-            "product": key.product.name(),
-            "quantity": position.quantity.to_string(),
-            "cost": position.cost.to_string(),
-            "last_price": last.to_string(),
-            "unrealised": portfolio.unrealised(position).map(|a| a.to_string()).ok(),
-            "realised": position.realised.to_string(),
-            "charges": position.charges.to_string(),
-            "protected": is_protected(pipeline, position, is_outside),
+    let mut open: Vec<&Position> = open.collect();
+    open.sort_by_key(|p| {
+        let key = p.key;
+        (
+            names.instrument(key.instrument),
+            names.strategy(key.strategy),
+            key.product.name(),
+        )
+    });
+    let price = |price: Option<Price>| price.map(|p| p.to_string());
+    open.into_iter()
+        .map(|position| {
+            let key = position.key;
+            let last = portfolio.last(key.instrument).price;
+            json!({
+                "strategy": names.strategy(key.strategy),
+                "instrument": names.instrument(key.instrument),
+                "product": key.product.name(),
+                "quantity": position.quantity.to_string(),
+                "average_price": price(portfolio.average_price(position)),
+                "cost": position.cost.to_string(),
+                "last_price": last.to_string(),
+                "stop_price": price(leg(pipeline, position, OrderRole::StopLoss)),
+                "target_price": price(leg(pipeline, position, OrderRole::TakeProfit)),
+                "unrealised": portfolio.unrealised(position).map(|a| a.to_string()).ok(),
+                "realised": position.realised.to_string(),
+                "charges": position.charges.to_string(),
+                "protected": is_protected(pipeline, position, is_outside),
+            })
         })
-    })
-    .collect()
+        .collect()
+}
+
+/// What the account holds of each instrument over all strategies, where several hold it.
+fn net(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
+    let mut net: BTreeMap<&str, (i128, usize)> = BTreeMap::new();
+    for position in pipeline.portfolio().positions() {
+        if position.quantity != Quantity::ZERO {
+            let instrument = names.instrument(position.key.instrument);
+            let (quantity, holders) = net.entry(instrument).or_default();
+            *quantity += i128::from(position.quantity.raw());
+            *holders += 1;
+        }
+    }
+    let several = net.into_iter().filter(|(_, (_, holders))| *holders > 1);
+    several
+        .filter_map(|(instrument, (quantity, _))| {
+            let quantity = Quantity::from_raw(i64::try_from(quantity).ok()?);
+            Some(json!({ "instrument": instrument, "quantity": quantity.to_string() }))
+        })
+        .collect()
 }
 
 fn orders(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
     let engine = pipeline.engine();
-    engine
+    let mut working: Vec<_> = engine
         .working_ids()
         .into_iter()
         .filter_map(|id| engine.working(id))
+        .collect();
+    working.sort_by_key(|w| {
+        let intent = w.order.intent();
+        (
+            names.instrument(intent.instrument),
+            intent.submitted,
+            intent.id,
+        )
+    });
+    working
+        .into_iter()
         .map(|working| {
             let (order, intent) = (&working.order, working.order.intent());
             let price = |price: Option<Price>| price.map(|p| p.to_string());
@@ -118,6 +214,10 @@ fn orders(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
         .collect()
 }
 
+fn difference(now: Amount, base: Amount) -> Option<String> {
+    now.checked_sub(base).ok().map(|amount| amount.to_string())
+}
+
 fn accounts(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
     let portfolio = pipeline.portfolio();
     let used = |account: &pipeline::portfolio::Account| {
@@ -132,6 +232,8 @@ fn accounts(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
             json!({
                 "currency": Names::name(&names.currencies, index),
                 "equity": account.equity().to_string(),
+                "pnl_today": difference(account.equity(), account.loss_base),
+                "pnl_total": difference(account.equity(), account.starting_cash),
                 "cash_flow": account.cash_flow.to_string(),
                 "starting_cash": account.starting_cash.to_string(),
                 "realised": account.realised.to_string(),
@@ -183,7 +285,7 @@ pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Valu
         .collect();
     json!({
         "state": risk.state().name(),
-        "halted_by": risk.automatic().map(|r| r.code()),
+        "halted_by": Trading::of(risk).by(),
         "losses_count_since": risk.losses_since(None).map(|ts| ts.nanos()),
         "strategies_losses_count_since": strategies_anew,
         "entries_blocked_by": blocks,
@@ -193,6 +295,7 @@ pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Valu
         "parked_reports": parked,
         "closed_market_data": pipeline.stats().closed_market_data,
         "positions": positions(pipeline, names, is_outside),
+        "net": net(pipeline, names),
         "open_orders": orders(pipeline, names),
         "accounts": accounts(pipeline, names),
     })

@@ -37,7 +37,21 @@ fn commands_are_events_and_survive_a_restart() {
         said.contains("paper: trading is halted (it was active)"),
         "{said}"
     );
-    assert_eq!(broker(&world)["state"], "halted");
+    let now = broker(&world);
+    assert_eq!(now["state"], "halted");
+    assert_eq!(now["halted_by"], "operator");
+    assert!(now["accounts"][0]["pnl_today"].is_string(), "{now}");
+    assert!(now["accounts"][0]["pnl_total"].is_string(), "{now}");
+    let average = now["positions"][0]["average_price"].as_str();
+    assert!(
+        average.is_none_or(|a| a.parse::<f64>().unwrap() > 0.0),
+        "{now}"
+    );
+    let shown = world.ok(&["status"]);
+    assert!(
+        shown.contains("HALTED by operator") && shown.contains("P&L today"),
+        "{shown}"
+    );
     let again = world.ok(&["halt"]);
     assert!(again.contains("nothing to change"), "{again}");
     world.ok(&["square-off", "--broker", "paper"]);
