@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::Storage;
 use journal::record::{Entry, JournalRecord, MarketRecord};
+use journal::{Position, Storage};
 use model::InputId;
 
 use crate::error::RuntimeError;
@@ -17,12 +17,19 @@ use crate::records::{JournalRecords, LogPlace, MarketRecords};
 pub struct Held {
     /// Runs of consecutive numbers, rising.
     runs: Vec<(u64, u64)>,
+    /// The log's beginning has been removed by age.
+    is_trimmed: bool,
 }
 
 impl Held {
     /// Reads the market log.
     pub fn read(storage: &Arc<dyn Storage>) -> Result<Self, RuntimeError> {
-        let mut held = Self::default();
+        let segments = journal::segments(storage.as_ref(), Path::new(MARKET))
+            .map_err(|e| RuntimeError::journal(MARKET, e))?;
+        let mut held = Self {
+            is_trimmed: segments.first().is_some_and(|s| s.base > Position(0)),
+            ..Self::default()
+        };
         let mut records = MarketRecords::open(storage, Path::new(MARKET), MARKET)?;
         while let Some(found) = records.next()? {
             if let MarketRecord::Market(id, _) = &found.record {
@@ -40,9 +47,11 @@ impl Held {
         }
     }
 
-    /// The parts of `first..=last` that are not held. What lies before all that is held was removed by age.
+    /// The parts of `first..=last` that are not held. What lies before all that is held was removed by age,
+    /// where anything was.
     fn lacks(&self, first: u64, last: u64, mut take: impl FnMut(u64, u64)) {
-        let mut next = first.max(self.runs.first().map_or(0, |run| run.0));
+        let kept = self.runs.first().filter(|_| self.is_trimmed);
+        let mut next = first.max(kept.map_or(0, |run| run.0));
         let from = self.runs.partition_point(|run| run.1 < next);
         for (begin, end) in &self.runs[from..] {
             if *begin > last {
@@ -93,7 +102,10 @@ mod tests {
 
     #[test]
     fn what_is_not_held_is_named_from_the_first_that_is_kept_on() {
-        let mut held = Held::default();
+        let mut held = Held {
+            is_trimmed: true,
+            ..Held::default()
+        };
         for id in [5, 6, 7, 20, 21, 30] {
             held.add(id);
         }
@@ -107,6 +119,11 @@ mod tests {
         assert_eq!(lacks(7, 40), [(8, 19), (22, 29), (31, 40)]);
         assert_eq!(lacks(21, 21), []);
         assert_eq!(lacks(31, 33), [(31, 33)]);
+        // A log that is whole has never held what lies before.
+        held.is_trimmed = false;
+        let mut found = Vec::new();
+        held.lacks(1, 7, |a, b| found.push((a, b)));
+        assert_eq!(found, [(1, 4)]);
         held = Held::default();
         let mut found = Vec::new();
         held.lacks(3, 4, |a, b| found.push((a, b)));

@@ -99,7 +99,7 @@ fn a_currency_without_a_limit_is_rejected_with_its_own_code() {
     // With a limit of its own it trades, and its money stays apart.
     world.write(
         "panda.toml",
-        "[markets]\nalways_open = [\"NYSE\"]\n[risk]\norder_notional = { INR = 1000000, USD = 1000000 }\n",
+        "[markets]\nalways_open = [\"NYSE\"]\n[risk]\navailable_cash = false\norder_notional = { INR = 1000000, USD = 1000000 }\n",
     );
     let summary = world.backtest("data", "out", &["--config", "panda.toml"]);
     assert_eq!(rejected(&summary), Vec::<&str>::new());

@@ -1,5 +1,10 @@
 //! The stages and the kernel from outside: one binary, one desk that drives a namespace, and a second
 //! instance beside it that is folded from what the first one recorded.
+
+#![allow(
+    clippy::large_types_passed_by_value,
+    reason = "decisions are built by value, as they read best"
+)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 

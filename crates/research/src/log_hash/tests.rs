@@ -294,7 +294,7 @@ fn events() -> Vec<Event> {
             reason: Reason::ReportContradicted,
         },
         EventBody::SignalHeld {
-            signal: signal(Action::Target { quantity }),
+            signal: signal(Action::Target { quantity }, Trigger::Input),
             open: Timestamp(93),
         },
     ];
@@ -476,9 +476,9 @@ fn the_encoding_of_this_version_is_fixed() {
         (
             2,
             [
-                "7eaec07a91c53ce3fd3a3f9588abf27c446fe38b1a69ff141bea099ea15ec621",
-                "feff947a1976e48af4f43850f5fccd19b9f2b371ade1d878b136d2723c8695de",
-                "dc28a071eea2f784a8a0aadafe3843b6b8382da6ec04728eb644ccc68d7885c5",
+                "1ed952eec842f4e34225b5c058d6d4a811b2193ee65b8f9f08f7e7fe68422b25",
+                "e0461a0893bec315fedb6c4a9cf078f879b90516643d0c803c86e43b9e620ae4",
+                "8f78e8f7c4e5960bfc0c8f319edc17e239a065f3d80e71b4fe765568028a4b1c",
             ]
             .map(str::to_owned)
         )

@@ -112,7 +112,7 @@ fn a_decision_is_traced_over_all_namespaces_from_any_of_its_ids() {
     )
     .unwrap();
     assert_eq!(life.moments[0].broker, "market");
-    assert_eq!(life.moments[0].value["data"]["instrument"], "NSE:MID");
+    assert_eq!(life.moments[0].value["type"], "timer_due");
     for broker in ["east", "west"] {
         let mine = life.moments.iter().filter(|m| m.broker == broker);
         let kinds: Vec<_> = mine.map(|m| m.value["type"].as_str().unwrap()).collect();

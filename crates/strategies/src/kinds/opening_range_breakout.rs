@@ -242,7 +242,7 @@ impl OpeningRangeBreakout {
         decision.bracket.take_profit = profit;
         decision.reason = reason_text("break of the opening range");
         decision.note = Note::of(&[
-            ("price", price.to_f64()),
+            ("price", seen.last.to_f64()),
             ("low", low.to_f64()),
             ("high", high.to_f64()),
         ]);

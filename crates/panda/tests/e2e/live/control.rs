@@ -215,7 +215,7 @@ fn a_fatal_error_reaches_the_log_file_in_the_form_that_was_asked_for() {
             assert_eq!(said.matches("cannot be written").count(), 1, "{said}");
             if format == "json" {
                 let all = said.lines().map(serde_json::from_str::<serde_json::Value>);
-                let last = all.map(Result::unwrap).last().unwrap();
+                let last = all.map(Result::unwrap).next_back().unwrap();
                 assert_eq!(last["level"], "error", "{said}");
             } else {
                 assert!(last.contains(" error run system: "), "{said}");
