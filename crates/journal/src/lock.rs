@@ -11,7 +11,7 @@ use crate::error::JournalError;
 use crate::storage::{PRIVATE_FILE, create_private_dirs};
 
 /// The lock, held until it is dropped or the process ends, however it ends. It is on the directory itself:
-/// the file `LOCK` names the holder, and removing it lets nobody in.
+/// the file `LOCK` names the holder, and removing that file does not release the lock.
 #[derive(Debug)]
 pub struct DirLock {
     _dir: File,

@@ -61,7 +61,7 @@ impl Owner {
         bytes
     }
 
-    /// From the first [`OWNER`] bytes; of nobody where there are fewer.
+    /// Reads the first [`OWNER`] bytes; [`Self::NONE`] where there are fewer.
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let mut owner = Self::NONE;
         let mut directory = [0; 16];

@@ -96,7 +96,7 @@ pub fn of(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Sound, Jou
         let is_last = at + 1 == count;
         if let Scanned::Whole(tail) = &tail {
             belongs(path.clone(), tail.owner, &owner)?;
-            // The files of one log have one owner, whoever that is.
+            // All files of one log must name the same owner.
             owner = tail.owner;
         }
         let tail = match tail {

@@ -139,7 +139,7 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// Its close as a tick, for whoever follows prices alone.
+    /// The bar's close as a tick, for strategies that take prices only.
     pub fn closing_tick(&self) -> Tick {
         Tick {
             ts: self.close_ts,

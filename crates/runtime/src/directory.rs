@@ -122,7 +122,7 @@ impl Directory {
         Owner::new(self.id, name, kind)
     }
 
-    /// Whose a log is that it has; of nobody where it is not listed.
+    /// The owner of a listed log; [`Owner::NONE`] where the log is not listed.
     pub fn listed(&self, name: &str) -> Owner {
         let kind = self.logs.get(name);
         kind.map_or(Owner::NONE, |kind| self.owner(name, kind))

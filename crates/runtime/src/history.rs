@@ -2,7 +2,6 @@
 //! that it recorded. The pipeline is rebuilt on the way, as a recovery would, so that its accounts stand
 //! as they did. It reads only, also beside a running system.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use journal::record::{Entry, JournalRecord, Run, Start, decode};
@@ -64,7 +63,7 @@ pub fn walk(parts: ReplayParts, visitor: &mut dyn Visitor) -> Result<Walked, Run
     let mut walk = Walk {
         cursor: Cursor::new(
             Arc::clone(&storage),
-            PathBuf::from(&market),
+            market,
             Position(0),
             start.clone(),
             None,

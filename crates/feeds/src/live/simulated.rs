@@ -13,8 +13,8 @@ use super::{BATCH_MAX, Batch, Feed, FeedError, Nature, Next};
 /// The market moves on in steps of at most so many nanoseconds, so that what a pause of this process has left
 /// behind does not come all at once.
 const STEP: i64 = SECOND / 4;
-/// After a longer pause (a suspended machine, a clock that was set forward) it goes on at the new time: what
-/// nobody could have traded on is not made up.
+/// After a longer pause (a suspended machine, a clock that was set forward) the feed goes on at the new time
+/// and makes up no ticks of the pause.
 const PAUSE_MAX: i64 = MINUTE;
 /// A pause between two looks at the clock.
 const PAUSE: Duration = Duration::from_millis(2);

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use markets::calendar::MarketSessions;
 use model::event::Event;
 use model::session::Sessions;
-use model::{CurrencyIdx, Date, Instruments, Timestamp};
+use model::{Amount, CurrencyIdx, Date, Instruments, Timestamp};
 use pipeline::{BrokerPipeline, EventSink};
 use research::OutputError;
 use research::collector::{Collector, SpaceSpec};
@@ -27,7 +27,7 @@ use research::summary::{FileUse, Provenance, RunFacts, Summary};
 
 use super::Interrupt;
 use super::print;
-use crate::compose::{self, Parts, System, compose};
+use crate::compose::{self, ActiveBroker, Parts, System, compose};
 use crate::facts::{Dependence, date};
 use crate::load::Wish;
 use crate::settings::Settings;
@@ -351,17 +351,7 @@ fn execute(
         .iter()
         .map(|b| b.table.cash(instruments))
         .collect();
-    let spaces: Vec<SpaceSpec<'_>> = system
-        .brokers
-        .iter()
-        .zip(&cash)
-        .map(|(broker, cash)| SpaceSpec {
-            name: broker.table.namespace.as_str(),
-            base: broker.base,
-            starting_cash: cash,
-            sessions: sessions.as_ref(),
-        })
-        .collect();
+    let spaces = space_specs(&system.brokers, &cash, sessions.as_ref());
     let space_names: Vec<&str> = spaces.iter().map(|s| s.name).collect();
     let mut sink = Sink {
         names,
@@ -417,6 +407,24 @@ fn execute(
     out.commit()
         .with_context(|| format!("{}", args.out.display()))?;
     Ok(summary)
+}
+
+/// The namespaces as the files and the report name them; `cash` is by broker.
+pub(super) fn space_specs<'a>(
+    brokers: &'a [ActiveBroker],
+    cash: &'a [Vec<Amount>],
+    sessions: &'a dyn Sessions,
+) -> Vec<SpaceSpec<'a>> {
+    brokers
+        .iter()
+        .zip(cash)
+        .map(|(broker, cash)| SpaceSpec {
+            name: broker.table.namespace.as_str(),
+            base: broker.base,
+            starting_cash: cash,
+            sessions,
+        })
+        .collect()
 }
 
 fn strategies_line(inputs: &Inputs) -> String {

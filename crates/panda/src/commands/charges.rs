@@ -398,22 +398,8 @@ impl Sums<'_> {
         let _infallible = writeln!(text, "  {:20} {:>14} {head:>10}  rate", "", "exact");
         let mut unverified = false;
         for line in lines {
-            let mark = if line.evidence.grade.is_unverified() {
-                unverified = true;
-                "UNVERIFIED "
-            } else {
-                ""
-            };
-            let _infallible = writeln!(
-                text,
-                "  {:20} {:>14} {:>10}  {}; {mark}{}: {}",
-                line.component.name(),
-                line.amount.to_string(),
-                of_note(line.component),
-                line.rate,
-                line.evidence.grade,
-                line.evidence.source
-            );
+            unverified |= line.evidence.grade.is_unverified();
+            write_line(&mut text, line, &of_note(line.component));
             if line.component == Component::InvestorProtection {
                 let note = self
                     .close
@@ -443,22 +429,8 @@ impl Sums<'_> {
         if let (Some(close), false) = (&self.close, self.ledger.lines.is_empty()) {
             text.push_str("on no contract note, but on the account's ledger:\n");
             for line in &self.ledger.lines {
-                let mark = if line.evidence.grade.is_unverified() {
-                    unverified = true;
-                    "UNVERIFIED "
-                } else {
-                    ""
-                };
-                let _infallible = writeln!(
-                    text,
-                    "  {:20} {:>14} {:>10}  {}; {mark}{}: {}",
-                    line.component.name(),
-                    line.amount.to_string(),
-                    line.amount.to_string(),
-                    line.rate,
-                    line.evidence.grade,
-                    line.evidence.source
-                );
+                unverified |= line.evidence.grade.is_unverified();
+                write_line(&mut text, line, &line.amount.to_string());
             }
             let beside = self.ledger.amounts.total()?;
             let _infallible = writeln!(
@@ -497,4 +469,23 @@ impl Sums<'_> {
         }
         Ok(text)
     }
+}
+
+/// A component's line: the exact amount, what the note or the ledger has, the rate and what it rests on.
+fn write_line(text: &mut String, line: &markets::charges::Line, booked: &str) {
+    let mark = if line.evidence.grade.is_unverified() {
+        "UNVERIFIED "
+    } else {
+        ""
+    };
+    let _infallible = writeln!(
+        text,
+        "  {:20} {:>14} {:>10}  {}; {mark}{}: {}",
+        line.component.name(),
+        line.amount.to_string(),
+        booked,
+        line.rate,
+        line.evidence.grade,
+        line.evidence.source
+    );
 }

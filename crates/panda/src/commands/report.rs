@@ -11,7 +11,7 @@ use model::time::HOUR;
 use model::{Amount, CurrencyIdx, Date, Price, Timestamp};
 use pipeline::BrokerPipeline;
 use research::OutputError;
-use research::collector::{Collector, SpaceSpec};
+use research::collector::Collector;
 use research::log_hash::{LogHashes, Names};
 use research::output::OutputDir;
 use research::report::{ReportData, write_html};
@@ -19,7 +19,7 @@ use research::sampler::PriceSampler;
 use research::summary::{Provenance, RunFacts, Summary};
 use runtime::history::{Ahead, Visitor, walk};
 
-use super::backtest::{bound, progress, table, warn};
+use super::backtest::{bound, progress, space_specs, table, warn};
 use super::place::{Place, PlaceArgs};
 use super::{Interrupt, print};
 use crate::live::{RecordedSystem, recorded};
@@ -337,16 +337,7 @@ fn report(
     let (brokers, walks): (Vec<_>, Vec<_>) =
         spaces.into_iter().map(|s| (s.broker, s.parts)).unzip();
     let cash: Vec<_> = brokers.iter().map(|b| b.table.cash(&instruments)).collect();
-    let specs: Vec<SpaceSpec<'_>> = brokers
-        .iter()
-        .zip(&cash)
-        .map(|(broker, cash)| SpaceSpec {
-            name: broker.table.namespace.as_str(),
-            base: broker.base,
-            starting_cash: cash,
-            sessions: sessions.as_ref(),
-        })
-        .collect();
+    let specs = space_specs(&brokers, &cash, sessions.as_ref());
     let space_names: Vec<&str> = specs.iter().map(|s| s.name).collect();
     let mut collector = Collector::create(out.path(), names, &specs)?;
     let mut hashes = LogHashes::new(&space_names);

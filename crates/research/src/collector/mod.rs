@@ -317,14 +317,18 @@ impl<'a> Collector<'a> {
     /// What follows is of before the part that is reported, until [`begin`](Self::begin): positions,
     /// orders and signals are followed, and no row is written.
     pub fn mute(&mut self) {
-        self.signal_file.mute(true);
         self.order_files.mute();
+        self.mute_tables(true);
+    }
+
+    fn mute_tables(&mut self, muted: bool) {
+        self.signal_file.mute(muted);
         for table in [
             &mut self.equity_file,
             &mut self.trade_file,
             &mut self.charges_file,
         ] {
-            table.mute(true);
+            table.mute(muted);
         }
     }
 
@@ -339,15 +343,8 @@ impl<'a> Collector<'a> {
         accounts: &[Snapshot],
         prices: &[Price],
     ) -> Result<(), OutputError> {
-        self.signal_file.mute(false);
         self.order_files.begin(at);
-        for table in [
-            &mut self.equity_file,
-            &mut self.trade_file,
-            &mut self.charges_file,
-        ] {
-            table.mute(false);
-        }
+        self.mute_tables(false);
         let space = self
             .spaces
             .get_mut(namespace)

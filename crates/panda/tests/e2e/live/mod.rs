@@ -38,6 +38,33 @@ pub fn replay_world(days: u32, more: &str) -> World {
     world
 }
 
+/// Settings of a second broker beside the one of [`replay_world`].
+pub const SECOND_BROKER: &str = "\
+[trading_engine.paper2]
+kind = \"paper\"
+starting_cash = { INR = 300000 }
+simulation_latency_ms = 700
+seed = 9
+";
+
+/// The backtest of what [`replay_world`] replays; its summary.
+pub fn backtest_of_replay(world: &World, brokers: &str, out: &str) -> serde_json::Value {
+    let more = ["--config", "live.toml", "--broker", brokers];
+    let args = [
+        "backtest",
+        "--data",
+        "market/data",
+        "--instruments",
+        "market/instruments.csv",
+        "--strategy",
+        "strategies.yaml",
+        "--out",
+        out,
+    ];
+    world.ok(&[&args[..], &more].concat());
+    world.json(&format!("{out}/summary.json"))
+}
+
 /// A process that is running; killed when it is dropped.
 pub struct Running {
     pub child: Child,

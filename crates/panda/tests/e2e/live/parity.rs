@@ -1,39 +1,13 @@
 //! A replay through the running system, and the backtest of the same data: the same events.
 
 use super::logs::{Journal, market};
-use super::{Running, replay_world};
+use super::{Running, SECOND_BROKER, backtest_of_replay, replay_world};
 use crate::harness::{count, text};
-
-const SECOND_BROKER: &str = "\
-[trading_engine.paper2]
-kind = \"paper\"
-starting_cash = { INR = 300000 }
-simulation_latency_ms = 700
-seed = 9
-";
 
 #[test]
 fn a_replay_gives_the_events_of_the_backtest_whatever_else_runs() {
     let world = replay_world(2, SECOND_BROKER);
-    let summary = |brokers: &str, out: &str| {
-        world.ok(&[
-            "backtest",
-            "--data",
-            "market/data",
-            "--instruments",
-            "market/instruments.csv",
-            "--strategy",
-            "strategies.yaml",
-            "--config",
-            "live.toml",
-            "--broker",
-            brokers,
-            "--out",
-            out,
-        ]);
-        world.json(&format!("{out}/summary.json"))
-    };
-    let both = summary("paper,paper2", "backtest");
+    let both = backtest_of_replay(&world, "paper,paper2", "backtest");
     let run = |brokers: &str, dir: &str| {
         let ran = world.panda(&[
             "run",

@@ -2,16 +2,9 @@
 
 use serde_json::Value;
 
-use super::replay_world;
+use super::{SECOND_BROKER, backtest_of_replay, replay_world};
 use crate::harness::World;
 
-const SECOND_BROKER: &str = "\
-[trading_engine.paper2]
-kind = \"paper\"
-starting_cash = { INR = 300000 }
-simulation_latency_ms = 700
-seed = 9
-";
 const FILES: [&str; 6] = [
     "signals.csv",
     "orders.csv",
@@ -36,25 +29,6 @@ const OF_THE_RUN: [&str; 13] = [
     "build",
     "log_hash",
 ];
-
-fn backtest(world: &World, brokers: &str) -> Value {
-    world.ok(&[
-        "backtest",
-        "--data",
-        "market/data",
-        "--instruments",
-        "market/instruments.csv",
-        "--strategy",
-        "strategies.yaml",
-        "--config",
-        "live.toml",
-        "--broker",
-        brokers,
-        "--out",
-        "backtest",
-    ]);
-    world.json("backtest/summary.json")
-}
 
 fn report(world: &World, out: &str, more: &[&str]) -> Value {
     let args = ["report", "--config", "live.toml", "--out", out];
@@ -93,7 +67,7 @@ fn the_report_of_a_journal_is_that_of_the_backtest() {
     let world = replay_world(2, SECOND_BROKER);
     world.ok(&["run", "--config", "live.toml", "--brokers", "paper,paper2"]);
 
-    let tested = backtest(&world, "paper");
+    let tested = backtest_of_replay(&world, "paper", "backtest");
     let reported = report(&world, "one", &["--broker", "paper"]);
     assert!(
         number(&tested, "fills") > 100_0000_0000,
@@ -106,7 +80,7 @@ fn the_report_of_a_journal_is_that_of_the_backtest() {
     assert_eq!(reported["log_hash"], tested["log_hash"]);
     assert_eq!(without(reported, &OF_THE_RUN), without(tested, &OF_THE_RUN));
 
-    let tested = backtest(&world, "paper,paper2");
+    let tested = backtest_of_replay(&world, "paper,paper2", "backtest");
     let reported = report(&world, "both", &[]);
     assert_eq!(without(reported, &OF_THE_RUN), without(tested, &OF_THE_RUN));
 }
