@@ -152,6 +152,8 @@ pub struct Failure {
     pub under: PathBuf,
     /// What the names of its files begin with.
     pub named: &'static str,
+    /// Below which folder a write counts as one of those that still work.
+    pub counted: PathBuf,
     pub trouble: Trouble,
     pub left: Arc<AtomicU64>,
     pub has_failed: Arc<AtomicBool>,
@@ -159,8 +161,10 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(under: impl Into<PathBuf>, trouble: Trouble, after: u64) -> Self {
+        let under = under.into();
         Self {
-            under: under.into(),
+            counted: under.clone(),
+            under,
             named: "",
             trouble,
             left: Arc::new(AtomicU64::new(after)),
@@ -190,7 +194,8 @@ impl Failure {
         }
         let left = self.left.load(Ordering::Acquire);
         if left > 0 {
-            self.left.store(left - 1, Ordering::Release);
+            let counts = path.starts_with(&self.counted);
+            self.left.store(left - u64::from(counts), Ordering::Release);
             return Ok(());
         }
         self.has_failed.store(true, Ordering::Release);

@@ -34,7 +34,7 @@ fn events(world: &World, dir: &str, broker: &str) -> Vec<Event> {
 
 #[test]
 fn a_disk_that_fails_ends_trading_and_loses_nothing_that_was_acknowledged() {
-    let world = replay_world(1, SECOND);
+    let world = replay_world(3, SECOND);
     let all = &["paper", "second"];
     finish(
         start(settings(&world, "whole", ""), all, Plugins::default()),
@@ -47,7 +47,11 @@ fn a_disk_that_fails_ends_trading_and_loses_nothing_that_was_acknowledged() {
         (Trouble::Sync, "the device did not confirm a write"),
     ] {
         let dir = format!("{trouble:?}");
-        let failure = Failure::new("", trouble, 40);
+        // Soon after the market log begins: most of what all have to write is still to come.
+        let failure = Failure {
+            counted: "market".into(),
+            ..Failure::new("", trouble, 6)
+        };
         let session = start(settings(&world, &dir, ""), all, failure.plugins());
         let ended = finish(session, |session| {
             until("all have noticed", Duration::from_secs(30), || {
