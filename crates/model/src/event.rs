@@ -13,6 +13,7 @@ use crate::instrument::InstrumentIdx;
 use crate::money::{Amount, CurrencyIdx};
 use crate::order::{OrderChange, OrderIntent};
 use crate::reason::Reason;
+use crate::refusal::Refusal;
 use crate::signal::{Decision, Product, Side, Signal};
 use crate::time::Timestamp;
 use crate::topic::Channel;
@@ -309,7 +310,7 @@ pub struct Validated {
     /// The wanted position, of a target.
     pub target: Option<Quantity>,
     /// Why only the reducing part passed.
-    pub entry_refused: Option<Reason>,
+    pub entry_refused: Option<Refusal>,
     /// What the signal asked for.
     pub decision: Decision,
 }
@@ -329,8 +330,10 @@ pub struct Refused {
     pub product: Product,
     /// The wanted position, of a target: kept, so that the difference can be shown.
     pub target: Option<Quantity>,
+    /// The side and quantity of the order that was not sent; `None` where the signal came to none.
+    pub order: Option<(Side, Quantity)>,
     /// Why.
-    pub reason: Reason,
+    pub refusal: Refusal,
 }
 
 /// A step in an order's life.

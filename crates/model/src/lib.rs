@@ -19,6 +19,7 @@ pub mod order;
 pub mod control;
 pub mod event;
 pub mod reason;
+pub mod refusal;
 pub mod reindex;
 pub mod rules;
 

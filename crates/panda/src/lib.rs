@@ -5,6 +5,7 @@ pub mod cli;
 pub mod commands;
 
 pub mod settings;
+pub mod zone;
 
 pub mod exit;
 pub mod facts;

@@ -7,6 +7,7 @@
 
 pub mod bars;
 pub mod strategy_host;
+pub mod tally;
 
 pub mod runner;
 

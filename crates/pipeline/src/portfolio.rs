@@ -169,6 +169,8 @@ pub struct Account {
     /// What the daily loss is counted from: equity at the trading day's start, or where an operator
     /// has had losses counted anew since.
     pub loss_base: Amount,
+    /// Equity at the trading day's start.
+    pub day_base: Amount,
     /// What the drawdown rule counts from: highest equity, since an operator last had losses counted
     /// anew.
     pub loss_peak: Amount,
@@ -273,6 +275,7 @@ impl Portfolio {
                     starting_cash: cash,
                     peak: cash,
                     loss_base: cash,
+                    day_base: cash,
                     loss_peak: cash,
                     equity: cash,
                     snapshot: (cash, 0),
@@ -441,6 +444,7 @@ impl Portfolio {
         self.day = Some(date);
         for account in &mut self.accounts {
             account.loss_base = account.equity;
+            account.day_base = account.equity;
         }
         for mark in self.strategies.iter_mut().flatten() {
             mark.day_start = mark.profit().unwrap_or(mark.day_start);

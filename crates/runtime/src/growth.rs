@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use journal::Storage;
 use model::Date;
 
-/// Bytes of these logs that a trading day adds: the mean over the days that are whole, else what the one
-/// day has so far. Zero where there is none.
-pub fn bytes_per_day(storage: &dyn Storage, logs: &[PathBuf]) -> u64 {
+use crate::error::RuntimeError;
+use crate::records::LogPlace;
+use crate::stats;
+
+/// Bytes of these logs that a trading day adds: the mean over the days that are whole. `None` while there is
+/// none: then [`pace`] tells.
+pub fn bytes_per_day(storage: &dyn Storage, logs: &[PathBuf]) -> Option<u64> {
     let mut days: BTreeMap<i32, u64> = BTreeMap::new();
     for dir in logs {
         let segments = journal::segments(storage, dir).unwrap_or_default();
@@ -22,11 +27,20 @@ pub fn bytes_per_day(storage: &dyn Storage, logs: &[PathBuf]) -> u64 {
         }
     }
     // The newest is not over yet.
-    let newest = days.keys().next_back().copied();
-    let whole: Vec<u64> = days
-        .iter()
-        .filter(|(day, _)| days.len() == 1 || Some(**day) != newest)
-        .map(|(_, bytes)| *bytes)
-        .collect();
-    whole.iter().sum::<u64>() / (whole.len() as u64).max(1)
+    days.pop_last();
+    let whole = days.len() as u64;
+    (whole > 0).then(|| days.values().sum::<u64>() / whole)
+}
+
+/// Bytes that a day would add around the clock at the pace of the logs' first day so far; `None` before they
+/// hold a minute. It reads them whole.
+pub fn pace(storage: &Arc<dyn Storage>, logs: &[LogPlace]) -> Result<Option<u64>, RuntimeError> {
+    let mut sum = None;
+    for log in logs {
+        let stats = stats::read(storage, log, &|_| Date::default())?;
+        if let Some(gigabytes) = stats::gb_per_day(&stats.days) {
+            sum = Some(sum.unwrap_or(0) + (gigabytes * 1e9) as u64);
+        }
+    }
+    Ok(sum)
 }

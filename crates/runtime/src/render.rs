@@ -3,10 +3,11 @@
 
 use journal::record::{Entry, Host, MarketItem, MarketRecord, Run, Start};
 use model::control::{Breach, Command, CommandAction, Resolution};
-use model::event::{Cause, Event, EventBody, SCHEMA_VERSION};
+use model::event::{Cause, Event, EventBody, Refused, SCHEMA_VERSION};
 use model::market::Depth;
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
+use model::refusal::{Measured, Refusal};
 use model::signal::{Action, Decision, Signal, Trigger, Validity};
 use model::trader::{ReportKind, TraderReport};
 use model::{InstrumentIdx, StrategyIdx, Timestamp};
@@ -74,6 +75,41 @@ impl Names<'_> {
                 self.breach(&breach)
             ),
         }
+    }
+
+    /// A refused signal in words: what it would have been, why not, and by what figures.
+    pub fn refused(&self, refused: &Refused) -> String {
+        let order = refused.order.map_or_else(String::new, |(side, quantity)| {
+            format!("{} {quantity} ", side.name())
+        });
+        let figures = refused.refusal.measured.map_or_else(String::new, |m| {
+            let (value, limit) = m.figures();
+            match (refused.refusal.reason, self.unit(&m)) {
+                (Reason::TickSize, _) => format!(" ({value}, the tick is {limit})"),
+                (Reason::LotSize, _) => format!(" ({value}, the lot is {limit})"),
+                (_, unit) => format!(" ({value} {unit}, the limit is {limit})"),
+            }
+        });
+        format!(
+            "{order}{} of {} is refused: {}{figures}",
+            self.instrument_name(refused.instrument),
+            self.strategy_name(refused.strategy),
+            refused.refusal.reason.text(),
+        )
+    }
+
+    fn unit(&self, measured: &Measured) -> &str {
+        measured.unit(|currency| {
+            let currency = self.0.currencies.get(currency.index());
+            currency.map_or("", |c| c.code())
+        })
+    }
+
+    fn measured(&self, refusal: &Refusal, put: &mut impl FnMut(&str, Value)) {
+        let figures = refusal.measured.map(|m| m.figures());
+        put("value", opt(figures.as_ref().map(|(value, _)| value)));
+        put("limit", opt(figures.as_ref().map(|(_, limit)| limit)));
+        put("unit", opt(refusal.measured.map(|m| self.unit(&m))));
     }
 
     fn strategy(&self, index: StrategyIdx) -> Value {
@@ -146,7 +182,10 @@ impl Names<'_> {
                 put("quantity", text(v.quantity));
                 put("increase", text(v.increase));
                 put("target", opt(v.target));
-                put("entry_refused", opt(v.entry_refused));
+                put("entry_refused", opt(v.entry_refused.map(|r| r.reason)));
+                if let Some(refusal) = v.entry_refused {
+                    self.measured(&refusal, &mut put);
+                }
                 put("decision", self.decision(&v.decision));
             }
             EventBody::SignalRejected(r) => {
@@ -155,8 +194,11 @@ impl Names<'_> {
                 put("instrument", self.instrument(r.instrument));
                 put("product", json!(r.product.name()));
                 put("target", opt(r.target));
-                put("reason", text(r.reason));
-                put("text", json!(r.reason.text()));
+                put("side", opt(r.order.map(|(side, _)| side.name())));
+                put("quantity", opt(r.order.map(|(_, quantity)| quantity)));
+                put("reason", text(r.refusal.reason));
+                put("text", json!(r.refusal.reason.text()));
+                self.measured(&r.refusal, &mut put);
             }
             EventBody::OrderSubmitted(intent) => {
                 put("order_id", text(intent.id));

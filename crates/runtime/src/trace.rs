@@ -357,8 +357,8 @@ impl Trace {
         })
     }
 
-    /// For people: a timeline.
-    pub fn text(&self) -> String {
+    /// For people: a timeline, which begins with an instant as `show` writes it.
+    pub fn text(&self, show: &dyn Fn(Timestamp) -> String) -> String {
         let mut text = format!("decision {}\n\n", self.correlation);
         let first = self.moments.first().map_or(Timestamp(0), |m| m.ts);
         let width = self.moments.iter().map(|m| m.broker.len()).max();
@@ -367,13 +367,13 @@ impl Trace {
         let kinds = kinds.unwrap_or(0);
         for (at, moment) in self.moments.iter().enumerate() {
             let when = if at == 0 {
-                moment.ts.to_string()
+                show(moment.ts)
             } else {
                 format!("+{}", duration(moment.ts.since(first)))
             };
             text.push_str(
                 format!(
-                    "{when:>27}  {:width$}  {:kinds$}  {}",
+                    "{when:>29}  {:width$}  {:kinds$}  {}",
                     moment.broker,
                     kind(&moment.value),
                     summary(&moment.value)
@@ -496,6 +496,9 @@ fn summary(value: &Value) -> String {
         ("entry refused:", "/entry_refused"),
         ("", "/reason"),
         ("·", "/text"),
+        ("", "/value"),
+        ("", "/unit"),
+        ("against", "/limit"),
     ] {
         add(name, at(path));
     }

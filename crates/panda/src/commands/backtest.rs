@@ -401,7 +401,7 @@ fn execute(
         collected: &collected,
         prices: &prices,
         names,
-        time_zone: &inputs.settings.data.time_zone,
+        time_zone: inputs.settings.report_zone(),
     };
     out.write("report.html", |file| write_html(&data, file))?;
     out.commit()

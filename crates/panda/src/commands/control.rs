@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::print;
 use crate::live::control::{Action, Client, Effect, Reply, Request, ResolveAs};
+use crate::live::recorded_status;
 
 /// Which session, and which of its brokers.
 #[derive(Debug, Args)]
@@ -43,6 +44,17 @@ pub struct Place {
 impl Place {
     fn client(&self) -> anyhow::Result<Client> {
         Client::connect(&self.dir()?)
+    }
+
+    /// What the logs of a system that does not run came to; `None` where there are none.
+    fn recorded(&self, dir: PathBuf) -> anyhow::Result<Option<Value>> {
+        let brokers = runtime::layout::namespaces(&dir).unwrap_or_default();
+        if brokers.is_empty() {
+            return Ok(None);
+        }
+        let mut settings = super::run::settings(self.config.as_deref(), &[], None, &[])?;
+        settings.live.data_dir = dir;
+        recorded_status(&settings, &brokers).map(Some)
     }
 
     /// The data directory.
@@ -156,9 +168,11 @@ pub struct SquareOffArgs {
     target: Target,
 }
 
-/// Shows how a running session is.
+/// Shows how a session is, or how the last one left things.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Where no session runs, the logs are read: positions, orders, money and counts as they were recorded last.
+
 Examples:
   panda status
   panda status --watch
@@ -341,8 +355,25 @@ pub fn stop(at: &Place) -> anyhow::Result<()> {
     print("stopped\n")
 }
 
+fn shown(status: &Value, place: &Place) -> anyhow::Result<String> {
+    if !place.json {
+        let settings = super::run::settings(place.config.as_deref(), &[], None, &[])?;
+        return Ok(super::status::table(status, &settings.zone));
+    }
+    let pretty = serde_json::to_string_pretty(status).context("the answer")?;
+    Ok(format!("{pretty}\n"))
+}
+
 /// Runs `panda status`.
 pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let dir = args.at.dir()?;
+    if !args.history
+        && !args.watch
+        && Client::find(&dir)?.is_none()
+        && let Some(status) = args.at.recorded(dir)?
+    {
+        return print(&shown(&status, &args.at)?);
+    }
     let mut client = args.at.client()?;
     if args.history {
         let request = Request::History {
@@ -361,12 +392,7 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
         let Reply::Answer(status) = client.ask(&Request::Status)? else {
             bail!("an unexpected answer");
         };
-        let shown = if args.at.json {
-            let pretty = serde_json::to_string_pretty(&status).context("the answer")?;
-            format!("{pretty}\n")
-        } else {
-            super::status::table(&status)
-        };
+        let shown = shown(&status, &args.at)?;
         if !args.watch {
             return print(&shown);
         }

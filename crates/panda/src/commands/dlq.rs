@@ -142,7 +142,7 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     for (_, letter) in &all {
         rows.push(vec![
             letter.id.clone(),
-            letter.ts.to_string(),
+            place.settings.zone.show(letter.ts),
             format!("{}.dlq", letter.topic),
             letter.reason.clone(),
             letter.status.name().to_owned(),
@@ -156,14 +156,15 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
-    let (broker, letter) = one(&args.place.open()?, &args.id)?;
+    let place = args.place.open()?;
+    let (broker, letter) = one(&place, &args.id)?;
     if args.json {
         return print(&format!("{}\n", as_json(&broker, &letter)));
     }
     let mut text = String::new();
     for (name, value) in [
         ("id", letter.id.as_str()),
-        ("time", &letter.ts.to_string()),
+        ("time", &place.settings.zone.show(letter.ts)),
         ("topic", &format!("{}.dlq", letter.topic)),
         ("reason", &letter.reason),
         ("text", &letter.text),

@@ -433,7 +433,7 @@ fn report(
         collected: &collected,
         prices: &prices.map_or_else(|| PriceSampler::new(instruments.len()), |(_, p)| p),
         names,
-        time_zone: &place.settings.data.time_zone,
+        time_zone: place.settings.report_zone(),
     };
     out.write("report.html", |file| write_html(&data, file))?;
     out.commit()

@@ -106,7 +106,7 @@ pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
         &args.strategy,
     )
     .map_err(|error| exit::Coded::error(exit::PREFLIGHT, error))?;
-    let _logging = logging::init(&settings.logging, "run")?;
+    let _logging = logging::init(&settings.logging, "run", &settings.zone)?;
     // Told while logging lives: it reaches the log file, in the form that was asked for.
     trade(args, settings, plugins).map_err(|error| {
         tracing::error!(channel = "system", "{}", crate::cli::message(&error));

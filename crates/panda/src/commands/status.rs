@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::zone::Zone;
+
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or("")
 }
@@ -49,13 +51,31 @@ fn counts(value: &Value) -> String {
         .join(", ")
 }
 
-/// The status for people.
-pub fn table(status: &Value) -> String {
+/// The status for people, with times of their zone.
+pub fn table(status: &Value, zone: &Zone) -> String {
     let mut out = String::new();
     let mut line = |text: String| {
         out += &text;
         out.push('\n');
     };
+    if status["running"] == false {
+        line(format!(
+            "{}  {}  data {}  as recorded until {}",
+            text(status, "environment"),
+            match status["process"].as_u64() {
+                None => "no session runs".to_owned(),
+                Some(process) => format!("process {process} starts or ends, and does not answer"),
+            },
+            text(status, "data_dir"),
+            status["recorded_until"]
+                .as_i64()
+                .map_or_else(|| "the start".to_owned(), |at| moment(at, zone)),
+        ));
+        for broker in list(status, "brokers") {
+            broker_table(broker, zone, &mut line);
+        }
+        return out;
+    }
     let market = &status["market"];
     line(format!(
         "{}  {}  up {} s  process {}  data {}",
@@ -104,7 +124,7 @@ pub fn table(status: &Value) -> String {
         ));
     }
     for broker in list(status, "brokers") {
-        broker_table(broker, &mut line);
+        broker_table(broker, zone, &mut line);
     }
     out
 }
@@ -130,12 +150,29 @@ fn unsaved(of: &Value, line: &mut impl FnMut(String)) {
     }
 }
 
-/// A time in UTC, for people.
-fn moment(nanos: i64) -> String {
-    model::Timestamp(nanos).to_string()
+fn moment(nanos: i64, zone: &Zone) -> String {
+    zone.show(model::Timestamp(nanos))
 }
 
-fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
+/// What was done in one span of time.
+fn done(activity: &Value) -> String {
+    format!(
+        "{} orders  {} fills  {} failed{}{}",
+        number(activity, "orders_submitted"),
+        number(activity, "fills"),
+        number(activity, "orders_failed"),
+        match counts(&activity["rejects"]) {
+            none if none.is_empty() => String::new(),
+            rejects => format!("  refused: {rejects}"),
+        },
+        match counts(&activity["alerts"]) {
+            none if none.is_empty() => String::new(),
+            alerts => format!("  alerts: {alerts}"),
+        },
+    )
+}
+
+fn broker_table(broker: &Value, zone: &Zone, line: &mut impl FnMut(String)) {
     if text(broker, "state") == "excluded" {
         let why = broker["detached"].get("why").and_then(Value::as_str);
         line(format!(
@@ -147,9 +184,8 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
         ));
         return;
     }
-    let activity = &broker["activity"];
-    line(format!(
-        "\nbroker   {} ({}, {})  {}  lag {}  queue {}/{}  conflated {}  {} events  sync {} us  journal {:.1} MB",
+    let head = format!(
+        "\nbroker   {} ({}, {})  {}",
         text(broker, "broker"),
         text(broker, "kind"),
         text(broker, "mode"),
@@ -157,6 +193,13 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
             "" => text(broker, "state").to_owned(),
             by => format!("{} by {by}", text(broker, "state").to_uppercase()),
         },
+    );
+    if broker["queue_capacity"].is_null() {
+        line(head);
+        return rest_of_broker(broker, zone, line);
+    }
+    line(format!(
+        "{head}  lag {}  queue {}/{}  conflated {}  {} events  sync {} us  journal {:.1} MB",
         number(broker, "lag"),
         number(broker, "queue_depth"),
         number(broker, "queue_capacity"),
@@ -168,15 +211,20 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
     if let Some(why) = broker["detached"].get("why").and_then(Value::as_str) {
         line(format!("  DETACHED: {why}"));
     }
+    rest_of_broker(broker, zone, line);
+}
+
+/// What stands below a broker's head.
+fn rest_of_broker(broker: &Value, zone: &Zone, line: &mut impl FnMut(String)) {
     if let Some(since) = broker["losses_count_since"].as_i64() {
-        line(format!("  losses count anew since {}", moment(since)));
+        line(format!("  losses count anew since {}", moment(since, zone)));
     }
     if let Some(strategies) = broker["strategies_losses_count_since"].as_object() {
         for (strategy, since) in strategies {
             let since = since.as_i64().unwrap_or_default();
             line(format!(
                 "  losses of {strategy} count anew since {}",
-                moment(since)
+                moment(since, zone)
             ));
         }
     }
@@ -210,20 +258,11 @@ fn broker_table(broker: &Value, line: &mut impl FnMut(String)) {
             "  market data while the calendar says closed: {closed}"
         ));
     }
-    line(format!(
-        "  {} orders  {} fills  {} failed{}{}",
-        number(activity, "orders_submitted"),
-        number(activity, "fills"),
-        number(activity, "orders_failed"),
-        match counts(&activity["rejects"]) {
-            none if none.is_empty() => String::new(),
-            rejects => format!("  refused: {rejects}"),
-        },
-        match counts(&activity["alerts"]) {
-            none if none.is_empty() => String::new(),
-            alerts => format!("  alerts: {alerts}"),
-        },
-    ));
+    let activity = &broker["activity"];
+    if activity.is_object() {
+        line(format!("  today    {}", done(&activity["today"])));
+        line(format!("  in all   {}", done(activity)));
+    }
     for account in list(broker, "accounts") {
         line(format!(
             "  {}  P&L today {}  total {}  equity {}  unrealised {}  charges {}  exposure {}",
@@ -314,7 +353,7 @@ mod tests {
             "open_orders": [{ "order_id": "0k3v9a7d2m4q8r1t5w6x", "instrument": "NSE:SHARE00", "side": "buy",
                 "quantity": "1250", "trigger_price": "1300.05", "role": "stop_loss", "status": "acknowledged" }],
         }]});
-        let shown = table(&status);
+        let shown = table(&status, &Zone::get("UTC").unwrap());
         let rows = shown.lines().filter(|l| l.contains("mean_reversion"));
         let rows: Vec<&str> = rows.collect();
         assert_eq!(rows.len(), 30);

@@ -63,6 +63,6 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     if args.json {
         print(&format!("{}\n", life.json()))
     } else {
-        print(&life.text())
+        print(&life.text(&|at| place.settings.zone.show(at)))
     }
 }

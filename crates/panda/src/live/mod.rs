@@ -10,6 +10,7 @@ mod monitor;
 pub mod narrate;
 mod open;
 mod parts;
+mod refusals;
 mod session;
 mod view;
 
@@ -21,3 +22,4 @@ pub use open::{
 };
 pub use session::{Ended, Session};
 pub use view::Trading;
+pub use view::recorded as recorded_status;

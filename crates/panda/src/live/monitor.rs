@@ -1,17 +1,15 @@
-//! The pipeline monitor: per stage and namespace last activity, counts and rejects by reason, sampled every
-//! second and kept as a bounded history.
+//! The pipeline monitor: how much of everything there is, looked at every second and kept as a bounded
+//! history. What namespaces have done is counted where it lasts: see [`pipeline::tally`].
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::Ordering;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::event::{Event, EventBody};
 use model::order::OrderChange;
-use model::topic::Channel;
 use runtime::clock::wall;
 use runtime::namespace::Tap;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::handles::Handles;
 
@@ -20,87 +18,11 @@ const SECONDS: usize = 600;
 /// Samples of a minute each that are kept.
 const MINUTES: usize = 1440;
 
-/// The stages of a namespace, as the monitor tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Signals as they arrive.
-    Signals,
-    /// The risk manager's verdicts.
-    Risk,
-    /// The engine's orders.
-    Engine,
-    /// What the trader reports.
-    Trader,
-    /// Snapshots of the portfolio.
-    Portfolio,
-    /// Commands, alerts, states.
-    Control,
-}
-
-const STAGES: [(Stage, &str); 6] = [
-    (Stage::Signals, "signals"),
-    (Stage::Risk, "risk"),
-    (Stage::Engine, "engine"),
-    (Stage::Trader, "trader"),
-    (Stage::Portfolio, "portfolio"),
-    (Stage::Control, "control"),
-];
-
-fn stage(event: &Event) -> Stage {
-    match event.channel() {
-        Channel::SignalsRaw => Stage::Signals,
-        Channel::SignalsValidated | Channel::SignalsRejected => Stage::Risk,
-        Channel::OrdersSubmitted => Stage::Engine,
-        Channel::OrdersUpdated | Channel::OrdersFilled | Channel::OrdersFailed => Stage::Trader,
-        Channel::PortfolioSnapshots => Stage::Portfolio,
-        _ => Stage::Control,
-    }
-}
-
-/// What one stage has done.
-#[derive(Debug, Clone, Copy, Default)]
-struct Activity {
-    count: u64,
-    /// Wall clock, nanoseconds UTC; zero for never.
-    last: i64,
-}
-
 /// What one namespace has done since the session began.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Counted {
-    stages: [Activity; STAGES.len()],
-    rejects: BTreeMap<&'static str, u64>,
-    alerts: BTreeMap<&'static str, u64>,
-    submitted: u64,
-    fills: u64,
-    failed: u64,
-}
-
-impl Counted {
-    fn take(&mut self, event: &Event, now: i64) {
-        let activity = &mut self.stages[stage(event) as usize];
-        activity.count += 1;
-        activity.last = now;
-        match &event.body {
-            EventBody::SignalRejected(r) => {
-                *self.rejects.entry(r.reason.code()).or_default() += 1;
-            }
-            EventBody::OrderSubmitted(_) => self.submitted += 1,
-            EventBody::Alert { reason, .. } => {
-                *self.alerts.entry(reason.code()).or_default() += 1;
-            }
-            EventBody::OrderChanged(step) => match step.change {
-                OrderChange::Filled(_) => self.fills += 1,
-                OrderChange::Failed(_) => self.failed += 1,
-                OrderChange::Rejected(reason) => {
-                    *self.rejects.entry(reason.code()).or_default() += 1;
-                }
-                _ => {}
-            },
-            _ => {}
-        }
-    }
+    submitted: AtomicU64,
+    fills: AtomicU64,
 }
 
 /// One look at one namespace.
@@ -152,7 +74,7 @@ struct History {
 /// The monitor.
 #[derive(Debug)]
 pub struct Monitor {
-    counted: Vec<Arc<Mutex<Counted>>>,
+    counted: Vec<Arc<Counted>>,
     history: Mutex<History>,
 }
 
@@ -164,19 +86,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
 
 struct Counter {
-    counted: Arc<Mutex<Counted>>,
+    counted: Arc<Counted>,
     on_event: OnEvent,
 }
 
 impl Tap for Counter {
     fn events(&mut self, events: &[Event]) {
-        let now = wall();
-        let mut counted = lock(&self.counted);
         for event in events {
-            counted.take(event, now);
-        }
-        drop(counted);
-        for event in events {
+            let counter = match &event.body {
+                EventBody::OrderSubmitted(_) => Some(&self.counted.submitted),
+                EventBody::OrderChanged(step) if matches!(step.change, OrderChange::Filled(_)) => {
+                    Some(&self.counted.fills)
+                }
+                _ => None,
+            };
+            if let Some(counter) = counter {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
             (self.on_event)(event);
         }
     }
@@ -213,14 +139,13 @@ impl Monitor {
             namespaces: namespaces
                 .map(|(member, counted)| {
                     let status = member.host.status();
-                    let counted = lock(counted);
                     NamespaceSample {
                         lag: next.saturating_sub(status.next_input.load(Ordering::Acquire)),
                         queue_depth: member.host.inbox().depth().0 as u64,
                         conflated: status.conflated.load(Ordering::Relaxed),
                         events: status.events.load(Ordering::Relaxed),
-                        submitted: counted.submitted,
-                        fills: counted.fills,
+                        submitted: counted.submitted.load(Ordering::Relaxed),
+                        fills: counted.fills.load(Ordering::Relaxed),
                         unresolved: status.unresolved.load(Ordering::Relaxed),
                         sync_us: status.sync_nanos.load(Ordering::Relaxed) / 1000,
                     }
@@ -270,35 +195,9 @@ impl Monitor {
         }
     }
 
-    /// What a namespace did, for people and tools.
-    pub fn namespace(&self, index: usize) -> Value {
-        let Some(counted) = self.counted.get(index) else {
-            return Value::Null;
-        };
-        let counted = lock(counted);
-        let stages: serde_json::Map<String, Value> = STAGES
-            .iter()
-            .map(|(stage, name)| {
-                let activity = counted.stages[*stage as usize];
-                let last = (activity.last > 0).then_some(activity.last);
-                (
-                    (*name).to_owned(),
-                    json!({ "count": activity.count, "last": last }),
-                )
-            })
-            .collect();
-        json!({
-            "stages": stages,
-            "rejects": counted.rejects,
-            "alerts": counted.alerts,
-            "orders_submitted": counted.submitted,
-            "fills": counted.fills,
-            "orders_failed": counted.failed,
-        })
-    }
-
     /// Executions of all namespaces since the session began.
     pub fn fills(&self) -> u64 {
-        self.counted.iter().map(|c| lock(c).fills).sum()
+        let fills = self.counted.iter().map(|c| c.fills.load(Ordering::Relaxed));
+        fills.sum()
     }
 }

@@ -1,5 +1,7 @@
 //! What a session says of itself in the log: one line for each thing that an operator may want to know.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use feeds::live::Item;
 use feeds::live::supervise::FeedState;
 use journal::record::Start;
@@ -11,32 +13,56 @@ use runtime::render::Names;
 use traders::BrokerReport;
 
 use super::handles::Handles;
+use super::refusals::{Refusals, Row, Told};
+use crate::zone::Zone;
 
 /// Tells the events of one namespace.
 pub struct Narrator {
     broker: String,
     start: Start,
+    is_replay: bool,
+    zone: Zone,
+    refusals: Mutex<Refusals>,
 }
 
 impl Narrator {
-    /// Of a namespace, with the names of this start.
-    pub fn new(broker: &str, start: &Start) -> Self {
+    /// Of a namespace, with the names of this start. The lines of a replay bear the market's time.
+    pub fn new(broker: &str, start: &Start, is_replay: bool, zone: &Zone) -> Self {
         Self {
             broker: broker.to_owned(),
             start: start.clone(),
+            is_replay,
+            zone: zone.clone(),
+            refusals: Mutex::default(),
         }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_a_row(&self, row: &Row) {
+        tracing::info!(
+            channel = "risk",
+            broker = self.broker.as_str(),
+            "{} times in a row: {}",
+            row.count,
+            Names(&self.start).refused(&row.latest),
+        );
     }
 
     /// Tells an event. Snapshots and signals that passed are only counted: there are too many.
     pub fn event(&self, event: &Event) {
         let broker = self.broker.as_str();
         let correlation_id = tracing::field::display(event.correlation);
+        let market_ts = self.is_replay.then_some(event.ts.nanos());
         let names = Names(&self.start);
         match &event.body {
             EventBody::OrderSubmitted(intent) => tracing::info!(
                 channel = "trader",
                 broker,
                 correlation_id,
+                market_ts,
                 "order {}: {} {} {} for {} ({})",
                 intent.id,
                 intent.side.name(),
@@ -50,6 +76,7 @@ impl Narrator {
                     channel = "trader",
                     broker,
                     correlation_id,
+                    market_ts,
                     "fill of {}: {} at {}",
                     step.order,
                     execution.quantity,
@@ -59,6 +86,7 @@ impl Narrator {
                     channel = "trader",
                     broker,
                     correlation_id,
+                    market_ts,
                     "{} {}: {}",
                     event.kind(),
                     step.order,
@@ -68,6 +96,7 @@ impl Narrator {
                     channel = "trader",
                     broker,
                     correlation_id,
+                    market_ts,
                     "the outcome of {} is unknown: it counts as live; the broker is being asked",
                     step.order,
                 ),
@@ -75,25 +104,45 @@ impl Narrator {
                     channel = "trader",
                     broker,
                     correlation_id,
+                    market_ts,
                     "{} {}",
                     event.kind(),
                     step.order
                 ),
             },
-            EventBody::SignalRejected(rejected) => tracing::info!(
-                channel = "risk",
-                broker,
-                correlation_id,
-                "signal of {} refused: {}",
-                names.strategy_name(rejected.strategy),
-                rejected.reason.text(),
-            ),
+            EventBody::SignalRejected(rejected) => {
+                let (told, ended) = self.refusals().refused(rejected);
+                if let Some(ended) = ended {
+                    self.in_a_row(&ended);
+                }
+                match told {
+                    Told::First => tracing::info!(
+                        channel = "risk",
+                        broker,
+                        correlation_id,
+                        market_ts,
+                        "{}",
+                        names.refused(rejected),
+                    ),
+                    Told::Again(row) => self.in_a_row(&row),
+                    Told::Not => {}
+                }
+            }
+            EventBody::SignalValidated(passed) => {
+                let key = (passed.strategy, passed.instrument);
+                let ended = self.refusals().passed(key);
+                if let Some(ended) = ended {
+                    self.in_a_row(&ended);
+                }
+            }
             EventBody::SignalHeld { signal, open } => tracing::info!(
                 channel = "risk",
                 broker,
                 correlation_id,
-                "signal of {} came with the end of its session: it is judged at the next open, {open}",
+                market_ts,
+                "signal of {} came with the end of its session: it is judged at the next open, {}",
                 names.strategy_name(signal.strategy),
+                self.zone.show(*open),
             ),
             EventBody::StateChanged {
                 to,
@@ -104,6 +153,7 @@ impl Narrator {
                 channel = "control",
                 broker,
                 correlation_id,
+                market_ts,
                 "trading is {}: {}{}",
                 to.name(),
                 reason.text(),
@@ -122,6 +172,7 @@ impl Narrator {
                 channel = "risk",
                 broker,
                 correlation_id,
+                market_ts,
                 "{}{} {}{}",
                 strategy.map_or_else(String::new, |s| format!(
                     "strategy {}: ",
@@ -143,6 +194,7 @@ impl Narrator {
                 channel = "control",
                 broker,
                 correlation_id,
+                market_ts,
                 "{}",
                 names.refusal(*strategy, *reason, *breach),
             ),
@@ -155,6 +207,7 @@ impl Narrator {
                 channel = "control",
                 broker,
                 correlation_id,
+                market_ts,
                 "strategy {} is {}: {}{}",
                 names.strategy_name(*strategy),
                 if *enabled { "enabled" } else { "disabled" },
@@ -169,6 +222,7 @@ impl Narrator {
                 channel = "control",
                 broker,
                 correlation_id,
+                market_ts,
                 "entries are {}: {}",
                 if *blocked { "blocked" } else { "allowed again" },
                 reason.text(),
@@ -177,6 +231,7 @@ impl Narrator {
                 channel = "control",
                 broker,
                 correlation_id,
+                market_ts,
                 "alert: {}{}",
                 reason.text(),
                 order.map_or_else(String::new, |o| format!(" ({o})")),
@@ -185,6 +240,7 @@ impl Narrator {
                 channel = "trader",
                 broker,
                 correlation_id,
+                market_ts,
                 "not booked: {} reports that {} of {} {} {} at {} (last price {}), which is {}; {}",
                 broker,
                 parked.order,
@@ -211,6 +267,7 @@ impl Narrator {
                 channel = "pipeline",
                 broker,
                 correlation_id,
+                market_ts,
                 "{} {} of {} settled at {} ({})",
                 settled.quantity,
                 names.instrument_name(settled.instrument),
@@ -222,12 +279,23 @@ impl Narrator {
                 channel = "pipeline",
                 broker,
                 correlation_id,
+                market_ts,
                 "the contract note of {} ({}) charges {} beyond what was booked",
                 adjustment.date,
                 adjustment.note,
                 adjustment.amount,
             ),
             _ => {}
+        }
+    }
+}
+
+impl Drop for Narrator {
+    /// Rows of refusals that nothing ended are told with the session's end.
+    fn drop(&mut self) {
+        let rows: Vec<Row> = self.refusals().rows.values().copied().collect();
+        for row in rows.iter().filter(|row| row.count > row.told) {
+            self.in_a_row(row);
         }
     }
 }

@@ -343,6 +343,8 @@ pub struct RecordedSpace {
     pub parts: ReplayParts,
     /// The namespace's broker.
     pub broker: ActiveBroker,
+    /// Whether its trader is outside this process: what it holds lasts.
+    pub is_outside: bool,
 }
 
 /// What a data directory has recorded of some namespaces, under one list of names.
@@ -373,11 +375,13 @@ pub fn recorded(settings: &Settings, brokers: &[String]) -> anyhow::Result<Recor
         sessions,
         ..
     } = composed;
+    let live = !has(settings, FeedSource::Replay);
     let spaces = stages
         .namespaces
         .into_iter()
         .zip(stages.brokers)
         .map(|(stage, broker)| RecordedSpace {
+            is_outside: live && stage.outside.is_some(),
             parts: ReplayParts {
                 storage: Arc::clone(&storage),
                 journal: journal_dir(broker.table.namespace.as_str()),

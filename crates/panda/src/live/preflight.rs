@@ -9,7 +9,8 @@ use journal::{Disk, Owner, Storage};
 use model::time::DAY;
 use runtime::clock::wall;
 use runtime::directory::Directory;
-use runtime::layout::{MARKET, journal_dir};
+use runtime::layout::MARKET;
+use runtime::records::LogPlace;
 use serde::Serialize;
 
 use super::Plugins;
@@ -230,15 +231,17 @@ fn space(report: &mut Report, data_dir: &Path) {
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let gigabytes = free as f64 / 1e9;
-    let daily = daily_bytes(data_dir);
-    let text = if daily > 0 {
-        format!(
-            "{gigabytes:.1} GB free; the logs grow by about {:.2} GB a day: enough for {} days",
-            daily as f64 / 1e9,
-            free / daily
-        )
-    } else {
-        format!("{gigabytes:.1} GB free")
+    let growth = daily_bytes(data_dir);
+    let daily = growth.map_or(0, |(bytes, _)| bytes);
+    let text = match growth {
+        Some((bytes, of)) => format!(
+            "{gigabytes:.1} GB free; the logs grow by about {:.2} GB a day ({of}): enough for {} days",
+            bytes as f64 / 1e9,
+            free / bytes
+        ),
+        None => format!(
+            "{gigabytes:.1} GB free; how fast the logs grow can be told once they hold a minute"
+        ),
     };
     let verdict = if free < SPACE_MIN {
         Verdict::Fail
@@ -250,17 +253,23 @@ fn space(report: &mut Report, data_dir: &Path) {
     report.add("disk space", verdict, text);
 }
 
-/// Bytes that the logs grow by in a day, from the segments' own days; zero where it cannot be told.
-fn daily_bytes(data_dir: &Path) -> u64 {
-    runtime::growth::bytes_per_day(&Disk::existing(data_dir), &logs(data_dir))
-}
-
-fn logs(data_dir: &Path) -> Vec<PathBuf> {
-    let mut dirs = vec![PathBuf::from(MARKET)];
-    // What cannot be listed is told by the check of the journals.
+/// Bytes that the logs grow by in a day, and what that rests on; `None` where it cannot be told.
+fn daily_bytes(data_dir: &Path) -> Option<(u64, &'static str)> {
+    // What cannot be listed or read is told by the check of the journals.
     let names = runtime::layout::namespaces(data_dir).unwrap_or_default();
-    dirs.extend(names.iter().map(|n| journal_dir(n)));
-    dirs
+    let mut logs = vec![LogPlace::market()];
+    logs.extend(names.iter().map(|name| LogPlace::of(name)));
+    let dirs: Vec<PathBuf> = logs.iter().map(|log| log.dir.clone()).collect();
+    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data_dir));
+    let whole = runtime::growth::bytes_per_day(storage.as_ref(), &dirs);
+    let growth = match whole {
+        Some(bytes) => Some((bytes, "the mean of whole days")),
+        None => runtime::growth::pace(&storage, &logs)
+            .ok()
+            .flatten()
+            .map(|bytes| (bytes, "at the pace of the first day, around the clock")),
+    };
+    growth.filter(|(bytes, _)| *bytes > 0)
 }
 
 fn clock(report: &mut Report) {

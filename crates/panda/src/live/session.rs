@@ -153,7 +153,12 @@ impl Session {
         for part in ready {
             recovered.push((part.namespace.name().to_owned(), part.recovered.clone()));
             let index = members.len();
-            let names = narrate::Narrator::new(part.namespace.name(), &start);
+            let names = narrate::Narrator::new(
+                part.namespace.name(),
+                &start,
+                !starter.clock.is_live(),
+                &starter.settings.zone,
+            );
             let tap = monitor.tap(index, Arc::new(move |event: &Event| names.event(event)));
             let member = starter.namespace(part, tap)?;
             let mut started = started.lock().unwrap_or_else(PoisonError::into_inner);

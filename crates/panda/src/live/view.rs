@@ -7,15 +7,17 @@ use std::sync::atomic::Ordering;
 use model::control::TradingState;
 use model::order::OrderRole;
 use model::reason::Reason;
-use model::{Amount, CurrencyIdx, Instruments, Price, Quantity};
+use model::{Amount, CurrencyIdx, Instruments, Price, Quantity, Timestamp};
 use pipeline::BrokerPipeline;
 use pipeline::portfolio::Position;
 use pipeline::risk::Risk;
+use pipeline::tally::{Counts, STAGES, Tally};
 use runtime::clock::uptime;
-use runtime::namespace::Namespace;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::handles::Handles;
+use super::open;
+use crate::settings::Settings;
 
 /// Names by index, owned, for questions that are answered on another thread.
 #[derive(Debug, Clone)]
@@ -232,7 +234,7 @@ fn accounts(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
             json!({
                 "currency": Names::name(&names.currencies, index),
                 "equity": account.equity().to_string(),
-                "pnl_today": difference(account.equity(), account.loss_base),
+                "pnl_today": difference(account.equity(), account.day_base),
                 "pnl_total": difference(account.equity(), account.starting_cash),
                 "cash_flow": account.cash_flow.to_string(),
                 "starting_cash": account.starting_cash.to_string(),
@@ -246,9 +248,39 @@ fn accounts(pipeline: &BrokerPipeline, names: &Names) -> Vec<Value> {
         .collect()
 }
 
+fn counts(counts: &Counts) -> Map<String, Value> {
+    let by_reason = |map: &BTreeMap<Reason, u64>| -> Value {
+        let named = map
+            .iter()
+            .map(|(reason, n)| (reason.code().to_owned(), json!(n)));
+        Value::Object(named.collect())
+    };
+    let mut map = Map::new();
+    map.insert("orders_submitted".to_owned(), json!(counts.submitted));
+    map.insert("fills".to_owned(), json!(counts.fills));
+    map.insert("orders_failed".to_owned(), json!(counts.failed));
+    map.insert("rejects".to_owned(), by_reason(&counts.refused));
+    map.insert("alerts".to_owned(), by_reason(&counts.alerts));
+    map
+}
+
+/// What a namespace has done since its journal began, and on its trading day.
+fn activity(tally: &Tally) -> Value {
+    let stages = STAGES.iter().zip(&tally.stages).map(|(name, activity)| {
+        let last = activity.last.map(Timestamp::nanos);
+        (
+            (*name).to_owned(),
+            json!({ "count": activity.count, "last": last }),
+        )
+    });
+    let mut map = counts(&tally.total);
+    map.insert("stages".to_owned(), Value::Object(stages.collect()));
+    map.insert("today".to_owned(), Value::Object(counts(&tally.today)));
+    Value::Object(map)
+}
+
 /// What a namespace's state machine says of itself.
-pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Value {
-    let pipeline = namespace.pipeline();
+pub fn namespace(pipeline: &BrokerPipeline, names: &Names, is_outside: bool) -> Value {
     let risk = pipeline.risk();
     let disabled: Vec<&String> = names
         .strategies
@@ -293,12 +325,48 @@ pub fn namespace(namespace: &Namespace, names: &Names, is_outside: bool) -> Valu
         "orders_today": risk.counters().orders_today(),
         "unresolved_orders": unresolved,
         "parked_reports": parked,
+        "activity": activity(pipeline.tally()),
         "closed_market_data": pipeline.stats().closed_market_data,
         "positions": positions(pipeline, names, is_outside),
         "net": net(pipeline, names),
         "open_orders": orders(pipeline, names),
         "accounts": accounts(pipeline, names),
     })
+}
+
+/// A system that does not run, as its logs left it. Takes no lock.
+pub fn recorded(settings: &Settings, brokers: &[String]) -> anyhow::Result<Value> {
+    let system = open::recorded(settings, brokers)?;
+    let names = Names::of(&system.instruments, system.strategies);
+    let mut all = Vec::new();
+    let mut until = None;
+    for space in system.spaces {
+        let (broker, is_outside) = (space.broker, space.is_outside);
+        let pipeline = runtime::namespace::look(space.parts)?;
+        let now = Some(pipeline.now()).filter(|now| *now > Timestamp::MIN);
+        until = until.max(now);
+        let mut value = json!({
+            "broker": broker.table.namespace.as_str(),
+            "kind": broker.table.kind,
+            "mode": "paper",
+            "recorded_until": now.map(Timestamp::nanos),
+        });
+        if let (Value::Object(map), Value::Object(said)) =
+            (&mut value, namespace(&pipeline, &names, is_outside))
+        {
+            map.extend(said);
+        }
+        all.push(value);
+    }
+    Ok(json!({
+        "running": false,
+        // One that starts or ends has the directory and does not answer.
+        "process": journal::DirLock::holder(&settings.live.data_dir).flatten(),
+        "environment": settings.environment.name(),
+        "data_dir": settings.live.data_dir,
+        "recorded_until": until.map(Timestamp::nanos),
+        "brokers": all,
+    }))
 }
 
 /// The session.
@@ -354,7 +422,6 @@ pub fn session(handles: &Handles) -> Value {
                 "retention": status.retention.lock().ok().and_then(|r| r.clone()),
                 "journal_bytes": status.journal_bytes.load(Ordering::Relaxed),
                 "dead_letters": handles.letters.view(&member.name),
-                "activity": monitor.namespace(index),
                 "link": member.link.as_ref().map(|link| {
                     let since = link.calling_since.load(Ordering::Acquire);
                     json!({
@@ -370,7 +437,7 @@ pub fn session(handles: &Handles) -> Value {
             let said = if status.ended.load(Ordering::Acquire) {
                 None
             } else {
-                handles.ask(index, move |n| namespace(n, &asked, is_outside))
+                handles.ask(index, move |n| namespace(n.pipeline(), &asked, is_outside))
             };
             if let (Some(Value::Object(said)), Value::Object(map)) = (said, &mut value) {
                 map.extend(said);
@@ -390,6 +457,7 @@ pub fn session(handles: &Handles) -> Value {
         })
     }));
     json!({
+        "running": true,
         "environment": handles.settings.environment.name(),
         "data_dir": handles.settings.live.data_dir,
         "process": std::process::id(),

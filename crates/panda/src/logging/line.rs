@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use model::Timestamp;
 use serde_json::{Map, Value};
 
 use super::DEFAULT_CHANNEL;
 use crate::settings::logging::Level;
+use crate::zone::Zone;
 
 /// One line. Its texts hold no secrets any more.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Line {
     pub broker: Option<String>,
     /// The decision that it is about.
     pub correlation_id: Option<String>,
+    /// The market's time of what it tells, where that is not the machine's.
+    pub market_ts: Option<Timestamp>,
     /// All other fields.
     pub more: Vec<(&'static str, Value)>,
 }
@@ -50,6 +54,7 @@ impl Line {
             channel: DEFAULT_CHANNEL.to_owned(),
             broker: None,
             correlation_id: None,
+            market_ts: None,
             more: Vec::new(),
         }
     }
@@ -69,6 +74,9 @@ impl Line {
         put("channel", self.channel.as_str().into());
         put("broker", self.broker.as_deref().into());
         put("correlation_id", self.correlation_id.as_deref().into());
+        if let Some(at) = self.market_ts {
+            put("market_time", at.to_string().into());
+        }
         if !self.more.is_empty() {
             let more = self.more.iter();
             let more: Map<String, Value> =
@@ -79,11 +87,12 @@ impl Line {
         out
     }
 
-    /// For people.
-    pub fn text(&self) -> String {
+    /// For people, in their zone: a line of a replay bears the market's time.
+    pub fn text(&self, zone: &Zone) -> String {
         let mut out = format!(
-            "{:.3} {:5} {} {}: {}",
-            self.ts,
+            "{} {:5} {} {}: {}",
+            self.market_ts
+                .map_or_else(|| zone.show_instant(self.ts), |at| zone.show(at)),
             name(self.level),
             self.service,
             self.channel,

@@ -1,7 +1,8 @@
 //! Log lines: one set-up for every entry point.
 //!
 //! Callers use `tracing`'s macros, with the fields `channel`, `broker` and `correlation_id` where they
-//! apply: `tracing::info!(channel = "market", broker = "paper", "…")`. A line is rendered where it
+//! apply: `tracing::info!(channel = "market", broker = "paper", "…")`. `market_ts` is the market's time of what a
+//! line tells, in nanoseconds UTC, where that is not the machine's. A line is rendered where it
 //! happens and written by a thread of its own: a terminal or a disk that blocks never holds up trading.
 //! When its queue is full, lines are dropped and counted.
 
@@ -13,6 +14,7 @@ use std::io::IsTerminal;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use anyhow::Context as _;
+use model::Timestamp;
 use model::secret::REDACTED;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
@@ -20,6 +22,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::settings::logging::{Format, Level, LoggingSettings};
+use crate::zone::Zone;
 
 pub use line::Line;
 pub use rotate::Rotating;
@@ -65,8 +68,9 @@ pub struct Guard {
     _sink: sink::Running,
 }
 
-/// Starts logging. Secrets of settings are known once those are read. `service` is the role of this process, such as `panda`. Once in a process.
-pub fn init(settings: &LoggingSettings, service: &str) -> anyhow::Result<Guard> {
+/// Starts logging. Secrets of settings are known once those are read. `service` is the
+/// role of this process, such as `run`; `zone` is that of lines for people. Once in a process.
+pub fn init(settings: &LoggingSettings, service: &str, zone: &Zone) -> anyhow::Result<Guard> {
     let is_terminal = std::io::stderr().is_terminal();
     let stderr = (
         Box::new(std::io::stderr()) as Box<dyn std::io::Write + Send>,
@@ -86,7 +90,7 @@ pub fn init(settings: &LoggingSettings, service: &str) -> anyhow::Result<Guard> 
         .with_context(|| format!("[logging] dir = {}", dir.display()))?;
         outputs.push((Box::new(file), settings.format == Format::Text));
     }
-    let (subscriber, running) = subscriber(settings, service, outputs)?;
+    let (subscriber, running) = subscriber(settings, service, zone, outputs)?;
     tracing::subscriber::set_global_default(subscriber)
         .context("logging was started twice in one process")?;
     let _second = STARTED.set(running.sink());
@@ -116,9 +120,10 @@ type Output = (Box<dyn std::io::Write + Send>, bool);
 fn subscriber(
     settings: &LoggingSettings,
     service: &str,
+    zone: &Zone,
     outputs: Vec<Output>,
 ) -> anyhow::Result<(impl Subscriber + use<>, sink::Running)> {
-    let (sink, running) = sink::start(outputs, service)?;
+    let (sink, running) = sink::start(outputs, service, zone.clone())?;
     let most = settings.channels.values().copied().max();
     let layer = Lines {
         service: service.to_owned(),
@@ -229,6 +234,10 @@ impl Visit for Fields<'_> {
         self.text(field.name(), value.to_string());
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
+        if field.name() == "market_ts" {
+            self.0.market_ts = Some(Timestamp(value));
+            return;
+        }
         self.number(field.name(), value.into());
     }
     fn record_u64(&mut self, field: &Field, value: u64) {

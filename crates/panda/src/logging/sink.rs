@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use super::{Line, Output};
 use crate::settings::logging::Level;
+use crate::zone::Zone;
 
 /// Lines that may wait: a second of a loud start, at some hundred bytes each.
 const QUEUE: usize = 8_192;
@@ -84,7 +85,11 @@ impl Drop for Running {
     }
 }
 
-pub(super) fn start(mut outputs: Vec<Output>, service: &str) -> anyhow::Result<(Sink, Running)> {
+pub(super) fn start(
+    mut outputs: Vec<Output>,
+    service: &str,
+    zone: Zone,
+) -> anyhow::Result<(Sink, Running)> {
     let (queue, lines) = sync_channel(QUEUE);
     let (end, ended) = sync_channel(1);
     let dropped = Arc::new(AtomicU64::new(0));
@@ -98,10 +103,10 @@ pub(super) fn start(mut outputs: Vec<Output>, service: &str) -> anyhow::Result<(
                 if lost > 0 {
                     let mut note = Line::new(Level::Warn, &service);
                     note.message = format!("{lost} log lines were dropped: the output is too slow");
-                    write(&mut outputs, &note);
+                    write(&mut outputs, &note, &zone);
                 }
                 match item {
-                    Item::Line(line) => write(&mut outputs, &line),
+                    Item::Line(line) => write(&mut outputs, &line, &zone),
                     Item::Mark(written) => {
                         // Whoever asked may have stopped waiting.
                         let _late = written.send(());
@@ -122,9 +127,13 @@ pub(super) fn start(mut outputs: Vec<Output>, service: &str) -> anyhow::Result<(
 }
 
 /// An output that fails, such as a full disk, loses its lines; the others still get them.
-fn write(outputs: &mut [Output], line: &Line) {
+fn write(outputs: &mut [Output], line: &Line, zone: &Zone) {
     for (output, is_text) in outputs {
-        let text = if *is_text { line.text() } else { line.json() };
+        let text = if *is_text {
+            line.text(zone)
+        } else {
+            line.json()
+        };
         let _lost = output
             .write_all(text.as_bytes())
             .and_then(|()| output.flush());

@@ -19,6 +19,10 @@ impl io::Write for Memory {
     }
 }
 
+fn zone() -> Zone {
+    Zone::get("Asia/Kolkata").unwrap()
+}
+
 /// What `say` logs, as JSON lines and as text.
 fn logged(settings: &str, say: impl FnOnce()) -> (Vec<Value>, String) {
     let settings = Settings::parse(settings, "test").unwrap().logging;
@@ -27,7 +31,7 @@ fn logged(settings: &str, say: impl FnOnce()) -> (Vec<Value>, String) {
         (Box::new(json.clone()), false),
         (Box::new(text.clone()), true),
     ];
-    let (subscriber, running) = subscriber(&settings, "panda", outputs).unwrap();
+    let (subscriber, running) = subscriber(&settings, "panda", &zone(), outputs).unwrap();
     tracing::subscriber::with_default(subscriber, say);
     drop(running);
     let read = |memory: Memory| String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
@@ -84,6 +88,25 @@ fn every_line_has_the_agreed_fields_and_no_secret() {
 }
 
 #[test]
+fn a_line_of_a_replay_bears_the_markets_time_and_people_read_it_in_their_zone() {
+    let (lines, text) = logged("", || {
+        let market_ts: Option<i64> = Some(1_764_042_300_250_000_000);
+        tracing::info!(channel = "trader", market_ts, "fill");
+        tracing::info!(market_ts = None::<i64>, "now");
+    });
+    assert_eq!(lines[0]["market_time"], "2025-11-25T03:45:00.250Z");
+    assert!(lines[0]["ts"].as_str().unwrap().ends_with('Z'));
+    assert!(lines[1].get("market_time").is_none());
+    let said: Vec<&str> = text.lines().collect();
+    assert!(
+        said[0].starts_with("2025-11-25T09:15:00.250+05:30 info "),
+        "{text}"
+    );
+    let shown = zone().show(model::Timestamp(0));
+    assert_eq!(said[1][23..29], shown[23..29], "{text}");
+}
+
+#[test]
 fn a_blocked_output_holds_up_nobody_and_lost_lines_are_counted() {
     struct Blocked(std::sync::mpsc::Receiver<()>, Memory);
     impl io::Write for Blocked {
@@ -99,7 +122,8 @@ fn a_blocked_output_holds_up_nobody_and_lost_lines_are_counted() {
     let (open, gate) = std::sync::mpsc::channel();
     let memory = Memory::default();
     let outputs: Vec<Output> = vec![(Box::new(Blocked(gate, memory.clone())), true)];
-    let (subscriber, running) = subscriber(&LoggingSettings::default(), "panda", outputs).unwrap();
+    let (subscriber, running) =
+        subscriber(&LoggingSettings::default(), "panda", &zone(), outputs).unwrap();
     tracing::subscriber::with_default(subscriber, || {
         for n in 0..10_000 {
             tracing::info!("line {n}");

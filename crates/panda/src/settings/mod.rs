@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::zone::Zone;
 use ::markets::calendar::MarketSessions;
 use anyhow::{Context, bail};
 use model::Instruments;
@@ -36,6 +37,7 @@ pub use markets::{Assumption, MarketFacts, TradingDaySettings};
 struct Root {
     environment: Environment,
     active_brokers: Vec<String>,
+    display_time_zone: Option<String>,
     data: DataSettings,
     trading_day: TradingDaySettings,
     markets: markets::MarketSettings,
@@ -84,6 +86,9 @@ pub struct Settings {
     pub environment: Environment,
     /// The default of `--broker`.
     pub active_brokers: Vec<String>,
+    /// In which people read times: the market's unless the settings name one.
+    pub zone: Zone,
+    names_zone: bool,
     /// How raw data is read.
     pub data: DataSettings,
     /// When a trading day starts.
@@ -210,9 +215,18 @@ impl Settings {
         } else {
             root.active_brokers
         };
+        let zone = match &root.display_time_zone {
+            Some(zone) => {
+                Zone::get(zone).with_context(|| format!("{name}: `display_time_zone`"))?
+            }
+            None => Zone::get(&root.trading_day.time_zone)
+                .with_context(|| format!("{name}: [trading_day] `time_zone`"))?,
+        };
         Ok(Self {
             environment: root.environment,
             active_brokers,
+            zone,
+            names_zone: root.display_time_zone.is_some(),
             data: root.data,
             trading_day: root.trading_day,
             markets: Arc::new(facts),
@@ -240,6 +254,15 @@ impl Settings {
             .or(&LimitSettings::built_in())
     }
 
+    /// The zone of a report's times: the data's unless the settings name one.
+    pub fn report_zone(&self) -> &str {
+        if self.names_zone {
+            self.zone.name()
+        } else {
+            &self.data.time_zone
+        }
+    }
+
     /// What a start records of them: with what the files of `[markets]` say.
     pub fn deciding(&self) -> String {
         let mut text = deciding(&self.text);
@@ -260,9 +283,10 @@ impl Settings {
 /// The part of a recorded text that can change a decision: where the data lies and how much is logged
 /// does not make two runs incomparable.
 pub fn deciding(text: &str) -> String {
-    const WITHOUT: [&str; 5] = [
+    const WITHOUT: [&str; 6] = [
         "active_brokers",
         "data_dir",
+        "display_time_zone",
         "environment",
         "log",
         "logging",

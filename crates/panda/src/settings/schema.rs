@@ -137,6 +137,11 @@ const TOP: Rows = &[
         "[\"paper\"]",
         "namespaces that run when no flag names them",
     ),
+    (
+        "display_time_zone",
+        "`[trading_day] time_zone`",
+        "zone in which people read times: text log lines, tables, `panda trace`, reports; what machines read is UTC",
+    ),
 ];
 
 const PORTFOLIO: Rows = &[(

@@ -38,7 +38,7 @@ impl BrokerPipeline {
     /// Keeps a signal for the next open, in place of what it makes pointless.
     pub(super) fn hold(&mut self, signal: &Signal, open: Timestamp, out: &mut Vec<Event>) {
         for older in self.engine.held().superseded_by(signal) {
-            self.refuse(&older, Reason::SupersededTarget, out);
+            self.refuse(&older, None, Reason::SupersededTarget, out);
         }
         let body = EventBody::SignalHeld {
             signal: *signal,
@@ -81,7 +81,7 @@ impl BrokerPipeline {
                 intent.role = OrderRole::Exit;
             }
             if wanted(&intent) {
-                self.refuse(&signal, reason, out);
+                self.refuse(&signal, Some(&plan), reason, out);
             }
         }
     }

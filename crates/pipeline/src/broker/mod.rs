@@ -29,6 +29,7 @@ use model::market::MarketData;
 use model::money::Multiplier;
 use model::order::{Execution, OrderChange, OrderError, OrderIntent, OrderRole, OrderStatus};
 use model::reason::Reason;
+use model::refusal::Refusal;
 use model::rules::{ExchangeRules, Settlement};
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions, Takes, TradingDay};
 use model::signal::{Action, Bracket, OrderType, Product, Side, Signal, Validity};
@@ -38,6 +39,7 @@ use model::{
     Amount, CorrelationId, CurrencyIdx, InputId, InstrumentIdx, Instruments, OrderId, Price,
     Quantity, SignalId, StrategyIdx, Timestamp, TradeId,
 };
+use serde::{Deserialize, Serialize};
 use strategies::OwnFill;
 
 use crate::day_book::DayBook;
@@ -47,6 +49,7 @@ use crate::portfolio::{Portfolio, PositionKey};
 use crate::risk::rules::Totals;
 use crate::risk::{AutoResume, Judgement, Limits, Margin, Proposal, Reached, Risk};
 use crate::strategy_host::{Made, StrategyHost, StrategySetup};
+use crate::tally::Tally;
 
 /// One report may lead to at most this many further reports within the same input; a trader that
 /// exceeds it makes no progress, and the namespace halts.
@@ -113,7 +116,7 @@ pub enum Input<'a> {
 }
 
 /// What a namespace has counted and not turned into events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PipelineStats {
     /// Signals that had been taken already, dropped.
     pub repeated_signals: u64,
@@ -180,6 +183,7 @@ pub struct BrokerPipeline {
     /// By group the session that was asked for last: it follows from the calendar.
     open: Vec<Cell<SessionWindow>>,
     stats: PipelineStats,
+    tally: Tally,
     /// The earliest of all timers; brought up to date by whatever can move one.
     due: Timestamp,
     /// The earliest of the groups' clocks, which move with time alone: every order asks for it.
@@ -288,6 +292,7 @@ impl BrokerPipeline {
             open: vec![Cell::new(SessionWindow::NONE); sessions.groups()],
             clocks_due: Timestamp::MIN,
             stats: PipelineStats::default(),
+            tally: Tally::default(),
             due: Timestamp::MIN,
             instruments,
             sessions,
@@ -329,6 +334,10 @@ impl BrokerPipeline {
     /// What has been counted.
     pub const fn stats(&self) -> &PipelineStats {
         &self.stats
+    }
+    /// What it has done.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
     }
     /// The time of the latest input.
     pub const fn now(&self) -> Timestamp {
@@ -566,6 +575,7 @@ impl BrokerPipeline {
         self.portfolio.observe_day(day.date);
         self.risk.observe_day();
         self.engine.observe_day();
+        self.tally.observe_day();
     }
 
     pub(super) fn observe_clock(&mut self, id: InputId, due: Timestamp) {
@@ -656,6 +666,7 @@ impl BrokerPipeline {
         self.engine.apply(event, money);
         self.risk.apply(event);
         self.portfolio.apply(event);
+        self.tally.apply(event);
         if let Some(trader) = &mut self.trader {
             trader.apply(event);
         }

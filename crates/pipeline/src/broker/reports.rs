@@ -187,7 +187,7 @@ impl BrokerPipeline {
                 && self.engine.working(id).is_some()
             {
                 // The broker would not cancel what is in the way: the signal cannot be followed.
-                self.refuse(&signal, Reason::BrokerRejected, out);
+                self.refuse(&signal, None, Reason::BrokerRejected, out);
             } else {
                 self.resolve_signal(&signal, out);
             }

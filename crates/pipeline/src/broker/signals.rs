@@ -64,7 +64,7 @@ impl BrokerPipeline {
             })
         });
         let Ok((plan, rounded)) = plan else {
-            return self.refuse(signal, Reason::Overflow, out);
+            return self.refuse(signal, None, Reason::Overflow, out);
         };
         // What waits or is refused is kept as it was asked for: its side may change.
         let asked = rounded.as_ref().unwrap_or(signal);
@@ -79,7 +79,7 @@ impl BrokerPipeline {
         // Judged before anything is cancelled for it, and again when that is done.
         let (part, refused) = match self.judge(asked, &plan) {
             Ok(Judgement::Pass) => (plan, None),
-            Ok(Judgement::ReduceOnly(reason)) => {
+            Ok(Judgement::ReduceOnly(refusal)) => {
                 let reduce = Quantity::from_raw(plan.quantity.raw() - plan.increase.raw());
                 (
                     Plan {
@@ -87,12 +87,13 @@ impl BrokerPipeline {
                         increase: Quantity::ZERO,
                         ..plan
                     },
-                    Some(reason),
+                    Some(refusal),
                 )
             }
-            Ok(Judgement::Refuse(reason)) | Err(reason) => {
-                return self.refuse(signal, reason, out);
+            Ok(Judgement::Refuse(refusal)) => {
+                return self.refuse(signal, Some(&plan), refusal, out);
             }
+            Err(reason) => return self.refuse(signal, Some(&plan), reason, out),
         };
         if plan.blocked {
             return self.defer(signal, &plan, out);
@@ -280,7 +281,7 @@ impl BrokerPipeline {
         &mut self,
         signal: &Signal,
         plan: &Plan,
-        entry_refused: Option<Reason>,
+        entry_refused: Option<Refusal>,
         out: &mut Vec<Event>,
     ) {
         let body = EventBody::SignalValidated(Validated {
@@ -305,11 +306,20 @@ impl BrokerPipeline {
         );
     }
 
-    pub(super) fn refuse(&mut self, signal: &Signal, reason: Reason, out: &mut Vec<Event>) {
-        let target = match signal.decision.action {
-            Action::Target { quantity } => Some(quantity),
-            _ => None,
+    /// Refuses a signal; `plan` is the order that it came to, where that is known.
+    pub(super) fn refuse(
+        &mut self,
+        signal: &Signal,
+        plan: Option<&Plan>,
+        refusal: impl Into<Refusal>,
+        out: &mut Vec<Event>,
+    ) {
+        let (target, asked) = match signal.decision.action {
+            Action::Target { quantity } => (Some(quantity), None),
+            Action::Enter { side, quantity } => (None, Some((side, quantity))),
+            Action::Exit { .. } => (None, None),
         };
+        let planned = plan.map(|plan| (plan.side, plan.quantity));
         let body = EventBody::SignalRejected(Refused {
             signal: signal.id,
             strategy: signal.strategy,
@@ -317,7 +327,8 @@ impl BrokerPipeline {
             instrument: signal.decision.instrument,
             product: signal.decision.product,
             target,
-            reason,
+            order: planned.or(asked).filter(|(_, q)| !q.is_zero()),
+            refusal: refusal.into(),
         });
         self.emit(
             self.now,
@@ -335,7 +346,7 @@ impl BrokerPipeline {
             .book(&key_of(signal))
             .and_then(|b| b.deferred().copied());
         if let Some(older) = older.filter(|o| o.id != signal.id) {
-            self.refuse(&older, Reason::SupersededTarget, out);
+            self.refuse(&older, None, Reason::SupersededTarget, out);
         }
         let cause = Cause::Signal(signal.id);
         self.emit(

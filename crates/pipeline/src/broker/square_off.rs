@@ -75,7 +75,7 @@ impl BrokerPipeline {
     ) {
         let held: Vec<_> = self.engine.held().of(*key).copied().collect();
         for waiting in held {
-            self.refuse(&waiting, reason, out);
+            self.refuse(&waiting, None, reason, out);
         }
         let Some(book) = self.engine.book(key) else {
             return;
@@ -86,7 +86,7 @@ impl BrokerPipeline {
             return;
         }
         if let Some(waiting) = book.deferred().copied() {
-            self.refuse(&waiting, reason, out);
+            self.refuse(&waiting, None, reason, out);
         }
         let correlation =
             correlation.unwrap_or_else(|| self.own_correlation(self.engine.scheduled()));

@@ -20,6 +20,8 @@ pub struct PipelineState {
     input: InputId,
     next_snapshot: Timestamp,
     hours: DataHours,
+    stats: PipelineStats,
+    tally: Tally,
 }
 
 /// Why a state cannot be saved or taken over.
@@ -47,6 +49,8 @@ impl BrokerPipeline {
             input: self.input,
             next_snapshot: self.next_snapshot,
             hours: self.hours.clone(),
+            stats: self.stats,
+            tally: self.tally.clone(),
         })
     }
 
@@ -79,6 +83,7 @@ impl BrokerPipeline {
         (self.now, self.input) = (saved.now, saved.input);
         self.next_snapshot = saved.next_snapshot;
         self.hours.adopt(saved.hours);
+        (self.stats, self.tally) = (saved.stats, saved.tally);
         if saved.now > Timestamp::MIN {
             // Where days and sessions stand follows from the time; counters were saved as they were.
             self.day = Some(self.sessions.trading_day(self.now));

@@ -3,6 +3,7 @@
 use model::control::TradingState;
 use model::money::Multiplier;
 use model::reason::Reason;
+use model::refusal::{Measured, Refusal};
 use model::rules::Settlement;
 use model::session::{SessionStatus, Takes};
 use model::signal::{Product, Side, Signal};
@@ -381,15 +382,49 @@ pub enum Judgement {
     /// All of it may be sent.
     Pass,
     /// Only the reducing part may be sent.
-    ReduceOnly(Reason),
+    ReduceOnly(Refusal),
     /// None of it.
-    Refuse(Reason),
+    Refuse(Refusal),
 }
 
-type Verdict = Result<(), Reason>;
+type Verdict = Result<(), Refusal>;
 
 fn require(condition: bool, reason: Reason) -> Verdict {
-    if condition { Ok(()) } else { Err(reason) }
+    if condition {
+        Ok(())
+    } else {
+        Err(reason.into())
+    }
+}
+
+/// As [`require`], with what was compared.
+fn hold(condition: bool, reason: Reason, measured: Measured) -> Verdict {
+    if condition {
+        return Ok(());
+    }
+    Err(Refusal {
+        reason,
+        measured: Some(measured),
+    })
+}
+
+/// A number of orders, with this one.
+fn orders(before: u32, limit: u32, reason: Reason) -> Verdict {
+    let value = before.saturating_add(1);
+    hold(before < limit, reason, Measured::Orders { value, limit })
+}
+
+fn at_most(value: Quantity, limit: Quantity, reason: Reason) -> Verdict {
+    hold(value <= limit, reason, Measured::Quantity { value, limit })
+}
+
+/// An age of at most so much.
+fn no_older(value: i64, limit: i64, reason: Reason) -> Verdict {
+    hold(value <= limit, reason, Measured::Age { value, limit })
+}
+
+fn overflow(_: model::NumberError) -> Refusal {
+    Reason::Overflow.into()
 }
 
 impl Risk {
@@ -400,8 +435,8 @@ impl Risk {
             .always(proposal)
             .and_then(|()| all_rules(&self.limits, proposal, self))
             .and_then(|()| own.map_or(Ok(()), |own| all_rules(own, proposal, self)));
-        if let Err(reason) = all {
-            return Judgement::Refuse(reason);
+        if let Err(refusal) = all {
+            return Judgement::Refuse(refusal);
         }
         if proposal.increase.is_zero() {
             return Judgement::Pass;
@@ -422,22 +457,22 @@ impl Risk {
         });
         match entry {
             Ok(()) => Judgement::Pass,
-            Err(reason) if proposal.increase == proposal.quantity => Judgement::Refuse(reason),
-            Err(reason) => Judgement::ReduceOnly(reason),
+            Err(refusal) if proposal.increase == proposal.quantity => Judgement::Refuse(refusal),
+            Err(refusal) => Judgement::ReduceOnly(refusal),
         }
     }
 
     fn always(&self, p: &Proposal<'_>) -> Verdict {
         require(self.is_enabled(p.signal.strategy), Reason::StrategyDisabled)?;
         require(p.supported, Reason::UnsupportedAssetClass)?;
-        well_formed(p).map_err(|()| Reason::InvalidSignal)
+        well_formed(p).map_err(|()| Reason::InvalidSignal.into())
     }
 
     fn states(&self, p: &Proposal<'_>) -> Verdict {
         require(self.state != TradingState::Halted, Reason::Halted)?;
         require(self.state != TradingState::ReduceOnly, Reason::ReduceOnly)?;
         if let Some(reason) = self.blocks.first() {
-            return Err(*reason);
+            return Err((*reason).into());
         }
         require(!p.unresolved, Reason::UnresolvedOrder)?;
         require(!p.squaring_off, Reason::SquareOff)?;
@@ -482,9 +517,11 @@ fn all_rules(limits: &Limits, p: &Proposal<'_>, risk: &Risk) -> Verdict {
     if let Some(window) = limits.duplicate_window
         && let Some((ts, latest)) = risk.latest(p.signal.strategy)
     {
-        require(
-            *latest != d.without_note() || p.now.since(*ts) >= window,
+        let (value, limit) = (p.now.since(*ts), window);
+        hold(
+            *latest != d.without_note() || value >= limit,
             Reason::DuplicateSignal,
+            Measured::Age { value, limit },
         )?;
     }
     if limits.session_open {
@@ -497,7 +534,7 @@ fn all_rules(limits: &Limits, p: &Proposal<'_>, risk: &Risk) -> Verdict {
         require(!expired, Reason::ContractExpired)?;
     }
     if let Some(most) = p.freeze_quantity {
-        require(p.quantity <= most, Reason::FreezeQuantity)?;
+        at_most(p.quantity, most, Reason::FreezeQuantity)?;
     }
     if limits.tick_and_lot {
         let tick = p.instrument.tick_size;
@@ -507,22 +544,34 @@ fn all_rules(limits: &Limits, p: &Proposal<'_>, risk: &Risk) -> Verdict {
             d.bracket.stop_loss,
             d.bracket.take_profit,
         ];
-        let conform = prices
-            .iter()
-            .flatten()
-            .all(|price| price.is_multiple_of(tick));
-        require(conform, Reason::TickSize)?;
-        let conform = p.closes_all || p.quantity.is_multiple_of(p.instrument.lot_size);
-        require(conform, Reason::LotSize)?;
+        for value in prices.into_iter().flatten() {
+            let measured = Measured::Price { value, limit: tick };
+            hold(value.is_multiple_of(tick), Reason::TickSize, measured)?;
+        }
+        let (value, limit) = (p.quantity, p.instrument.lot_size);
+        hold(
+            p.closes_all || value.is_multiple_of(limit),
+            Reason::LotSize,
+            Measured::Quantity { value, limit },
+        )?;
     }
     if let Some(band) = limits.price_band
         && !p.last.0.is_zero()
     {
         let last = i128::from(p.last.0.raw());
         for price in [d.limit_price, d.trigger_price].into_iter().flatten() {
-            let distance = (i128::from(price.raw()) - last).abs();
-            let near = distance * i128::from(model::fixed::ONE) <= last * i128::from(band);
-            require(near, Reason::PriceBand)?;
+            let distance = (i128::from(price.raw()) - last).abs() * i128::from(model::fixed::ONE);
+            // Rounded up: what is shown lies beyond the limit, as what it stands for does.
+            let share = distance.div_euclid(last) + i128::from(distance.rem_euclid(last) != 0);
+            let measured = Measured::Fraction {
+                value: i64::try_from(share).unwrap_or(i64::MAX),
+                limit: band,
+            };
+            hold(
+                distance <= last * i128::from(band),
+                Reason::PriceBand,
+                measured,
+            )?;
         }
     }
     Ok(())
@@ -544,23 +593,26 @@ fn entry_rules(
     let denied = limits.deny.get(index).copied().unwrap_or(false);
     require(allowed && !denied, Reason::InstrumentDenied)?;
     if let Some(age) = limits.stale_signal {
-        require(p.now.since(p.signal.ts) <= age, Reason::StaleSignal)?;
+        no_older(p.now.since(p.signal.ts), age, Reason::StaleSignal)?;
     }
     require(!p.last.0.is_zero(), Reason::StaleMarketData)?;
     if let Some(age) = limits.stale_market_data {
-        require(p.now.since(p.last.1) <= age, Reason::StaleMarketData)?;
+        no_older(p.now.since(p.last.1), age, Reason::StaleMarketData)?;
     }
-    let overflow = |_| Reason::Overflow;
     let signed = p.side.signed(p.quantity);
     let net_after = p.net_of_product.checked_add(signed).map_err(overflow)?;
     let may_be_short = limits.short_selling == ShortSelling::Allowed
         && p.signal.decision.product != Product::Delivery;
-    require(
+    hold(
         may_be_short || p.side == Side::Buy || net_after >= Quantity::ZERO,
         Reason::ShortSelling,
+        Measured::Quantity {
+            value: net_after,
+            limit: Quantity::ZERO,
+        },
     )?;
     if let Some(limit) = limits.order_quantity {
-        require(p.quantity <= limit, Reason::OrderQuantity)?;
+        at_most(p.quantity, limit, Reason::OrderQuantity)?;
     }
     let d = &p.signal.decision;
     let price = d.limit_price.or(d.trigger_price).unwrap_or(p.last.0);
@@ -574,7 +626,7 @@ fn entry_rules(
     )?;
     if let Some(limit) = limits.position_quantity {
         let after = totals.position.checked_add(signed).map_err(overflow)?;
-        require(after.abs() <= limit, Reason::PositionQuantity)?;
+        at_most(after.abs(), limit, Reason::PositionQuantity)?;
     }
     if limits.position_notional.is_some() {
         let after = totals.position.checked_add(signed).map_err(overflow)?;
@@ -599,16 +651,16 @@ fn entry_rules(
         Reason::GrossExposure,
     )?;
     if let Some(limit) = limits.open_orders {
-        require(totals.open_orders < limit, Reason::OpenOrders)?;
+        orders(totals.open_orders, limit, Reason::OpenOrders)?;
     }
     if let Some(limit) = limits.orders_per_second {
-        require(counters.in_second(p.now) < limit, Reason::OrdersPerSecond)?;
+        orders(counters.in_second(p.now), limit, Reason::OrdersPerSecond)?;
     }
     if let Some(limit) = limits.orders_per_day {
-        require(counters.orders_today() < limit, Reason::OrdersPerDay)?;
+        orders(counters.orders_today(), limit, Reason::OrdersPerDay)?;
     }
     if let Some(limit) = limits.trades_per_day {
-        require(strategy.entries_today() < limit, Reason::TradesPerDay)?;
+        orders(strategy.entries_today(), limit, Reason::TradesPerDay)?;
     }
     if limits.available_cash {
         // A reversal first frees what it closes.
@@ -631,7 +683,12 @@ fn entry_rules(
             }
         }
         .map_err(overflow)?;
-        require(needed <= p.equity, Reason::InsufficientCash)?;
+        let measured = Measured::Money {
+            currency: p.currency,
+            value: needed,
+            limit: p.equity,
+        };
+        hold(needed <= p.equity, Reason::InsufficientCash, measured)?;
     }
     for limit in [&limits.daily_loss, &limits.drawdown].into_iter().flatten() {
         require(limit.of(p.currency).is_some(), Reason::CurrencyLimitMissing)?;
@@ -642,10 +699,17 @@ fn entry_rules(
 fn money(
     limit: &Option<MoneyLimit>,
     currency: CurrencyIdx,
-    amount: Amount,
+    value: Amount,
     reason: Reason,
 ) -> Verdict {
     let Some(limit) = limit else { return Ok(()) };
-    let limit = limit.of(currency).ok_or(Reason::CurrencyLimitMissing)?;
-    require(amount <= limit, reason)
+    let limit = limit
+        .of(currency)
+        .ok_or(Refusal::from(Reason::CurrencyLimitMissing))?;
+    let measured = Measured::Money {
+        currency,
+        value,
+        limit,
+    };
+    hold(value <= limit, reason, measured)
 }

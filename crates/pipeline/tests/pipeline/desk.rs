@@ -285,7 +285,7 @@ impl Desk {
     /// The reason for which the latest signal was refused, if it was.
     pub fn refused(&self) -> Option<Reason> {
         self.latest().iter().find_map(|e| match e.body {
-            EventBody::SignalRejected(r) => Some(r.reason),
+            EventBody::SignalRejected(r) => Some(r.refusal.reason),
             _ => None,
         })
     }
@@ -336,7 +336,9 @@ impl Desk {
                         d.action, d.limit_price, d.bracket
                     )
                 }
-                EventBody::SignalRejected(r) => writeln!(text, "{at} refused: {}", r.reason),
+                EventBody::SignalRejected(r) => {
+                    writeln!(text, "{at} refused: {}", r.refusal.reason)
+                }
                 EventBody::Snapshot(_) => Ok(()),
                 EventBody::ModifyRequested { order, quantity } => {
                     writeln!(text, "{at} {order} to become {quantity}")

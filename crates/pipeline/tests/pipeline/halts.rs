@@ -423,10 +423,9 @@ fn numbers_at_the_edge_of_the_window_are_refused_or_exact() {
         "{} events",
         desk.events.len() - before
     );
-    let refused = desk
-        .events
-        .iter()
-        .any(|e| matches!(e.body, EventBody::SignalRejected(r) if r.reason == Reason::Overflow));
+    let refused = desk.events.iter().any(
+        |e| matches!(e.body, EventBody::SignalRejected(r) if r.refusal.reason == Reason::Overflow),
+    );
     assert!(refused || state(&desk) == TradingState::Halted);
     desk.tick(COIN, &least);
     desk.signal(1, exit(COIN, None));

@@ -17,6 +17,7 @@ use crate::world::{AXIS, BEL, GOLD, units};
 #[test]
 fn every_rule_refuses_for_its_own_reason_and_its_neighbour_passes() {
     let mut seen = Vec::new();
+    let mut figures = String::new();
     for (number, case) in cases().into_iter().enumerate() {
         let at = format!("case {number}, {}", case.reason);
         let mut desk = Desk::new(&case.plan);
@@ -25,6 +26,7 @@ fn every_rule_refuses_for_its_own_reason_and_its_neighbour_passes() {
         desk.signal(1, case.refused);
         assert_eq!(desk.refused(), Some(case.reason), "{at}");
         assert!(desk.orders().is_empty(), "{at}");
+        figures += &figures_of(&desk);
         (case.between)(&mut desk);
         desk.signal(1, case.passes);
         assert_eq!(desk.refused(), None, "{at}");
@@ -32,6 +34,7 @@ fn every_rule_refuses_for_its_own_reason_and_its_neighbour_passes() {
         desk.check();
         seen.push(case.reason);
     }
+    assert_eq!(figures, FIGURES);
     // Stale signals, losses, overflow and delivery have tests of their own.
     let elsewhere = [
         Reason::StaleSignal,
@@ -48,6 +51,69 @@ fn every_rule_refuses_for_its_own_reason_and_its_neighbour_passes() {
         );
     }
 }
+
+/// What the latest refusal names: reason, order, the rule's value and its limit.
+fn figures_of(desk: &Desk) -> String {
+    let refused = desk.latest().iter().find_map(|e| match e.body {
+        EventBody::SignalRejected(refused) => Some(refused),
+        _ => None,
+    });
+    let refused = refused.unwrap();
+    let order = refused.order.map_or_else(
+        || "no order".to_owned(),
+        |(side, quantity)| format!("{} {quantity}", side.name()),
+    );
+    let measured = refused.refusal.measured.map_or_else(String::new, |m| {
+        let (value, limit) = m.figures();
+        format!(": {value} of {limit} {}", m.unit(|_| "INR"))
+    });
+    format!("{} {order}{measured}\n", refused.refusal.reason)
+}
+
+/// In the order of [`cases`].
+const FIGURES: &str = "\
+trader_unreachable buy 1
+unresolved_order buy 1
+strategy_disabled buy 1
+unsupported_asset_class buy 1
+invalid_signal buy 1
+invalid_signal buy 1
+invalid_signal buy 1
+invalid_signal buy 1
+duplicate_signal buy 1: 0 of 1000 ms
+session_closed buy 1
+tick_size buy 1: 99.99 of 0.05 price
+tick_size buy 1: 90.01 of 0.05 price
+lot_size buy 3: 3 of 2 units
+order_type_in_phase buy 1
+contract_expired buy 2
+freeze_quantity buy 1000001: 1000001 of 1000000 units
+price_band buy 1: 0.0505 of 0.05 fraction
+halted buy 1
+reduce_only buy 1
+square_off buy 1
+instrument_denied buy 1
+instrument_denied buy 1
+stale_market_data buy 1: 99000 of 98000 ms
+stale_market_data buy 1
+short_selling sell 1: -1 of 0 units
+short_selling sell 1: -1 of 0 units
+order_quantity buy 6: 6 of 5 units
+order_notional buy 11: 1100 of 1000 INR
+order_notional buy 4: 1000 of 500 INR
+position_quantity buy 3: 6 of 5 units
+position_notional buy 2: 700 of 600 INR
+gross_exposure buy 2: 690 of 600 INR
+open_orders buy 1: 2 of 1 orders
+orders_per_second buy 1: 2 of 1 orders
+orders_per_day buy 1: 2 of 1 orders
+trades_per_day buy 1: 2 of 1 orders
+insufficient_cash buy 9: 1080 of 1000 INR
+insufficient_cash buy 51: 1020 of 1000 INR
+insufficient_cash buy 22: 1020 of 1000 INR
+currency_limit_missing buy 1
+currency_limit_missing buy 1
+";
 
 #[test]
 fn a_strategys_own_limits_act_on_its_own_share() {
@@ -208,7 +274,7 @@ fn of_a_refused_reversal_the_reducing_part_goes_through() {
             _ => None,
         });
         let v = validated.unwrap_or_else(|| panic!("{reason}: {:?}", desk.refused()));
-        assert_eq!(v.entry_refused, Some(reason));
+        assert_eq!(v.entry_refused.map(|r| r.reason), Some(reason));
         assert_eq!(
             (v.quantity, v.increase.is_zero(), v.target),
             (units(10), true, Some(units(-5)))

@@ -17,7 +17,7 @@ use crate::world::{AXIS, BEL, COIN, NEXT_DAY, SESSION, at, units};
 
 fn refusals(events: &[Event]) -> Vec<Reason> {
     let refused = events.iter().filter_map(|e| match e.body {
-        EventBody::SignalRejected(r) => Some(r.reason),
+        EventBody::SignalRejected(r) => Some(r.refusal.reason),
         _ => None,
     });
     refused.collect()

@@ -239,7 +239,7 @@ fn a_halt_cancels_entries_and_leaves_what_protects() {
         EventBody::SignalValidated(v) => Some(v),
         _ => None,
     });
-    assert_eq!(passed.unwrap().entry_refused, Some(Reason::Halted));
+    assert_eq!(passed.unwrap().entry_refused, Some(Reason::Halted.into()));
     desk.command(CommandAction::SetState(TradingState::Active));
     desk.signal(2, enter(AXIS, Buy, 1));
     assert_eq!(desk.refused(), None);

@@ -116,7 +116,7 @@ fn a_superseded_target_is_reported() {
         .latest()
         .iter()
         .filter_map(|e| match e.body {
-            EventBody::SignalRejected(r) => Some((r.signal, r.reason, r.target)),
+            EventBody::SignalRejected(r) => Some((r.signal, r.refusal.reason, r.target)),
             _ => None,
         })
         .collect();

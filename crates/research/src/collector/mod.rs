@@ -198,15 +198,15 @@ impl<'a> Collector<'a> {
             }
             EventBody::SignalValidated(validated) => {
                 space.counts.validated += 1;
-                if let Some(reason) = validated.entry_refused {
-                    count(&mut space.counts.entries_refused, reason.code());
+                if let Some(refusal) = validated.entry_refused {
+                    count(&mut space.counts.entries_refused, refusal.reason.code());
                 }
                 let outcome = Outcome::Validated(validated);
                 self.signal_file
                     .outcome(&mut space.signals, names, broker, ts, outcome)?;
             }
             EventBody::SignalRejected(refused) => {
-                count(&mut space.counts.rejected, refused.reason.code());
+                count(&mut space.counts.rejected, refused.refusal.reason.code());
                 space.cell(refused.strategy, refused.instrument).rejected += 1;
                 let outcome = Outcome::Rejected(refused);
                 self.signal_file

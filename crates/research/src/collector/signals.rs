@@ -38,6 +38,9 @@ const HEADER: &[&str] = &[
     "quantity",
     "increase",
     "entry_refused",
+    "value",
+    "limit",
+    "unit",
     "decided",
     "input",
     "ordinal",
@@ -211,7 +214,7 @@ impl SignalFile {
         let deferred = entry.is_some_and(|e| e.deferred);
         let (name, reason) = match outcome {
             Outcome::Validated(_) => ("validated", None),
-            Outcome::Rejected(r) => ("rejected", Some(r.reason)),
+            Outcome::Rejected(r) => ("rejected", Some(r.refusal.reason)),
             Outcome::Open if entry.is_some_and(|e| e.held) => ("held", None),
             Outcome::Open if deferred => ("deferred", None),
             Outcome::Open => ("pending", None),
@@ -220,6 +223,18 @@ impl SignalFile {
             Outcome::Validated(v) => Some(v),
             Outcome::Rejected(_) | Outcome::Open => None,
         };
+        let order = match outcome {
+            Outcome::Validated(v) => Some((v.side, v.quantity)),
+            Outcome::Rejected(r) => r.order,
+            Outcome::Open => None,
+        };
+        let measured = match outcome {
+            Outcome::Validated(v) => v.entry_refused.and_then(|r| r.measured),
+            Outcome::Rejected(r) => r.refusal.measured,
+            Outcome::Open => None,
+        };
+        let figures = measured.map(|m| m.figures());
+        let unit = measured.map_or("", |m| m.unit(|currency| names.currency(currency)));
         self.table
             .row()
             .option(signal.map(|s| s.ts).or(decided))
@@ -243,14 +258,17 @@ impl SignalFile {
             .text(name)
             .put(deferred)
             .text(reason.map_or("", Reason::code))
-            .option(passed.map(|v| v.side.name()))
-            .option(passed.map(|v| v.quantity))
+            .option(order.map(|(side, _)| side.name()))
+            .option(order.map(|(_, quantity)| quantity))
             .option(passed.map(|v| v.increase))
             .text(
                 passed
                     .and_then(|v| v.entry_refused)
-                    .map_or("", Reason::code),
+                    .map_or("", |refusal| refusal.reason.code()),
             )
+            .option(figures.as_ref().map(|(value, _)| value))
+            .option(figures.as_ref().map(|(_, limit)| limit))
+            .text(unit)
             .option(decided)
             .put(input.0)
             .put(ordinal)

@@ -12,6 +12,7 @@ use model::money::{Amount, CurrencyIdx};
 use model::note::Note;
 use model::order::{Execution, OrderChange, OrderIntent, OrderRole};
 use model::reason::Reason;
+use model::refusal::{Measured, Refusal};
 use model::signal::{
     Action, Bracket, Decision, OrderType, Product, Side, Signal, Trigger, Validity,
 };
@@ -508,7 +509,7 @@ impl Encoder<'_, '_> {
         self.quantity(*quantity);
         self.quantity(*increase);
         self.option(*target, Self::quantity);
-        self.option(*entry_refused, Self::reason);
+        self.option(*entry_refused, Self::refusal);
         self.decision(decision);
     }
 
@@ -520,7 +521,8 @@ impl Encoder<'_, '_> {
             instrument,
             product,
             target,
-            reason,
+            order,
+            refusal,
         } = refused;
         self.u128(signal.0);
         self.strategy(*strategy);
@@ -528,7 +530,57 @@ impl Encoder<'_, '_> {
         self.instrument(*instrument);
         self.product(*product);
         self.option(*target, Self::quantity);
-        self.reason(*reason);
+        self.option(*order, |h, (side, quantity)| {
+            h.side(side);
+            h.quantity(quantity);
+        });
+        self.refusal(*refusal);
+    }
+
+    fn refusal(&mut self, refusal: Refusal) {
+        let Refusal { reason, measured } = refusal;
+        self.reason(reason);
+        self.option(measured, Self::measured);
+    }
+
+    fn measured(&mut self, measured: Measured) {
+        match measured {
+            Measured::Orders { value, limit } => {
+                self.u8(0);
+                self.u32(value);
+                self.u32(limit);
+            }
+            Measured::Quantity { value, limit } => {
+                self.u8(1);
+                self.quantity(value);
+                self.quantity(limit);
+            }
+            Measured::Money {
+                currency,
+                value,
+                limit,
+            } => {
+                self.u8(2);
+                self.currency(currency);
+                self.amount(value);
+                self.amount(limit);
+            }
+            Measured::Price { value, limit } => {
+                self.u8(3);
+                self.price(value);
+                self.price(limit);
+            }
+            Measured::Fraction { value, limit } => {
+                self.u8(4);
+                self.u64(value as u64);
+                self.u64(limit as u64);
+            }
+            Measured::Age { value, limit } => {
+                self.u8(5);
+                self.u64(value as u64);
+                self.u64(limit as u64);
+            }
+        }
     }
 
     fn intent(&mut self, intent: &OrderIntent) {

@@ -8,6 +8,7 @@ use model::event::{
 };
 use model::order::{Execution, OrderChange, OrderIntent, OrderRole};
 use model::reason::Reason;
+use model::refusal::{Measured, Refusal};
 use model::signal::{
     Action, Bracket, Decision, OrderType, Product, Side, Signal, Trigger, Validity,
 };
@@ -69,6 +70,13 @@ fn signal(action: Action, trigger: Trigger) -> Signal {
     }
 }
 
+fn refusal(measured: Measured) -> Refusal {
+    Refusal {
+        reason: Reason::PriceBand,
+        measured: Some(measured),
+    }
+}
+
 /// One event of every kind, every cause and every change among them.
 fn events() -> Vec<Event> {
     let quantity = Quantity::from_raw(30);
@@ -104,7 +112,10 @@ fn events() -> Vec<Event> {
         quantity,
         increase: Quantity::from_raw(51),
         target: Some(Quantity::from_raw(-52)),
-        entry_refused: Some(Reason::Halted),
+        entry_refused: Some(refusal(Measured::Orders {
+            value: 57,
+            limit: 58,
+        })),
         decision: decision(Action::Target { quantity }),
     };
     let refused = Refused {
@@ -114,7 +125,12 @@ fn events() -> Vec<Event> {
         instrument: InstrumentIdx(0),
         product: Product::Intraday,
         target: None,
-        reason: Reason::PriceBand,
+        order: Some((Side::Buy, Quantity::from_raw(54))),
+        refusal: refusal(Measured::Money {
+            currency: CurrencyIdx(0),
+            value: Amount::from_raw(55),
+            limit: Amount::from_raw(56),
+        }),
     };
     let execution = Execution {
         trade: TradeId(60),
@@ -189,7 +205,7 @@ fn events() -> Vec<Event> {
         instrument: InstrumentIdx(1),
         timeframe: model::market::Timeframe::MINUTE,
     };
-    let bodies = [
+    let mut bodies = vec![
         EventBody::SignalRaw(signal(enter, Trigger::Input)),
         EventBody::SignalRaw(signal(enter, Trigger::Bar(bar))),
         EventBody::SignalRaw(signal(
@@ -298,6 +314,30 @@ fn events() -> Vec<Event> {
             open: Timestamp(93),
         },
     ];
+    let measured = [
+        Measured::Quantity {
+            value: Quantity::from_raw(101),
+            limit: Quantity::from_raw(102),
+        },
+        Measured::Price {
+            value: Price::from_raw(103),
+            limit: Price::from_raw(104),
+        },
+        Measured::Fraction {
+            value: 105,
+            limit: 106,
+        },
+        Measured::Age {
+            value: 107,
+            limit: 108,
+        },
+    ];
+    bodies.extend(measured.map(|measured| {
+        EventBody::SignalRejected(Refused {
+            refusal: refusal(measured),
+            ..refused
+        })
+    }));
     let causes = [
         Cause::Input(InputId(1)),
         Cause::Timer(Timestamp(2)),
@@ -476,9 +516,9 @@ fn the_encoding_of_this_version_is_fixed() {
         (
             2,
             [
-                "1ed952eec842f4e34225b5c058d6d4a811b2193ee65b8f9f08f7e7fe68422b25",
+                "b377f74a9d15ab94a825b09c784ebd834f16742ef3203f2e6bf70392e1fe8fb7",
                 "e0461a0893bec315fedb6c4a9cf078f879b90516643d0c803c86e43b9e620ae4",
-                "8f78e8f7c4e5960bfc0c8f319edc17e239a065f3d80e71b4fe765568028a4b1c",
+                "4cf8ebf154a2a3482d08fdf07a476086380946906927305811162766fe9eada9",
             ]
             .map(str::to_owned)
         )

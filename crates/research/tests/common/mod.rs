@@ -416,7 +416,8 @@ fn act(
             instrument,
             product,
             target: None,
-            reason,
+            order: None,
+            refusal: reason.into(),
         };
         return emit(
             correlation,

@@ -2,6 +2,7 @@
 //! starts no thread, reads no clock but the session's and makes no call; a host does, with what
 //! [`Namespace::commit`] has made durable.
 
+mod rebuild;
 mod recover;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,8 @@ use crate::error::RuntimeError;
 use crate::market::TIMER_LATE_MAX;
 use crate::packet::Step;
 
-pub use recover::{Recovered, Recovery, SNAPSHOTS, market_position};
+pub use rebuild::{look, market_position};
+pub use recover::{Recovered, Recovery, SNAPSHOTS};
 
 /// A run of inputs without outputs is closed at this many entries.
 const RUN_MAX: usize = 4096;

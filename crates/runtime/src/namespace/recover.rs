@@ -3,24 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::record::{Entry, JournalRecord, JournalRecordRef, Run, Start, decode};
-use journal::{Cut, Log, LogOptions, Position, Reader, Storage};
+use journal::record::{JournalRecordRef, Start};
+use journal::{Cut, Log, LogOptions, Position, Storage};
 use model::order::OrderStatus;
-use model::reindex;
 use model::{InputId, Timestamp};
-use pipeline::broker::PipelineState;
-use pipeline::strategy_host::HostState;
-use pipeline::{BrokerPipeline, Input};
+use pipeline::BrokerPipeline;
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
 use traders::Modification;
 
+use super::rebuild::{Recorded, Saved, rebuild};
 use super::{Namespace, NamespaceStats};
 use crate::clock::{FeedClock, SessionClock};
 use crate::desk::{Desk, DeskSettings};
 use crate::error::RuntimeError;
-use crate::market::Cursor;
-use crate::tables::{self, SavedStart};
+use crate::tables::SavedStart;
 
 /// Snapshots kept.
 pub const SNAPSHOTS: usize = 3;
@@ -74,28 +70,6 @@ pub struct Recovered {
     pub open_orders: usize,
 }
 
-/// The state of a namespace in a snapshot.
-#[derive(Serialize, Deserialize)]
-pub struct Saved {
-    pipeline: PipelineState,
-    step: u64,
-    next: u64,
-    market: Position,
-}
-
-/// Where the market log stood at a namespace's snapshot: recovery from it reads on from there.
-pub fn market_position(name: &str, at: Position, payload: &[u8]) -> Result<Position, RuntimeError> {
-    let wrong = |e: postcard::Error| {
-        RuntimeError::state(
-            name,
-            format!("the snapshot at {at}: {e}: another build may have written it"),
-        )
-    };
-    let head: SavedStart = postcard::from_bytes(payload).map_err(wrong)?;
-    let saved: Saved = postcard::from_bytes(&head.state).map_err(wrong)?;
-    Ok(saved.market)
-}
-
 impl Namespace {
     /// Opens it: recovery is the normal way to start.
     pub fn open(recovery: Recovery) -> Result<(Self, Recovered), RuntimeError> {
@@ -126,9 +100,20 @@ impl Namespace {
             ..Recovered::default()
         };
         start.epoch = log.generation();
+        let from = Recorded {
+            storage: &storage,
+            journal: &dir,
+            market: market_dir,
+            first: opened.first,
+            end: opened.end,
+        };
+        let rebuilt = rebuild(from, pipeline, &start, &mut recovered)?;
+        if let Some(latest) = rebuilt.latest {
+            start.salt = latest.salt;
+        }
         let mut this = Self {
             index,
-            pipeline,
+            pipeline: rebuilt.pipeline,
             log,
             start,
             clock,
@@ -141,9 +126,9 @@ impl Namespace {
             reports: Vec::new(),
             foreign: Vec::new(),
             bytes: Vec::new(),
-            step: 0,
-            next: 0,
-            market: Position(0),
+            step: rebuilt.step,
+            next: rebuilt.next,
+            market: rebuilt.market,
             times: FxHashMap::default(),
             held: std::collections::BTreeMap::new(),
             passed: 0,
@@ -154,88 +139,8 @@ impl Namespace {
             keep_days: 0,
             stats: NamespaceStats::default(),
         };
-        let mut from = opened.first;
-        let mut latest = None;
-        let fresh = this
-            .pipeline
-            .save_strategies()
-            .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
-        let loaded = match this.load_snapshot(&storage, &dir, opened.end) {
-            Err(error @ RuntimeError::State { .. }) if opened.first == Position(0) => {
-                recovered.unread = Some(error.to_string());
-                None
-            }
-            loaded => loaded?,
-        };
-        if let Some((at, old, saved)) = loaded {
-            let unchanged = |strategy: &str| tables::unchanged(&old, &this.start, strategy);
-            recovered.restarted = this
-                .pipeline
-                .restore_state(
-                    saved.pipeline,
-                    &tables::reindex(&old, &this.start),
-                    unchanged,
-                )
-                .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
-            (this.step, this.next, this.market) = (saved.step, saved.next, saved.market);
-            recovered.snapshot = Some(at);
-            from = at;
-            // What was decided in an earlier session keeps the identities that it had there.
-            this.pipeline.set_source(old.source);
-            latest = Some(old);
-        } else if opened.first > Position(0) {
-            return Err(RuntimeError::state(
-                &name,
-                format!(
-                    "no snapshot in {} can be read, and the journal's beginning has been removed: restore a snapshot file from a backup",
-                    dir.display()
-                ),
-            ));
-        }
-        let mut replay = Replay {
-            cursor: Cursor::new(
-                Arc::clone(&storage),
-                market_dir,
-                this.market,
-                this.start.clone(),
-                latest.as_ref(),
-            ),
-            recovered: &mut recovered,
-            latest,
-            fresh,
-        };
-        replay.run(&mut this, &storage, &dir, from, &name)?;
-        let now = this.start.clone();
-        replay.pass(&mut this, &now);
-        if let Some(latest) = replay.latest {
-            this.start.salt = latest.salt;
-        }
-        this.pipeline.set_source(this.start.source);
-        this.pipeline.discard_decisions();
         this.begin(desk, &mut recovered)?;
         Ok((this, recovered))
-    }
-
-    fn load_snapshot(
-        &self,
-        storage: &Arc<dyn Storage>,
-        dir: &Path,
-        end: Position,
-    ) -> Result<Option<(Position, Start, Saved)>, RuntimeError> {
-        let found = journal::snapshot::load_newest(storage.as_ref(), dir, end)
-            .map_err(|e| RuntimeError::journal(self.name(), e))?;
-        let Some((at, payload)) = found else {
-            return Ok(None);
-        };
-        let wrong = |e: postcard::Error| {
-            let why = format!("the snapshot at {at}: {e}: another build may have written it");
-            RuntimeError::state(self.name(), why)
-        };
-        let head: SavedStart = postcard::from_bytes(&payload).map_err(wrong)?;
-        let map = Arc::new(tables::reindex(&head.start, &self.start));
-        let saved =
-            reindex::with(&map, || postcard::from_bytes::<Saved>(&head.state)).map_err(wrong)?;
-        Ok(Some((at, head.start, saved)))
     }
 
     /// Everything is recovered: a new epoch begins.
@@ -328,110 +233,5 @@ impl Namespace {
             SNAPSHOTS,
         )
         .map_err(|e| RuntimeError::journal(&name, e))
-    }
-}
-
-/// Reads what was recorded into a pipeline.
-struct Replay<'a> {
-    cursor: Cursor,
-    recovered: &'a mut Recovered,
-    latest: Option<Start>,
-    /// The strategies as they were built.
-    fresh: HostState,
-}
-
-impl Replay<'_> {
-    /// A start is passed: strategies that are defined otherwise from it on begin anew there, as they
-    /// did when it happened.
-    fn pass(&mut self, namespace: &mut Namespace, start: &Start) {
-        if let Some(before) = &self.latest {
-            let changed = |name: &str| !tables::unchanged(before, start, name);
-            for name in namespace.pipeline.begin_anew(&self.fresh, changed) {
-                if !self.recovered.restarted.contains(&name) {
-                    self.recovered.restarted.push(name);
-                }
-            }
-        }
-        namespace.pipeline.set_source(start.source);
-    }
-
-    fn run(
-        &mut self,
-        namespace: &mut Namespace,
-        storage: &Arc<dyn Storage>,
-        dir: &Path,
-        from: Position,
-        name: &str,
-    ) -> Result<(), RuntimeError> {
-        let failed = |e| RuntimeError::journal(name, e);
-        let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(failed)?;
-        let mut map = self
-            .latest
-            .as_ref()
-            .map(|old| Arc::new(tables::reindex(old, &namespace.start)));
-        while let Some((_, bytes)) = reader.next().map_err(failed)? {
-            let record = match &map {
-                Some(map) if !tables::is_start(bytes) => {
-                    reindex::with(map, || decode::<JournalRecord>(bytes))
-                }
-                _ => decode(bytes),
-            };
-            match record.map_err(|e| RuntimeError::record(name, e))? {
-                JournalRecord::Start(start) => {
-                    map = Some(Arc::new(tables::reindex(&start, &namespace.start)));
-                    self.pass(namespace, &start);
-                    self.latest = Some(start);
-                }
-                JournalRecord::Run(run) => self.take(namespace, &run)?,
-                JournalRecord::Stop { .. } => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, namespace: &mut Namespace, run: &Run) -> Result<(), RuntimeError> {
-        self.recovered.records += 1;
-        for entry in &run.inputs {
-            match entry {
-                Entry::Market { first, last } => {
-                    let pipeline = &mut namespace.pipeline;
-                    let mut seen = 0;
-                    let missing = self.cursor.range(*first, *last, |id, item| {
-                        pipeline.observe(&Input::Market(id, &item.data()));
-                        pipeline.discard_decisions();
-                        seen += 1;
-                    })?;
-                    self.recovered.inputs += seen;
-                    self.recovered.missing.extend(missing);
-                    namespace.next = namespace.next.max(last.0 + 1);
-                }
-                Entry::Full(id, item) => {
-                    namespace
-                        .pipeline
-                        .observe(&Input::Market(*id, &item.data()));
-                    self.recovered.inputs += 1;
-                    namespace.next = namespace.next.max(id.0 + 1);
-                }
-                Entry::Conflated { last, .. } => {
-                    namespace.next = namespace.next.max(last.0 + 1);
-                }
-                Entry::Clock(id, due) => namespace.pipeline.observe(&Input::Clock(*id, *due)),
-                Entry::TimersMissed(until) => {
-                    namespace.pipeline.observe(&Input::TimersMissed(*until));
-                }
-                Entry::Signal(signal) => namespace.pipeline.observe(&Input::Signal(signal)),
-                Entry::Report(report) => namespace.pipeline.observe(&Input::Report(report)),
-                Entry::Command(ts, command) => {
-                    namespace.pipeline.observe(&Input::Command(*ts, command));
-                }
-            }
-            namespace.pipeline.discard_decisions();
-        }
-        for event in &run.outputs {
-            namespace.pipeline.apply(event);
-        }
-        namespace.pipeline.discard_decisions();
-        namespace.step = namespace.step.max(run.step + 1);
-        Ok(())
     }
 }

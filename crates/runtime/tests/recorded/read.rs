@@ -122,7 +122,7 @@ fn a_decision_is_traced_over_all_namespaces_from_any_of_its_ids() {
         }
     }
     assert!(life.moments.windows(2).all(|w| w[0].ts <= w[1].ts));
-    let shown = life.text();
+    let shown = life.text(&|at| at.to_string());
     assert!(
         shown.contains("order_filled") && shown.contains("+30.000 s"),
         "{shown}"

@@ -25,6 +25,14 @@ fn owner(path: &Path) -> Option<u32> {
         .map(|metadata| metadata.uid())
 }
 
+/// Whether nobody listens.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
 /// Why there is no connection. A socket that may not be used is there: its session is another user's.
 fn unreachable_because(data_dir: &Path, error: &io::Error, owner: Option<u32>) -> anyhow::Error {
     let dir = data_dir.display();
@@ -49,9 +57,23 @@ pub struct Client {
 impl Client {
     /// Connects to the session that has `data_dir`.
     pub fn connect(data_dir: &Path) -> anyhow::Result<Self> {
-        let path = socket_path(data_dir);
-        let stream = UnixStream::connect(&path)
-            .map_err(|error| unreachable_because(data_dir, &error, owner(&path)))?;
+        Self::open(data_dir).map_err(|error| {
+            let owner = owner(&socket_path(data_dir));
+            unreachable_because(data_dir, &error, owner)
+        })
+    }
+
+    /// As [`connect`](Self::connect); `None` where no session runs.
+    pub fn find(data_dir: &Path) -> anyhow::Result<Option<Self>> {
+        match Self::open(data_dir) {
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(_) => Self::connect(data_dir).map(Some),
+            Ok(client) => Ok(Some(client)),
+        }
+    }
+
+    fn open(data_dir: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(socket_path(data_dir))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self {

@@ -72,5 +72,7 @@ fn without_settings_it_trades_at_once_and_stops_in_good_order() {
     );
     let doctor = world.ok(&["doctor"]);
     assert!(doctor.contains("all of it is whole"), "{doctor}");
-    world.refuses(&["status"], &["no session runs", "panda run"]);
+    let shown = world.ok(&["status"]);
+    assert!(shown.contains("no session runs"), "{shown}");
+    world.refuses(&["halt"], &["no session runs", "panda run"]);
 }

@@ -12,6 +12,7 @@ pub mod logs;
 mod parity;
 mod report;
 mod storage;
+mod told;
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -135,5 +136,7 @@ pub fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
 /// Asks the running session for its status; `None` while it does not listen yet.
 pub fn status(world: &World, data_dir: &str) -> Option<serde_json::Value> {
     let ran: Ran = world.panda(&["status", "--json", "--data-dir", data_dir]);
-    ran.ok.then(|| serde_json::from_str(&ran.stdout).unwrap())
+    let said: Option<serde_json::Value> =
+        ran.ok.then(|| serde_json::from_str(&ran.stdout).unwrap());
+    said.filter(|status| status["running"] == true)
 }

@@ -1,0 +1,286 @@
+//! What a journal came to: the newest snapshot, and what is recorded after it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use journal::record::{Entry, JournalRecord, Run, Start, decode};
+use journal::{Position, Reader, Storage};
+use model::reindex;
+use pipeline::broker::PipelineState;
+use pipeline::strategy_host::HostState;
+use pipeline::{BrokerPipeline, Input};
+use serde::{Deserialize, Serialize};
+
+use super::recover::Recovered;
+use crate::error::RuntimeError;
+use crate::market::Cursor;
+use crate::replay::ReplayParts;
+use crate::tables::{self, SavedStart};
+
+/// The state of a namespace in a snapshot.
+#[derive(Serialize, Deserialize)]
+pub struct Saved {
+    pub(super) pipeline: PipelineState,
+    pub(super) step: u64,
+    pub(super) next: u64,
+    pub(super) market: Position,
+}
+
+/// Where the market log stood at a namespace's snapshot: recovery from it reads on from there.
+pub fn market_position(name: &str, at: Position, payload: &[u8]) -> Result<Position, RuntimeError> {
+    let wrong = |e: postcard::Error| {
+        RuntimeError::state(
+            name,
+            format!("the snapshot at {at}: {e}: another build may have written it"),
+        )
+    };
+    let head: SavedStart = postcard::from_bytes(payload).map_err(wrong)?;
+    let saved: Saved = postcard::from_bytes(&head.state).map_err(wrong)?;
+    Ok(saved.market)
+}
+
+/// Where a namespace is read from.
+pub(super) struct Recorded<'a> {
+    pub(super) storage: &'a Arc<dyn Storage>,
+    pub(super) journal: &'a Path,
+    /// The market log's folder.
+    pub(super) market: PathBuf,
+    /// Where the journal begins.
+    pub(super) first: Position,
+    /// Where it ends: no snapshot lies behind.
+    pub(super) end: Position,
+}
+
+/// A namespace as its journal left it.
+pub(super) struct Rebuilt {
+    pub(super) pipeline: BrokerPipeline,
+    /// The number of the next run.
+    pub(super) step: u64,
+    /// The next market input.
+    pub(super) next: u64,
+    /// From where on the market log is needed.
+    pub(super) market: Position,
+    /// The latest start that was recorded.
+    pub(super) latest: Option<Start>,
+}
+
+/// Reads a namespace into a fresh composition, under the names of `start`.
+pub(super) fn rebuild(
+    recorded: Recorded<'_>,
+    pipeline: BrokerPipeline,
+    start: &Start,
+    recovered: &mut Recovered,
+) -> Result<Rebuilt, RuntimeError> {
+    let Recorded {
+        storage,
+        journal: dir,
+        market,
+        first,
+        end,
+    } = recorded;
+    let name = pipeline.namespace().as_str().to_owned();
+    let mut rebuilt = Rebuilt {
+        pipeline,
+        step: 0,
+        next: 0,
+        market: Position(0),
+        latest: None,
+    };
+    let mut from = first;
+    let fresh = rebuilt
+        .pipeline
+        .save_strategies()
+        .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
+    let loaded = match load_snapshot(storage, dir, end, start, &name) {
+        Err(error @ RuntimeError::State { .. }) if first == Position(0) => {
+            recovered.unread = Some(error.to_string());
+            None
+        }
+        loaded => loaded?,
+    };
+    if let Some((at, old, saved)) = loaded {
+        let unchanged = |strategy: &str| tables::unchanged(&old, start, strategy);
+        recovered.restarted = rebuilt
+            .pipeline
+            .restore_state(saved.pipeline, &tables::reindex(&old, start), unchanged)
+            .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
+        (rebuilt.step, rebuilt.next, rebuilt.market) = (saved.step, saved.next, saved.market);
+        recovered.snapshot = Some(at);
+        from = at;
+        // What was decided in an earlier session keeps the identities that it had there.
+        rebuilt.pipeline.set_source(old.source);
+        rebuilt.latest = Some(old);
+    } else if first > Position(0) {
+        return Err(RuntimeError::state(
+            &name,
+            format!(
+                "no snapshot in {} can be read, and the journal's beginning has been removed: restore a snapshot file from a backup",
+                dir.display()
+            ),
+        ));
+    }
+    let mut replay = Replay {
+        cursor: Cursor::new(
+            Arc::clone(storage),
+            market,
+            rebuilt.market,
+            start.clone(),
+            rebuilt.latest.as_ref(),
+        ),
+        start,
+        recovered,
+        latest: rebuilt.latest.take(),
+        fresh,
+    };
+    replay.run(&mut rebuilt, storage, dir, from, &name)?;
+    replay.pass(&mut rebuilt, start);
+    rebuilt.latest = replay.latest;
+    rebuilt.pipeline.set_source(start.source);
+    rebuilt.pipeline.discard_decisions();
+    Ok(rebuilt)
+}
+
+/// The pipeline of a namespace as its journal left it. It reads only; a system that runs meanwhile may be
+/// ahead of it.
+pub fn look(parts: ReplayParts) -> Result<BrokerPipeline, RuntimeError> {
+    let name = parts.pipeline.namespace().as_str().to_owned();
+    let segments = journal::segments(parts.storage.as_ref(), &parts.journal)
+        .map_err(|e| RuntimeError::journal(&name, e))?;
+    let recorded = Recorded {
+        storage: &parts.storage,
+        journal: &parts.journal,
+        market: parts.market,
+        first: segments.first().map_or(Position(0), |s| s.base),
+        end: Position(u64::MAX),
+    };
+    let mut recovered = Recovered::default();
+    let rebuilt = rebuild(recorded, parts.pipeline, &parts.start, &mut recovered)?;
+    Ok(rebuilt.pipeline)
+}
+
+fn load_snapshot(
+    storage: &Arc<dyn Storage>,
+    dir: &Path,
+    end: Position,
+    start: &Start,
+    name: &str,
+) -> Result<Option<(Position, Start, Saved)>, RuntimeError> {
+    let found = journal::snapshot::load_newest(storage.as_ref(), dir, end)
+        .map_err(|e| RuntimeError::journal(name, e))?;
+    let Some((at, payload)) = found else {
+        return Ok(None);
+    };
+    let wrong = |e: postcard::Error| {
+        let why = format!("the snapshot at {at}: {e}: another build may have written it");
+        RuntimeError::state(name, why)
+    };
+    let head: SavedStart = postcard::from_bytes(&payload).map_err(wrong)?;
+    let map = Arc::new(tables::reindex(&head.start, start));
+    let saved =
+        reindex::with(&map, || postcard::from_bytes::<Saved>(&head.state)).map_err(wrong)?;
+    Ok(Some((at, head.start, saved)))
+}
+
+/// Reads what was recorded into a pipeline.
+struct Replay<'a> {
+    cursor: Cursor,
+    start: &'a Start,
+    recovered: &'a mut Recovered,
+    latest: Option<Start>,
+    /// The strategies as they were built.
+    fresh: HostState,
+}
+
+impl Replay<'_> {
+    /// A start is passed: strategies that are defined otherwise from it on begin anew there, as they
+    /// did when it happened.
+    fn pass(&mut self, rebuilt: &mut Rebuilt, start: &Start) {
+        if let Some(before) = &self.latest {
+            let changed = |name: &str| !tables::unchanged(before, start, name);
+            for name in rebuilt.pipeline.begin_anew(&self.fresh, changed) {
+                if !self.recovered.restarted.contains(&name) {
+                    self.recovered.restarted.push(name);
+                }
+            }
+        }
+        rebuilt.pipeline.set_source(start.source);
+    }
+
+    fn run(
+        &mut self,
+        rebuilt: &mut Rebuilt,
+        storage: &Arc<dyn Storage>,
+        dir: &Path,
+        from: Position,
+        name: &str,
+    ) -> Result<(), RuntimeError> {
+        let failed = |e| RuntimeError::journal(name, e);
+        let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(failed)?;
+        let mut map = self
+            .latest
+            .as_ref()
+            .map(|old| Arc::new(tables::reindex(old, self.start)));
+        while let Some((_, bytes)) = reader.next().map_err(failed)? {
+            let record = match &map {
+                Some(map) if !tables::is_start(bytes) => {
+                    reindex::with(map, || decode::<JournalRecord>(bytes))
+                }
+                _ => decode(bytes),
+            };
+            match record.map_err(|e| RuntimeError::record(name, e))? {
+                JournalRecord::Start(start) => {
+                    map = Some(Arc::new(tables::reindex(&start, self.start)));
+                    self.pass(rebuilt, &start);
+                    self.latest = Some(start);
+                }
+                JournalRecord::Run(run) => self.take(rebuilt, &run)?,
+                JournalRecord::Stop { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, rebuilt: &mut Rebuilt, run: &Run) -> Result<(), RuntimeError> {
+        self.recovered.records += 1;
+        for entry in &run.inputs {
+            match entry {
+                Entry::Market { first, last } => {
+                    let pipeline = &mut rebuilt.pipeline;
+                    let mut seen = 0;
+                    let missing = self.cursor.range(*first, *last, |id, item| {
+                        pipeline.observe(&Input::Market(id, &item.data()));
+                        pipeline.discard_decisions();
+                        seen += 1;
+                    })?;
+                    self.recovered.inputs += seen;
+                    self.recovered.missing.extend(missing);
+                    rebuilt.next = rebuilt.next.max(last.0 + 1);
+                }
+                Entry::Full(id, item) => {
+                    rebuilt.pipeline.observe(&Input::Market(*id, &item.data()));
+                    self.recovered.inputs += 1;
+                    rebuilt.next = rebuilt.next.max(id.0 + 1);
+                }
+                Entry::Conflated { last, .. } => {
+                    rebuilt.next = rebuilt.next.max(last.0 + 1);
+                }
+                Entry::Clock(id, due) => rebuilt.pipeline.observe(&Input::Clock(*id, *due)),
+                Entry::TimersMissed(until) => {
+                    rebuilt.pipeline.observe(&Input::TimersMissed(*until));
+                }
+                Entry::Signal(signal) => rebuilt.pipeline.observe(&Input::Signal(signal)),
+                Entry::Report(report) => rebuilt.pipeline.observe(&Input::Report(report)),
+                Entry::Command(ts, command) => {
+                    rebuilt.pipeline.observe(&Input::Command(*ts, command));
+                }
+            }
+            rebuilt.pipeline.discard_decisions();
+        }
+        for event in &run.outputs {
+            rebuilt.pipeline.apply(event);
+        }
+        rebuilt.pipeline.discard_decisions();
+        rebuilt.step = rebuilt.step.max(run.step + 1);
+        Ok(())
+    }
+}
