@@ -237,8 +237,10 @@ impl Log {
     fn remove(&self, path: &Path) -> Result<(), JournalError> {
         self.storage
             .remove(path)
-            .and_then(|()| self.storage.sync_dir(&self.dir))
-            .map_err(|e| JournalError::write(path, &e))
+            .map_err(|e| JournalError::write(path, &e))?;
+        self.storage
+            .sync_dir(&self.dir)
+            .map_err(|e| JournalError::sync(path, &e))
     }
 
     /// Takes over the last segment, and erases what lies behind its last batch.

@@ -78,8 +78,10 @@ pub fn of(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Sound, Jou
     for (at, segment) in segments.iter_mut().enumerate() {
         let path = segment::path(dir, segment.base.0, segment.day);
         let is_first = at == 0;
-        if !is_first && sound.end < segment.base {
-            return Err(short(dir, &sound, segment.base, path, storage));
+        if let Some(last) = sound.segments.last()
+            && last.end < segment.base
+        {
+            return Err(short(dir, last, segment.base, path, storage));
         }
         if !is_first && sound.end > segment.base {
             let why = format!(
@@ -134,19 +136,12 @@ pub fn of(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Sound, Jou
 /// A file ends before the next begins: the next was begun once all of it was durable.
 fn short(
     dir: &Path,
-    sound: &Sound,
+    last: &SegmentInfo,
     confirmed: Position,
     next: PathBuf,
     storage: &dyn Storage,
 ) -> JournalError {
-    let offset = sound.end;
-    let Some(last) = sound.segments.last() else {
-        return JournalError::Gap {
-            file: next,
-            offset,
-            confirmed,
-        };
-    };
+    let offset = last.end;
     let file = segment::path(dir, last.base.0, last.day);
     let size = storage
         .open(&file, crate::storage::OpenMode::Read)

@@ -81,10 +81,10 @@ fn write_beside(
     file.sync()
         .map_err(|e| JournalError::sync(being_written, &e))?;
     drop(file);
+    storage.rename(being_written, &path).map_err(failed)?;
     storage
-        .rename(being_written, &path)
-        .and_then(|()| storage.sync_dir(dir))
-        .map_err(failed)
+        .sync_dir(dir)
+        .map_err(|e| JournalError::sync(&path, &e))
 }
 
 /// An open file.

@@ -5,6 +5,7 @@
     reason = "helpers of tests may fail as tests do"
 )]
 
+mod calls;
 mod faults;
 mod follow;
 mod power;

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use journal::{JournalError, OpenMode, SegmentInfo, SimDisk, segment, snapshot, verify};
+use journal::{
+    JournalError, LogOptions, OpenMode, SegmentInfo, SimDisk, segment, snapshot, verify,
+};
 use model::Date;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::*;
 
@@ -160,4 +163,136 @@ fn whatever_bit_flips_in_a_closed_file_is_refused_where_it_lies() {
             disk.flip(&path(closed), byte, (byte % 8) as u8);
         }
     }
+}
+
+fn write(disk: &SimDisk, file: &Path, at: u64, bytes: &[u8]) {
+    let mut file = disk.open(file, OpenMode::Create).unwrap();
+    file.write_all_at(bytes, at).unwrap();
+    file.sync().unwrap();
+    disk.sync_dir(Path::new(DIR)).unwrap();
+}
+
+fn bytes(disk: &SimDisk, file: &Path) -> Vec<u8> {
+    let file = disk.open(file, OpenMode::Read).unwrap();
+    let mut bytes = vec![0; file.size().unwrap() as usize];
+    file.read_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+#[test]
+fn a_file_of_another_build_or_another_log_is_refused_and_named() {
+    let whole = SimDisk::new(25);
+    let (segments, _) = days(&whole);
+    let (third, name) = (segments[2], path(&segments[2]));
+    // What opening, verifying and reading say.
+    let said = |disk: &SimDisk| {
+        let mut all: Vec<String> = refusals(disk)
+            .into_iter()
+            .map(|error| error.map_or_else(String::new, |e| e.to_string()))
+            .collect();
+        all.push(read(disk, Position(0)).map_or_else(|e| e.to_string(), |_| String::new()));
+        all
+    };
+
+    let disk = whole.copy();
+    let mut head = segment::head(third.base.0, &NONE);
+    head[8] = 9;
+    let sum = xxh3_64(&head[..segment::HEAD - 8]);
+    head[segment::HEAD - 8..].copy_from_slice(&sum.to_le_bytes());
+    write(&disk, &name, 0, &head);
+    let newer = format!(
+        "{}: the log has version 9: use the build that wrote it",
+        name.display()
+    );
+    assert_eq!(said(&disk), [newer.as_str(); 3]);
+
+    // A file under another's name, though all of it is whole.
+    let disk = whole.copy();
+    write(&disk, &name, 0, &segment::head(third.base.0 + 8, &NONE));
+    for said in said(&disk) {
+        assert!(
+            said.starts_with(&format!("{}: damaged", name.display())),
+            "{said}"
+        );
+    }
+
+    // A copy that begins before the file before it ends.
+    let disk = whole.copy();
+    let begins = Position(third.base.0 - 8);
+    let copy = segment::path(Path::new(DIR), begins.0, third.day);
+    write(&disk, &copy, 0, &bytes(&whole, &name));
+    write(&disk, &copy, 0, &segment::head(begins.0, &NONE));
+    disk.remove(&name).unwrap();
+    let overlaps = format!(
+        "{}: it begins at offset {begins}, and the log before it ends at {}: restore the folder from a backup",
+        copy.display(),
+        third.base
+    );
+    assert_eq!(said(&disk)[..2], [overlaps.as_str(); 2]);
+
+    // A batch whose checksum holds, and whose records are longer or shorter than it.
+    for length in [3_u32, 5, u32::MAX] {
+        let disk = SimDisk::new(26);
+        drop(open(&disk).unwrap());
+        let first = segment::path(Path::new(DIR), 0, Date::default());
+        let mut batch = vec![0; segment::BATCH];
+        batch.extend_from_slice(&length.to_le_bytes());
+        batch.extend_from_slice(b"four");
+        segment::seal(&mut batch, 1, 1, segment::HEAD as u64, 0);
+        write(&disk, &first, 0, &segment::head(0, &NONE));
+        write(&disk, &first, segment::HEAD as u64, &batch);
+        let error = read(&disk, Position(0)).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!(
+                "{}: a batch's records do not fill it",
+                first.display()
+            )),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn whatever_belongs_to_another_log_is_refused() {
+    let (mine, other) = (
+        Owner::new(1, "east", "paper"),
+        Owner::new(2, "west", "paper"),
+    );
+    let open_as = |disk: &SimDisk, owner| {
+        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        let options = LogOptions { owner, ..options() };
+        Log::open(storage, Path::new(DIR), options).map(|(log, _)| log)
+    };
+    let disk = SimDisk::new(27);
+    let mut log = open_as(&disk, mine).unwrap();
+    log.append(b"one").unwrap();
+    log.commit().unwrap();
+    let at = log.durable();
+    drop(log);
+    let refused = |disk: &SimDisk, owner, file: &Path| {
+        let error = open_as(disk, owner).unwrap_err().to_string();
+        let says = [
+            file.to_string_lossy().into_owned(),
+            "it belongs to `".to_owned(),
+            "in the data directory 00000000000000000000000000000002".to_owned(),
+            "put back the folder that belongs here".to_owned(),
+        ];
+        assert!(says.iter().all(|says| error.contains(says)), "{error}");
+    };
+    // The whole folder, and each file that stands beside the log.
+    let first = segment::path(Path::new(DIR), 0, Date::default());
+    refused(&disk, other, &first);
+    let foreign = SimDisk::new(28);
+    let mut log = open_as(&foreign, other).unwrap();
+    log.append(b"two").unwrap();
+    log.commit().unwrap();
+    snapshot::save(&foreign, Path::new(DIR), at, &other, b"state", 1).unwrap();
+    for name in [snapshot::name(at), "confirmed.mark".to_owned()] {
+        let (file, disk) = (Path::new(DIR).join(name), disk.copy());
+        write(&disk, &file, 0, &bytes(&foreign, &file));
+        refused(&disk, mine, &file);
+        // A reader that asks for no owner still finds the log's files at odds with each other.
+        refused(&disk, NONE, &file);
+    }
+    assert!(open_as(&disk, mine).is_ok());
 }
