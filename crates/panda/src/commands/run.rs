@@ -191,6 +191,12 @@ fn greet(session: &Session, took: Duration) {
         );
     }
     let market = &session.market_recovered;
+    if let Some(why) = &market.unread {
+        tracing::warn!(
+            channel = "runner",
+            "{why}; the market log was read from its beginning"
+        );
+    }
     if !market.restarted.is_empty() {
         tracing::warn!(
             channel = "runner",

@@ -54,6 +54,9 @@ pub struct MarketRecovered {
     pub damaged_snapshots: Vec<PathBuf>,
     /// Where the snapshot was.
     pub snapshot: Option<Position>,
+    /// Why the newest snapshot was not used though it is whole: another build has written it, and the
+    /// log is read from its beginning.
+    pub unread: Option<String>,
     /// Market inputs that strategies were run over again.
     pub inputs: u64,
     /// Strategies that start from warm-up, as they are new or defined anew.
@@ -188,7 +191,14 @@ impl MarketHost {
             .map_err(|e| RuntimeError::state("market", e.to_string()))?;
         let mut from = opened.first;
         let mut old = None;
-        if let Some((at, start, saved)) = this.load(&storage, &dir, opened.end, &namespaces)? {
+        let loaded = match this.load(&storage, &dir, opened.end, &namespaces) {
+            Err(error @ RuntimeError::State { .. }) if opened.first == Position(0) => {
+                recovered.unread = Some(error.to_string());
+                None
+            }
+            loaded => loaded?,
+        };
+        if let Some((at, start, saved)) = loaded {
             let unchanged = |name: &str| tables::unchanged(&start, &this.start, name);
             recovered.restarted = this.runner.restore_state(&saved.runner, unchanged);
             (this.next, this.latest) = (saved.next, saved.latest);
@@ -249,7 +259,8 @@ impl MarketHost {
                 return Ok(None);
             };
             let wrong = |e: postcard::Error| {
-                RuntimeError::state("market", format!("the snapshot at {at}: {e}"))
+                let why = format!("the snapshot at {at}: {e}: another build may have written it");
+                RuntimeError::state("market", why)
             };
             let head: SavedStart = postcard::from_bytes(&payload).map_err(wrong)?;
             let map = Arc::new(tables::reindex(&head.start, &self.start));

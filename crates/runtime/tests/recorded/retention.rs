@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use journal::Position;
 use model::{Date, InputId};
 use runtime::layout::{MARKET, journal_dir};
+use runtime::market::MarketHost;
 use runtime::retention::{journals, market_floor};
 
 use crate::world::{System, World};
@@ -128,6 +129,15 @@ fn an_older_snapshot_still_has_what_it_needs() {
     assert_eq!(recovered(&mut world), wanted);
 }
 
+/// Puts what this build cannot read in place of the newest snapshot of a log.
+fn of_another_build(world: &World, dir: &Path) -> Position {
+    let storage = world.storage();
+    let all = journal::snapshot::list(storage.as_ref(), dir).unwrap();
+    let (newest, none) = (*all.last().unwrap(), journal::Owner::NONE);
+    journal::snapshot::save(storage.as_ref(), dir, newest, &none, &[7; 9], 2).unwrap();
+    newest
+}
+
 #[test]
 fn a_snapshot_of_another_build_costs_time_and_nothing_else() {
     let nothing = || {
@@ -137,27 +147,163 @@ fn a_snapshot_of_another_build_costs_time_and_nothing_else() {
         })
     };
     let wanted = recovered(&mut nothing());
-    let mut world = nothing();
-    let (storage, dir) = (world.storage(), journal_dir("east"));
-    let newest = *journal::snapshot::list(storage.as_ref(), &dir)
-        .unwrap()
-        .last()
-        .unwrap();
-    journal::snapshot::save(
-        storage.as_ref(),
-        &dir,
-        newest,
-        &journal::Owner::NONE,
-        &[7; 9],
-        2,
-    )
-    .unwrap();
-    let mut system = world.start();
-    let found = &system.recovered[0];
-    assert!(found.snapshot.is_none(), "{found:?}");
-    assert!(found.unread.as_deref().unwrap().contains("another build"));
-    world.ticks(&mut system, 90);
-    assert_eq!(system.fingerprints(), wanted);
+    for dir in [journal_dir("east"), PathBuf::from(MARKET)] {
+        let mut world = nothing();
+        let at = of_another_build(&world, &dir);
+        let mut system = world.start();
+        let (snapshot, unread) = if dir == Path::new(MARKET) {
+            let found = &system.market_recovered;
+            (found.snapshot, found.unread.clone().unwrap())
+        } else {
+            let found = &system.recovered[0];
+            (found.snapshot, found.unread.clone().unwrap())
+        };
+        assert_eq!(snapshot, None);
+        assert!(
+            unread.contains(&format!("the snapshot at {at}: "))
+                && unread.ends_with("another build may have written it"),
+            "{unread}"
+        );
+        world.ticks(&mut system, 90);
+        assert_eq!(system.fingerprints(), wanted, "{}", dir.display());
+    }
+}
+
+#[test]
+fn a_log_without_its_beginning_needs_a_snapshot_that_can_be_read() {
+    let removed = || {
+        days(Removed {
+            market: true,
+            east: true,
+        })
+    };
+    let said = |world: &World| match world.try_start() {
+        Ok(_) => panic!("it starts"),
+        Err(error) => error.to_string(),
+    };
+    for (dir, name) in [
+        (journal_dir("east"), "east"),
+        (PathBuf::from(MARKET), MARKET),
+    ] {
+        let world = removed();
+        let at = of_another_build(&world, &dir);
+        let error = said(&world);
+        assert!(
+            error.starts_with(&format!("the state of `{name}`: the snapshot at {at}: "))
+                && error.ends_with("another build may have written it"),
+            "{error}"
+        );
+        // What it refers to in the market log is not known, so nothing of that goes.
+        if name == "east" {
+            let floor = market_floor(
+                world.storage().as_ref(),
+                Path::new(MARKET),
+                &journals(["east", "west"]),
+            );
+            assert_eq!(floor.unwrap_err().to_string(), error);
+        }
+    }
+    let world = removed();
+    let dir = journal_dir("east");
+    let storage = world.storage();
+    for at in journal::snapshot::list(storage.as_ref(), &dir).unwrap() {
+        let name = format!("snapshot-{:020}.bin", at.0);
+        world.disk.flip(&dir.join(name), 60, 1);
+    }
+    assert_eq!(
+        said(&world),
+        "the state of `east`: no snapshot in journal/east can be read, and the journal's beginning has been removed: restore a snapshot file from a backup"
+    );
+}
+
+#[test]
+fn a_start_on_a_device_that_fails_says_so_and_the_next_one_goes_on() {
+    let mut told = 0;
+    for n in 1.. {
+        let mut world = World::new();
+        drop(world.session(40));
+        world.disk.process_loss();
+        world.disk.fail_sync(n);
+        match world.try_start() {
+            Ok(_) => break,
+            Err(error) => {
+                let error = error.to_string();
+                assert!(
+                    error.contains("the journal of `")
+                        && error.contains("the device did not confirm a write"),
+                    "sync {n}: {error}"
+                );
+            }
+        }
+        told += 1;
+        world.disk.fail_sync(0);
+        world.disk.power_loss();
+        let mut system = world.start();
+        world.ticks(&mut system, 40);
+    }
+    assert!(told > 5, "{told}");
+}
+
+#[test]
+fn a_market_log_that_fails_is_failed_for_good_whatever_it_was_doing() {
+    type Doing = fn(&World, &mut MarketHost);
+    let unconfirmed = "the device did not confirm a write";
+    let doing: [(&str, Doing, &str); 4] = [
+        (
+            "a day begins",
+            |_, market| assert!(!market.begin_day(day(7))),
+            unconfirmed,
+        ),
+        ("a commit", |_, market| market.commit(), unconfirmed),
+        (
+            "a batch on its way",
+            |_, market| {
+                market.depart().unwrap().carry();
+                assert!(market.land());
+            },
+            unconfirmed,
+        ),
+        (
+            "a batch that cannot set out",
+            |world, market| {
+                world.disk.read_only(true);
+                assert!(market.depart().is_none());
+            },
+            "make the data directory writable",
+        ),
+    ];
+    for (what, doing, says) in doing {
+        let mut world = World::new();
+        let mut system = world.session(3);
+        let number = world.given;
+        system.packet_uncommitted(number);
+        world.disk.fail_sync(1);
+        doing(&world, &mut system.market);
+        let why = system.market.failed().map(str::to_owned);
+        let why = why.unwrap_or_else(|| panic!("{what}: it has not failed"));
+        assert!(
+            why.starts_with("the journal of `market`: ") && why.contains(says),
+            "{what}: {why}"
+        );
+        // It stays so once the device works again: what it holds is not known.
+        world.disk.fail_sync(0);
+        world.disk.read_only(false);
+        system.market.commit();
+        assert!(system.market.depart().is_none() && !system.market.is_dirty());
+        assert!(!system.market.begin_day(day(9)));
+        let storage = world.storage();
+        let saved = system
+            .market
+            .snapshot(storage.as_ref(), Path::new(MARKET), true);
+        assert_eq!(
+            saved.unwrap_err().to_string(),
+            format!("the state of `market`: {why}"),
+            "{what}"
+        );
+        // The market goes on.
+        system.packet_uncommitted(number + 1);
+        assert_eq!(system.market.next_input(), number + 2);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use model::ids::SourceSession;
 use model::session::{AlwaysOpen, Sessions};
 use model::time::{MINUTE, SECOND};
 use model::topic::Namespace as Name;
-use model::trader::InPipelineTrader;
+use model::trader::{Delivery, InPipelineTrader};
 use model::{
     Amount, Instrument, InstrumentIdx, Instruments, Price, Quantity, StrategyIdx, Tick, Timestamp,
 };
@@ -19,9 +19,11 @@ use paper::{PaperSettings, PaperTrader};
 use pipeline::broker::OnResume;
 use pipeline::risk::{AutoResume, Limits};
 use pipeline::{BrokerMask, BrokerPipeline, BrokerSettings, Runner, StrategyHost, StrategySetup};
+use runtime::RuntimeError;
 use runtime::clock::{FeedClock, SessionClock};
+use runtime::desk::DeskSettings;
 use runtime::layout::{MARKET, journal_dir};
-use runtime::market::{MarketHost, MarketRecovery};
+use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
 use runtime::namespace::{Namespace, Recovered, Recovery};
 use runtime::packet::Packet;
 use strategies::{KindRegistry, ResolvedStrategy, Scope};
@@ -73,6 +75,19 @@ impl World {
         Arc::new(Instruments::new(all).unwrap())
     }
 
+    fn instrument(&self) -> InstrumentIdx {
+        let mid = self.symbols.iter().position(|s| *s == "MID").unwrap();
+        let mut sorted = self.symbols.clone();
+        sorted.sort_unstable();
+        debug_assert_eq!(sorted[mid], self.symbols[mid], "symbols are in order");
+        InstrumentIdx(mid as u32)
+    }
+
+    /// A tick as a feed delivers it.
+    pub fn batch(&self, number: u64) -> Batch {
+        batch(self.instrument(), number)
+    }
+
     fn strategies(&self) -> Vec<ResolvedStrategy> {
         let definitions = strategies::parse("test", DEFINITIONS).unwrap();
         strategies::resolve(definitions, &self.instruments(), &KindRegistry::built_in()).unwrap()
@@ -121,6 +136,11 @@ impl World {
     }
 
     pub fn pipeline(&self, broker: &str) -> BrokerPipeline {
+        self.compose(broker, true)
+    }
+
+    /// With the paper trader, or with a broker outside.
+    fn compose(&self, broker: &str, is_inside: bool) -> BrokerPipeline {
         let instruments = self.instruments();
         let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
         let settings = PaperSettings::default();
@@ -149,11 +169,38 @@ impl World {
             settings,
             capabilities,
             self.setups(Scope::PerBroker),
-            Some(Box::new(trader)),
+            is_inside.then(|| Box::new(trader) as Box<dyn InPipelineTrader>),
         )
     }
 
+    /// The namespace `desk` in a replay, whose broker is outside.
+    pub fn outside(&self) -> Namespace {
+        let recovery = Recovery {
+            index: 0,
+            storage: self.storage(),
+            journal: journal_dir("desk"),
+            market: PathBuf::from(MARKET),
+            pipeline: self.compose("desk", false),
+            start: self.start_record(),
+            clock: FeedClock::replay(),
+            desk: Some(DeskSettings {
+                salt: 0,
+                delivery: Delivery::Idempotent,
+                call_within: 4 * SECOND,
+                pause_min: SECOND / 10,
+                pause_max: SECOND,
+                silence: 2 * SECOND,
+            }),
+            options: LogOptions::default(),
+        };
+        Namespace::open(recovery).unwrap().0
+    }
+
     pub fn start(&self) -> System {
+        self.try_start().unwrap()
+    }
+
+    pub fn try_start(&self) -> Result<System, RuntimeError> {
         let options = LogOptions {
             preallocate: 1 << 12,
             segment_max: 1 << 30,
@@ -174,7 +221,7 @@ impl World {
                 desk: None,
                 options,
             };
-            let (namespace, found) = Namespace::open(recovery).unwrap();
+            let (namespace, found) = Namespace::open(recovery)?;
             namespaces.push(namespace);
             recovered.push(found);
         }
@@ -196,25 +243,21 @@ impl World {
             disabled: Vec::new(),
         };
         let mut again = Vec::new();
-        let (market, _) = MarketHost::open(recovery, &mut |packet| {
+        let (market, market_recovered) = MarketHost::open(recovery, &mut |packet| {
             again.push(packet);
             Ok(())
-        })
-        .unwrap();
-        let mid = self.symbols.iter().position(|s| *s == "MID").unwrap();
-        let mut sorted = self.symbols.clone();
-        sorted.sort_unstable();
-        debug_assert_eq!(sorted[mid], self.symbols[mid], "symbols are in order");
+        })?;
         let mut system = System {
             market,
             namespaces,
             recovered,
-            instrument: InstrumentIdx(mid as u32),
+            market_recovered,
+            instrument: self.instrument(),
         };
         for packet in &again {
-            system.deliver(packet);
+            system.deliver(packet)?;
         }
-        system
+        Ok(system)
     }
 
     /// Starts, gives so many ticks, one a second, and stops without a word.
@@ -232,46 +275,63 @@ impl World {
     }
 }
 
+fn batch(instrument: InstrumentIdx, number: u64) -> Batch {
+    // A price that swings, so that limit orders fill and stand.
+    let swing = [0, 3, 7, 2, -4, -9, -3, 5, 12, 4, -6];
+    let price = 10_000 + 5 * swing[(number % 11) as usize] + 5 * (number % 7) as i64;
+    let tick = Tick {
+        ts: Timestamp(BEGIN + number as i64 * SECOND),
+        price: Price::from_raw(price * model::fixed::ONE / 100),
+        quantity: Quantity::from_int(10 + number as i64 % 5).unwrap(),
+        instrument,
+        ..Tick::default()
+    };
+    let mut batch = Batch::default();
+    batch.tick(number, tick, None);
+    batch
+}
+
 pub struct System {
     pub market: MarketHost,
     pub namespaces: Vec<Namespace>,
     pub recovered: Vec<Recovered>,
+    pub market_recovered: MarketRecovered,
     instrument: InstrumentIdx,
 }
 
 impl System {
     pub fn tick(&mut self, number: u64) {
-        // A price that swings, so that limit orders fill and stand.
-        let swing = [0, 3, 7, 2, -4, -9, -3, 5, 12, 4, -6];
-        let price = 10_000 + 5 * swing[(number % 11) as usize] + 5 * (number % 7) as i64;
-        let tick = Tick {
-            ts: Timestamp(BEGIN + number as i64 * SECOND),
-            price: Price::from_raw(price * model::fixed::ONE / 100),
-            quantity: Quantity::from_int(10 + number as i64 % 5).unwrap(),
-            instrument: self.instrument,
-            ..Tick::default()
-        };
-        let mut batch = Batch::default();
-        batch.tick(number, tick, None);
+        let packet = self.packet(number);
+        self.deliver(&packet).unwrap();
+    }
+
+    /// What the runner hands on of a tick, which is in its log.
+    pub fn packet(&mut self, number: u64) -> Packet {
+        let packet = self.packet_uncommitted(number);
+        self.market.commit();
+        packet
+    }
+
+    /// The same before the log has it.
+    pub fn packet_uncommitted(&mut self, number: u64) -> Packet {
+        let batch = batch(self.instrument, number);
         let mut packet = Packet {
             steps: Vec::new(),
             position: self.market.position(),
             received: runtime::clock::wall(),
         };
         self.market.take(&batch, &mut packet);
-        self.market.commit();
-        self.deliver(&packet);
+        packet
     }
 
-    fn deliver(&mut self, packet: &Packet) {
+    fn deliver(&mut self, packet: &Packet) -> Result<(), RuntimeError> {
         for namespace in &mut self.namespaces {
             for step in &packet.steps {
-                namespace
-                    .take(step, packet.position, packet.received)
-                    .unwrap();
+                namespace.take(step, packet.position, packet.received)?;
             }
-            namespace.commit().unwrap();
+            namespace.commit()?;
         }
+        Ok(())
     }
 
     pub fn fingerprints(&self) -> Vec<String> {
