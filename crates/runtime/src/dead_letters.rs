@@ -616,7 +616,7 @@ pub fn owners(data_dir: &Path) -> std::io::Result<Vec<Owner>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use journal::SimDisk;
+    use journal::{SimDisk, write_whole};
 
     fn east() -> Namespace {
         Namespace::new("east").unwrap()
@@ -737,5 +737,56 @@ mod tests {
             (letters.list().count(), letters.overflowed()),
             (LETTERS_MAX, 6)
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_written_is_told_and_other_files_are_passed_over() {
+        let disk = SimDisk::new(2);
+        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        let mut letters = DeadLetters::open(Arc::clone(&storage), &east()).unwrap();
+        let id = park(&mut letters, b"one");
+        // None of ours: it asks for nothing, and goes.
+        let dir = requests(&owner());
+        write_whole(&disk, &dir, "other.json", b"{\"letter\": 5}").unwrap();
+        write_whole(&disk, &dir, "other.txt", b"").unwrap();
+        assert!(letters.take_requested(Timestamp(6)).unwrap().is_empty());
+        assert_eq!(disk.list(&dir).unwrap(), ["other.txt"]);
+        // A wish for a letter that is gone, on a disk that takes nothing.
+        request(&storage, &owner(), "gone", Wish::Replay).unwrap();
+        request(&storage, &owner(), &id, Wish::Replay).unwrap();
+        disk.remove(&dir.join(format!("{id}-replay.json"))).unwrap();
+        disk.read_only(true);
+        let way_out = "make the data directory readable and writable";
+        for error in [
+            letters.take_requested(Timestamp(7)).unwrap_err(),
+            request(&storage, &owner(), "gone", Wish::Drop).unwrap_err(),
+        ] {
+            let error = error.to_string();
+            assert!(
+                error.starts_with("the state of `east`: dead letters: dlq/requests/east/gone-")
+                    && error.ends_with(way_out),
+                "{error}"
+            );
+        }
+        disk.read_only(false);
+        assert!(letters.take_requested(Timestamp(8)).unwrap().is_empty());
+        drop(letters);
+        // A record that this build does not know.
+        let topic = Topic::Broker(east(), Channel::OrdersUpdated).to_string();
+        let (mut log, _) = Log::open(Arc::clone(&storage), &super::dir(&topic), LOG).unwrap();
+        log.append(b"{\"record\": \"burned\"}").unwrap();
+        log.commit().unwrap();
+        let opened = DeadLetters::open(Arc::clone(&storage), &east());
+        for error in [
+            opened.err().unwrap().to_string(),
+            read(&storage, &owner()).unwrap_err().to_string(),
+        ] {
+            assert!(
+                error.starts_with(&format!("the state of `{topic}`: a dead letter at "))
+                    && error.contains("unknown variant `burned`")
+                    && error.ends_with("a newer build may have written it"),
+                "{error}"
+            );
+        }
     }
 }

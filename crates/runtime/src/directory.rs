@@ -203,3 +203,110 @@ impl Directory {
         self.save(storage)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use journal::{Disk, Log, LogOptions, SimDisk};
+    use std::sync::Arc;
+
+    /// Begins a log, so that it has a file.
+    fn begin(disk: &SimDisk, name: &str, owner: Owner) {
+        let options = LogOptions {
+            preallocate: 1 << 12,
+            owner,
+            ..LogOptions::default()
+        };
+        let (mut log, _) = Log::open(Arc::new(disk.clone()), &folder(name), options).unwrap();
+        log.append(b"one").unwrap();
+        log.commit().unwrap();
+    }
+
+    fn logs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, kind): &(&str, &str)| ((*name).to_owned(), (*kind).to_owned());
+        all.iter().map(owned).collect()
+    }
+
+    fn said(result: Result<(), RuntimeError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_identity_outlives_its_file_and_a_damaged_file_is_refused() {
+        let disk = SimDisk::new(1);
+        assert_eq!(Directory::load(&disk).unwrap(), None);
+        let mut made = Directory::open(&disk, &[], 7).unwrap();
+        made.list(&disk, &logs(&[("market", "market"), ("east", "paper")]))
+            .unwrap();
+        assert_eq!(Directory::open(&disk, &[], 8).unwrap(), made);
+        disk.power_loss();
+        assert_eq!(Directory::load(&disk).unwrap(), Some(made.clone()));
+        let file = disk.open(Path::new(FILE), OpenMode::Read).unwrap();
+        let length = file.size().unwrap();
+        for byte in 0..length {
+            // The least bit of a hexadecimal digit makes another digit.
+            disk.flip(Path::new(FILE), byte, 0);
+            let error = Directory::open(&disk, &[], 8).unwrap_err().to_string();
+            assert!(
+                error.starts_with(
+                    "the state of `IDENTITY`: the file is damaged: restore it from a backup"
+                ),
+                "byte {byte}: {error}"
+            );
+            disk.flip(Path::new(FILE), byte, 0);
+        }
+        // Without the file, the logs say whose they are.
+        begin(&disk, "east", made.owner("east", "paper"));
+        disk.remove(Path::new(FILE)).unwrap();
+        let again = Directory::open(&disk, &["east".to_owned()], 8).unwrap();
+        assert_eq!(again.owner("east", "paper"), made.owner("east", "paper"));
+        assert_eq!(again.listed("east"), Owner::NONE);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_new_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(FILE, dir.path().join(FILE)).unwrap();
+        let disk = Disk::new(dir.path()).unwrap();
+        let error = Directory::open(&disk, &[], 7).unwrap_err().to_string();
+        assert!(error.starts_with("the state of `IDENTITY`: "), "{error}");
+    }
+
+    #[test]
+    fn a_log_that_is_listed_is_missed_and_forgotten_on_request_only() {
+        let disk = SimDisk::new(2);
+        let mut directory = Directory::open(&disk, &[], 7).unwrap();
+        // What is not listed may begin.
+        directory.check(&disk, "east", "paper").unwrap();
+        directory
+            .list(&disk, &logs(&[("east", "paper"), ("west", "sim")]))
+            .unwrap();
+        let gone = said(directory.check(&disk, "east", "paper"));
+        assert!(
+            gone.contains("journal/east holds none: restore the folder from a backup")
+                && gone.contains("`panda journal forget east`"),
+            "{gone}"
+        );
+        begin(&disk, "east", directory.listed("east"));
+        directory.check(&disk, "east", "paper").unwrap();
+        let kind = said(directory.check(&disk, "east", "sim"));
+        assert!(
+            kind.contains("of kind `paper`, and the settings say `sim`: set kind = \"paper\""),
+            "{kind}"
+        );
+        let unknown = said(directory.forget(&disk, "north"));
+        assert!(
+            unknown.ends_with("no such log is listed; there are: east, west"),
+            "{unknown}"
+        );
+        let full = said(directory.clone().forget(&disk, "east"));
+        assert!(
+            full.contains("journal/east still holds files: move the folder out"),
+            "{full}"
+        );
+        directory.forget(&disk, "west").unwrap();
+        let left = Directory::load(&disk).unwrap().unwrap();
+        assert_eq!(left.logs().collect::<Vec<_>>(), ["east"]);
+        left.check(&disk, "west", "sim").unwrap();
+    }
+}

@@ -35,3 +35,24 @@ pub fn namespaces(data_dir: &Path) -> io::Result<Vec<String>> {
     names.sort();
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(namespaces(dir.path()).unwrap(), [""; 0]);
+        for name in ["west", "east", "No Namespace"] {
+            std::fs::create_dir_all(dir.path().join(journal_dir(name))).unwrap();
+        }
+        std::fs::write(dir.path().join(journal_dir("north")), "").unwrap();
+        assert_eq!(namespaces(dir.path()).unwrap(), ["east", "west"]);
+        let file = dir.path().join("file");
+        std::fs::create_dir(&file).unwrap();
+        std::fs::write(file.join(JOURNAL), "").unwrap();
+        let error = namespaces(&file).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+}

@@ -1,4 +1,4 @@
-//! What a system has recorded, read by everything that reads it.
+//! What a system has recorded, read by everything that reads it, and its threads when one of them fails.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,6 +6,7 @@
     reason = "helpers of tests may fail as tests do"
 )]
 
+mod host;
 mod read;
 mod replay;
 mod retention;

@@ -1,0 +1,606 @@
+//! Threads one of which fails: it ends alone, and says why, once.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use feeds::live::{FeedQueue, Policy};
+use model::instrument::Instrument;
+use model::order::OrderIntent;
+use model::reason::Reason;
+use model::session::{AlwaysOpen, SessionGroup, SessionStatus, Sessions, TradingDay};
+use model::trader::{Capabilities, Delivery};
+use model::{AssetClass, StrategyIdx, Timestamp};
+use runtime::clock::{FeedClock, SessionClock};
+use runtime::desk::{Call, Outcome};
+use runtime::host::link::{Link, Unreadable};
+use runtime::host::market::{MarketMessage, MarketParts, MarketThread, MarketThreadSettings};
+use runtime::host::namespace::{NamespaceHost, NamespaceHostSettings, Notice, Speaker};
+use runtime::host::watchdog::StrategyProbe;
+use runtime::host::{Detached, Message};
+use runtime::inbox::{Inbox, Refused, Work};
+use runtime::layout::{MARKET, journal_dir};
+use runtime::lockstep::Lockstep;
+use runtime::market::MarketHost;
+use runtime::namespace::Namespace;
+use traders::{Answer, ClientOrderId, Found, LinkError, Modification, Reports, Trader};
+
+use crate::world::{System, World};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A broker whose connections come to what is listed, and then hold; it never answers a call.
+struct Broker {
+    capabilities: Capabilities,
+    connections: Vec<Result<(), LinkError>>,
+    sink: Option<Arc<dyn Reports>>,
+    panics: bool,
+}
+
+fn broker(connections: &[Result<(), LinkError>], panics: bool) -> Box<dyn Trader> {
+    Box::new(Broker {
+        capabilities: Capabilities {
+            delivery: Delivery::Idempotent,
+            asset_classes: AssetClass::ALL.to_vec(),
+            native_oco: false,
+            executes_on_tick: true,
+        },
+        connections: connections.iter().rev().cloned().collect(),
+        sink: None,
+        panics,
+    })
+}
+
+impl Trader for Broker {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+    fn connect(&mut self, reports: Arc<dyn Reports>) -> Result<(), LinkError> {
+        self.sink = Some(reports);
+        // The last holds for good.
+        match self.connections.len() {
+            0 => Ok(()),
+            1 => self.connections[0].clone(),
+            _ => self.connections.pop().unwrap(),
+        }
+    }
+    fn submit(&mut self, _: &ClientOrderId, _: &OrderIntent) -> Answer {
+        assert!(!self.panics, "the trader's code");
+        self.sink.as_ref().unwrap().lost("it hung up");
+        Answer::Unknown
+    }
+    fn cancel(&mut self, _: &ClientOrderId) -> Answer {
+        Answer::Unknown
+    }
+    fn modify(&mut self, _: &ClientOrderId, _: &Modification) -> Answer {
+        Answer::Unknown
+    }
+    fn query(&mut self, _: &ClientOrderId) -> Found {
+        Found::Unknown
+    }
+    fn stop(&mut self) {}
+}
+
+fn refused() -> Result<(), LinkError> {
+    Err(LinkError::Refused("wrong account".to_owned()))
+}
+
+fn away() -> Result<(), LinkError> {
+    Err(LinkError::Unreachable("no route".to_owned()))
+}
+
+fn lockstep(connections: &[Result<(), LinkError>]) -> Speaker {
+    let unreadable: Unreadable = Arc::new(|_, why| panic!("{why}"));
+    Speaker::Lockstep(Lockstep::new(broker(connections, false), unreadable))
+}
+
+type Notices = Arc<Mutex<Vec<(String, Detached)>>>;
+
+fn noted() -> (Notice, Notices) {
+    let all = Notices::default();
+    let taken = Arc::clone(&all);
+    let notice: Notice = Arc::new(move |name, detached| {
+        let mut all = taken.lock().unwrap();
+        all.push((name.to_owned(), detached.clone()));
+    });
+    (notice, all)
+}
+
+/// A namespace's thread with room for so many steps.
+fn host(
+    world: &World,
+    namespace: Namespace,
+    speaker: Speaker,
+    capacity: usize,
+    notice: &Notice,
+) -> Arc<NamespaceHost> {
+    let settings = NamespaceHostSettings {
+        sync_interval: Duration::ZERO,
+        snapshot_interval: PATIENCE,
+        conflate_above: usize::MAX,
+        call_deadline: PATIENCE,
+        storage: world.storage(),
+        dir: journal_dir(namespace.name()),
+        foreign: Arc::new(|_| {}),
+    };
+    let (inbox, notice) = (Arc::new(Inbox::new(capacity)), Arc::clone(notice));
+    let clock: Arc<dyn SessionClock> = FeedClock::replay();
+    Arc::new(NamespaceHost::start(namespace, inbox, clock, speaker, settings, notice).unwrap())
+}
+
+fn ended(host: &NamespaceHost) {
+    until("the thread does not end", || {
+        host.status().ended.load(Ordering::Acquire)
+    });
+}
+
+#[test]
+fn a_namespace_that_fails_ends_alone_and_says_why_once() {
+    let fails = |what: &str, code: &str, why: &[&str]| {
+        let world = World::new();
+        let mut system = world.start();
+        let (notice, notices) = noted();
+        let (namespace, speaker) = match what {
+            "refused" => (world.outside(), lockstep(&[refused()])),
+            "refused again" => (world.outside(), lockstep(&[Ok(()), refused()])),
+            _ => (system.namespaces.remove(0), Speaker::Inside),
+        };
+        let name = namespace.name().to_owned();
+        let host = host(&world, namespace, speaker, 1 << 12, &notice);
+        match what {
+            "panic" => assert!(
+                host.inbox()
+                    .send(Message::Ask(Box::new(|_| panic!("a question"))))
+            ),
+            "disk" => world.disk.fail_sync(1),
+            _ => {}
+        }
+        for number in 0..60 {
+            let packet = Arc::new(system.packet(number));
+            if what == "disk" {
+                world.disk.fail_sync(1);
+            }
+            // One that has ended takes no more.
+            let _ = host.inbox().push(&packet, PATIENCE);
+        }
+        ended(&host);
+        let notices = notices.lock().unwrap().clone();
+        let [(named, detached)] = notices.as_slice() else {
+            panic!("{what}: {notices:?}");
+        };
+        assert_eq!(
+            (named, detached.code),
+            (&name, code),
+            "{what}: {detached:?}"
+        );
+        for part in why {
+            assert!(detached.why.contains(part), "{what}: {}", detached.why);
+        }
+        assert_eq!(host.status().detached(), Some(detached.clone()));
+        let late = Arc::new(system.packet(60));
+        assert_eq!(host.inbox().push(&late, PATIENCE), Err(Refused::Closed));
+        assert!(host.stop(PATIENCE));
+    };
+    fails(
+        "panic",
+        "stage_panic",
+        &[
+            "a stage's code failed (a question)",
+            "report this with its journal",
+        ],
+    );
+    fails(
+        "disk",
+        "journal",
+        &[
+            "the journal of `east`: ",
+            "the device did not confirm a write",
+        ],
+    );
+    let trader = "the trader of `desk`: wrong account";
+    fails("refused", "trader", &[trader]);
+    fails("refused again", "trader", &[trader]);
+}
+
+#[test]
+fn a_namespace_that_is_taken_out_while_it_waits_for_its_broker_calls_and_writes_nothing_more() {
+    for (connections, what) in [
+        (vec![away()], "before anything"),
+        (vec![Ok(()), away()], "with an order under way"),
+    ] {
+        let world = World::new();
+        let mut system = world.start();
+        let (notice, notices) = noted();
+        let speaker = lockstep(&connections);
+        let host = host(&world, world.outside(), speaker, 1 << 12, &notice);
+        for number in 0..60 {
+            let packet = Arc::new(system.packet(number));
+            host.inbox().push(&packet, PATIENCE).unwrap();
+        }
+        until(what, || {
+            let waits_for = host.status().waits_for.lock().unwrap();
+            waits_for.as_deref() == Some("the broker cannot be reached: no route")
+        });
+        host.detach("trader_hang", "it was silent".to_owned(), &notice);
+        host.detach("queue_full", "a second reason".to_owned(), &notice);
+        ended(&host);
+        let written = journal::verify(
+            &world.storage(),
+            &journal_dir("desk"),
+            &journal::Owner::NONE,
+        );
+        // Its thread has ended: what it says is said.
+        assert_eq!(notices.lock().unwrap().len(), 1, "{what}");
+        assert_eq!(host.status().detached().unwrap().code, "trader_hang");
+        assert!(written.unwrap().records > 0);
+        assert!(host.stop(PATIENCE));
+    }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_saved_is_told_and_ends_nothing() {
+    let mut world = World::new();
+    let mut system = world.session(20);
+    let (notice, notices) = noted();
+    let namespace = system.namespaces.remove(0);
+    let host = host(&world, namespace, Speaker::Inside, 1 << 12, &notice);
+    let save = || {
+        let (reply, saved) = sync_channel(1);
+        assert!(host.inbox().send(Message::Snapshot(Some(reply))));
+        saved.recv_timeout(PATIENCE).unwrap()
+    };
+    world.disk.space(Some(0));
+    let error = save().unwrap_err();
+    assert!(
+        error.starts_with("the journal of `east`: ") && error.contains("free some space"),
+        "{error}"
+    );
+    assert_eq!(host.status().snapshots.failed(), 1);
+    assert_eq!(host.status().snapshots.news(), Some(error));
+    assert_eq!(host.status().snapshots.news(), None);
+    world.disk.space(None);
+    save().unwrap();
+    assert_eq!(host.status().snapshots.why(), None);
+    assert!(host.stop(PATIENCE) && notices.lock().unwrap().is_empty());
+}
+
+#[test]
+fn entries_are_blocked_while_the_broker_cannot_be_reached() {
+    let world = World::new();
+    let mut system = world.start();
+    let (notice, _) = noted();
+    let host = host(
+        &world,
+        system.namespaces.remove(0),
+        Speaker::Inside,
+        8,
+        &notice,
+    );
+    let blocks = || ask(&host, |n| n.pipeline().risk().blocks().to_vec());
+    for _ in 0..2 {
+        assert!(host.inbox().send(Message::Lost("no route".to_owned())));
+        assert_eq!(blocks(), [Reason::TraderUnreachable]);
+    }
+    assert!(host.inbox().send(Message::Connected));
+    assert_eq!(blocks(), []);
+    assert!(host.stop(PATIENCE));
+}
+
+#[test]
+fn a_trader_that_panics_has_an_unknown_outcome_and_is_connected_anew() {
+    let world = World::new();
+    let mut system = world.start();
+    let mut namespace = world.outside();
+    let mut number = 0;
+    let call = loop {
+        for step in &system.packet(number).steps {
+            let position = system.market.position();
+            namespace.take(step, position, 0).unwrap();
+        }
+        namespace.commit().unwrap();
+        if let Some(call @ Call::Submit(..)) = namespace.next_call().unwrap() {
+            break call;
+        }
+        number += 1;
+        assert!(number < 200, "no order");
+    };
+    let Call::Submit(_, _, intent) = &call else {
+        unreachable!()
+    };
+    let inbox = Arc::new(Inbox::<Message>::new(16));
+    let clock = FeedClock::simulated(intent.submitted);
+    let clock: Arc<dyn SessionClock> = clock;
+    let unreadable: Unreadable = Arc::new(|_, why| panic!("{why}"));
+    let trader = broker(&[away(), Ok(())], true);
+    let mut link = Link::start(
+        "desk",
+        trader,
+        Arc::clone(&inbox),
+        Arc::clone(&clock),
+        unreadable,
+    )
+    .unwrap();
+    let mut waiting = Vec::new();
+    let mut next = || {
+        let mut work = Work::default();
+        while waiting.is_empty() {
+            inbox.take(&mut work, 8, PATIENCE);
+            waiting.append(&mut work.messages);
+        }
+        waiting.remove(0)
+    };
+    let status = Arc::clone(link.status());
+    until("no reason", || {
+        *status.why.lock().unwrap() == "the broker cannot be reached: no route"
+    });
+    assert!(matches!(next(), Message::Connected));
+    let outcome_of = |link: &Link, answer: &mut dyn FnMut() -> Message| {
+        assert!(link.call(call.clone()));
+        match answer() {
+            Message::Outcome(_, outcome, ..) => outcome,
+            _ => panic!("no outcome"),
+        }
+    };
+    // Its panic does not say whether the broker has the order.
+    let unknown = Outcome::Answered(Answer::Unknown);
+    assert_eq!(outcome_of(&link, &mut next), unknown);
+    assert_eq!(status.unknown.load(Ordering::Acquire), 1);
+    clock.reach(intent.send_by.plus(1));
+    let Message::Lost(why) = next() else {
+        panic!("not lost")
+    };
+    assert_eq!(why, "the trader's code failed");
+    assert!(matches!(next(), Message::Connected));
+    // A call whose time has passed is not made: the trader would fail again.
+    let unsent = Outcome::Answered(Answer::NotSent(Reason::NotSent));
+    assert_eq!(outcome_of(&link, &mut next), unsent);
+    assert_eq!(status.lost.load(Ordering::Acquire), 1);
+    assert!(link.stop(PATIENCE));
+}
+
+/// Knows no trading day.
+struct NoDays;
+
+impl Sessions for NoDays {
+    fn groups(&self) -> usize {
+        AlwaysOpen.groups()
+    }
+    fn group(&self, instrument: &Instrument) -> SessionGroup {
+        AlwaysOpen.group(instrument)
+    }
+    fn status(&self, group: SessionGroup, at: Timestamp) -> SessionStatus {
+        AlwaysOpen.status(group, at)
+    }
+    fn trading_day(&self, _: Timestamp) -> TradingDay {
+        panic!("no days")
+    }
+}
+
+/// The runner's thread over these namespaces, its queue, and where it says that it has failed.
+fn runner(
+    world: &World,
+    market: MarketHost,
+    namespaces: Vec<Arc<NamespaceHost>>,
+    sessions: Arc<dyn Sessions>,
+    probe: Option<Arc<StrategyProbe>>,
+    notice: &Notice,
+) -> (MarketThread, Arc<FeedQueue>, Receiver<String>) {
+    let queue = Arc::new(FeedQueue::new(16, Policy::Block, 1));
+    let (tell, told) = sync_channel(16);
+    let thread = MarketThread::start(MarketParts {
+        host: market,
+        queue: Arc::clone(&queue),
+        namespaces,
+        clock: FeedClock::replay(),
+        probe,
+        instruments: world.instruments(),
+        sessions,
+        settings: MarketThreadSettings {
+            sync_interval: Duration::ZERO,
+            snapshot_interval: Duration::ZERO,
+            patience: Duration::ZERO,
+            storage: world.storage(),
+            dir: PathBuf::from(MARKET),
+        },
+        notice: Arc::clone(notice),
+        failed: Arc::new(move |why| tell.send(why.to_owned()).unwrap()),
+    });
+    (thread.unwrap(), queue, told)
+}
+
+fn feed(world: &World, queue: &FeedQueue, number: u64) {
+    assert!(queue.push(&mut world.batch(number)));
+}
+
+/// Asks a namespace on its thread.
+fn ask<T: Send + 'static>(
+    host: &NamespaceHost,
+    question: impl FnOnce(&Namespace) -> T + Send + 'static,
+) -> T {
+    let (reply, answer) = sync_channel(1);
+    let ask = Message::Ask(Box::new(move |n| reply.send(question(n)).unwrap()));
+    assert!(host.inbox().send(ask));
+    answer.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn a_market_log_that_fails_stops_entries_everywhere_and_no_tick() {
+    let world = World::new();
+    let market = world.start().market;
+    let (notice, notices) = noted();
+    // The journal is on another disk than the market log.
+    let elsewhere = World::new();
+    let namespace = elsewhere.start().namespaces.remove(0);
+    let host = host(&elsewhere, namespace, Speaker::Inside, 1 << 12, &notice);
+    let (thread, queue, told) = runner(
+        &world,
+        market,
+        vec![Arc::clone(&host)],
+        Arc::new(AlwaysOpen),
+        None,
+        &notice,
+    );
+    world.disk.fail_sync(1);
+    feed(&world, &queue, 0);
+    let why = told.recv_timeout(PATIENCE).unwrap();
+    assert!(
+        why.starts_with("the journal of `market`: ")
+            && why.contains("the device did not confirm a write"),
+        "{why}"
+    );
+    assert_eq!(*thread.status().failed.lock().unwrap(), Some(why));
+    for number in 1..5 {
+        feed(&world, &queue, number);
+    }
+    until("a tick is not handed on", || {
+        ask(&host, Namespace::next_input) == 5
+    });
+    let blocks = ask(&host, |n| n.pipeline().risk().blocks().to_vec());
+    assert_eq!(blocks, [Reason::MarketLogFailed]);
+    let left = thread.stop(PATIENCE).unwrap();
+    assert!(left.failed().is_some());
+    assert!(told.try_recv().is_err(), "it is told once");
+    assert!(host.stop(PATIENCE) && notices.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_runner_that_panics_is_told_and_leaves_no_state() {
+    let world = World::new();
+    let market = world.start().market;
+    let (notice, _) = noted();
+    let (thread, queue, told) = runner(&world, market, Vec::new(), Arc::new(NoDays), None, &notice);
+    feed(&world, &queue, 0);
+    let why = told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(why, "the runner's code failed");
+    until("it goes on", || {
+        thread.status().ended.load(Ordering::Acquire)
+    });
+    assert!(thread.stop(PATIENCE).is_none());
+}
+
+#[test]
+fn a_namespace_that_takes_nothing_is_taken_out_and_the_others_go_on() {
+    let world = World::new();
+    let System {
+        market,
+        mut namespaces,
+        ..
+    } = world.start();
+    let (notice, notices) = noted();
+    let west = host(
+        &world,
+        namespaces.remove(1),
+        Speaker::Inside,
+        1 << 12,
+        &notice,
+    );
+    let east = host(&world, namespaces.remove(0), Speaker::Inside, 1, &notice);
+    // It does not come back before it is let go.
+    let (release, held) = sync_channel::<()>(0);
+    let (begins, hangs) = sync_channel(1);
+    let hang = Message::Ask(Box::new(move |_| {
+        begins.send(()).unwrap();
+        held.recv().unwrap();
+    }));
+    assert!(east.inbox().send(hang));
+    hangs.recv_timeout(PATIENCE).unwrap();
+    let all = vec![Arc::clone(&east), Arc::clone(&west)];
+    let (thread, queue, _) = runner(&world, market, all, Arc::new(AlwaysOpen), None, &notice);
+    for number in 0..3 {
+        feed(&world, &queue, number);
+        until("a tick is not handed on", || {
+            ask(&west, Namespace::next_input) == number + 1
+        });
+    }
+    let detached = east.status().detached().unwrap();
+    assert_eq!(detached.code, "queue_full");
+    assert!(
+        detached.why.starts_with("its queue is full (1 of 1 steps)"),
+        "{}",
+        detached.why
+    );
+    assert_eq!(
+        notices.lock().unwrap().as_slice(),
+        [("east".to_owned(), detached)]
+    );
+    assert!(thread.stop(PATIENCE).is_some() && west.stop(PATIENCE));
+    release.send(()).unwrap();
+    ended(&east);
+    assert_eq!(notices.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_shared_strategy_is_switched_by_an_operator_and_by_its_time() {
+    let world = World::new();
+    let System {
+        mut market,
+        mut namespaces,
+        ..
+    } = world.start();
+    let (notice, _) = noted();
+    let host = host(
+        &world,
+        namespaces.remove(0),
+        Speaker::Inside,
+        1 << 12,
+        &notice,
+    );
+    let probe = StrategyProbe::new(Duration::ZERO);
+    let watched = Arc::clone(&probe) as Arc<dyn pipeline::strategy_host::CallProbe>;
+    market.runner_mut().set_probe(Some(watched));
+    let all = vec![Arc::clone(&host)];
+    let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
+    let (thread, queue, _) = runner(&world, market, all, sessions, Some(probe), &notice);
+    let clockwork = StrategyIdx(1);
+    let is_enabled = || ask(&host, move |n| n.pipeline().risk().is_enabled(clockwork));
+    // No call takes no time at all.
+    let mut number = 0;
+    while is_enabled() {
+        feed(&world, &queue, number);
+        number += 1;
+        until("a tick is not handed on", || {
+            ask(&host, Namespace::next_input) == number
+        });
+        assert!(number < 100, "it is never called");
+    }
+    thread.tell(MarketMessage::Enable(clockwork, false));
+    until("it is not enabled", is_enabled);
+    thread.tell(MarketMessage::Disable(clockwork, Reason::OperatorRequest));
+    until("it is not disabled", || !is_enabled());
+    thread.tell(MarketMessage::Enable(clockwork, true));
+    until("it is not enabled", is_enabled);
+    let left = thread.stop(PATIENCE).unwrap();
+    assert_eq!(left.next_input(), number);
+    assert!(host.stop(PATIENCE));
+    // Each switch is in the market log, with its reason.
+    let mut records =
+        runtime::records::MarketRecords::open(&world.storage(), MARKET.as_ref(), MARKET).unwrap();
+    let mut reasons = Vec::new();
+    while let Some(found) = records.next().unwrap() {
+        if let journal::record::MarketRecord::Switch {
+            enabled, reason, ..
+        } = found.record
+        {
+            reasons.push((enabled, reason));
+        }
+    }
+    assert_eq!(
+        reasons,
+        [
+            (false, Reason::StrategyTimeout),
+            (true, Reason::OperatorRequest),
+            (false, Reason::OperatorRequest),
+            (true, Reason::OperatorRequest),
+        ]
+    );
+}
