@@ -317,7 +317,8 @@ fn a_close_moves_cash_and_equity_and_counts_for_its_own_day() {
 }
 
 /// Notes that cannot be told.
-struct Broken;
+/// Tells no day's notes, or this one.
+struct Broken(Option<Note>);
 
 impl Charges for Broken {
     fn of(&self, _: &ChargeInput<'_>) -> Result<Amount, NumberError> {
@@ -330,24 +331,39 @@ impl Charges for Broken {
         true
     }
     fn close(&self, _: Date, _: &[DayOrder<'_>]) -> Result<Vec<Note>, NumberError> {
-        Err(NumberError::OutOfRange)
+        let note = self.0.ok_or(NumberError::OutOfRange)?;
+        Ok(vec![note])
     }
 }
 
 #[test]
 fn a_close_that_cannot_be_told_is_an_alert() {
-    let mut desk = Desk::new(&Plan {
-        charges: Arc::new(Broken),
-        ..Plan::default()
-    });
-    desk.tick(AXIS, "100");
-    desk.signal(1, enter(AXIS, Buy, 4));
-    desk.tick(AXIS, "100");
-    desk.clock(SESSION + 1);
-    let alerts = desk.events.iter().filter(|e| match e.body {
-        EventBody::Alert { reason, .. } => reason == model::reason::Reason::ChargesUnknown,
-        _ => false,
-    });
-    assert_eq!(alerts.count(), 1);
-    desk.check();
+    let mut charged = Amounts::default();
+    charged.set(Component::Stt, Amount::from_int(1));
+    // No account has this currency.
+    let elsewhere = Note {
+        name: NoteName::from("elsewhere").unwrap(),
+        currency: "CHF".parse().unwrap(),
+        charged,
+        booked: Amount::ZERO,
+    };
+    for note in [None, Some(elsewhere)] {
+        let mut desk = Desk::new(&Plan {
+            charges: Arc::new(Broken(note)),
+            ..Plan::default()
+        });
+        desk.tick(AXIS, "100");
+        desk.signal(1, enter(AXIS, Buy, 4));
+        desk.tick(AXIS, "100");
+        let cash = desk.pipeline.portfolio().accounts()[0].equity();
+        desk.clock(SESSION + 1);
+        let alerts = desk.events.iter().filter(|e| match e.body {
+            EventBody::Alert { reason, .. } => reason == model::reason::Reason::ChargesUnknown,
+            _ => false,
+        });
+        assert_eq!(alerts.count(), 1);
+        // An amount that is not known is not booked.
+        assert_eq!(desk.pipeline.portfolio().accounts()[0].equity(), cash);
+        desk.check();
+    }
 }

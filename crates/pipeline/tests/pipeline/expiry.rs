@@ -204,6 +204,49 @@ fn the_account_exercises_what_it_holds_and_not_what_its_strategies_hold_against_
     desk.check();
 }
 
+/// Cannot tell the tax of an exercise.
+struct Untold;
+
+impl Charges for Untold {
+    fn of(&self, _: &ChargeInput<'_>) -> Result<Amount, NumberError> {
+        Ok(Amount::ZERO)
+    }
+    fn name(&self) -> &str {
+        "untold"
+    }
+    fn of_exercise(&self, _: Date, _: &DayOrder<'_>) -> Result<Amount, NumberError> {
+        Err(NumberError::Overflow)
+    }
+}
+
+#[test]
+fn an_exercise_whose_charges_are_unknown_is_settled_without_them_and_told() {
+    let plan = Plan {
+        charges: Arc::new(Untold),
+        ..Plan::default()
+    };
+    let mut desk = Desk::new(&plan);
+    desk.tick(AXIS, "104");
+    open(&mut desk, 1, CALL, Buy, "6");
+    desk.clock(NEXT_DAY);
+    desk.tick(AXIS, "107.35");
+    desk.clock(NEXT_DAY + SESSION + 1);
+    let booked: Vec<_> = settled(&desk)
+        .iter()
+        .map(|s| (s.strategy.0, s.quantity, s.charges))
+        .collect();
+    assert_eq!(booked, [(1, quantity("10"), Amount::ZERO)]);
+    let told = desk.events.iter().filter(|e| {
+        matches!(
+            e.body,
+            EventBody::Alert { reason: Reason::ChargesUnknown, strategy: Some(s), .. }
+                if s == StrategyIdx(1)
+        )
+    });
+    assert_eq!(told.count(), 1);
+    desk.check();
+}
+
 fn held(desk: &Desk) -> model::Quantity {
     let key = PositionKey {
         strategy: StrategyIdx(1),

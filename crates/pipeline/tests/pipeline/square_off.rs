@@ -348,6 +348,34 @@ fn continuous_trading_ends_before_a_closing_auction_and_it_is_announced() {
 }
 
 #[test]
+fn what_is_short_in_delivery_is_told_before_the_close_and_stays() {
+    let mut desk = Desk::new(&Plan {
+        notice: 5 * MINUTE,
+        ..plan()
+    });
+    desk.tick(AXIS, "100");
+    let delivery = |side| Decision {
+        product: Product::Delivery,
+        ..enter(AXIS, side, 10)
+    };
+    desk.signal(1, delivery(Buy));
+    desk.signal(2, delivery(Sell));
+    assert_eq!(desk.refused(), None);
+    desk.tick(AXIS, "100");
+    desk.clock(DUE - 300);
+    assert_eq!(
+        alerts(&desk),
+        [(Reason::OvernightShort, Some(StrategyIdx(2)))]
+    );
+    desk.clock(DUE);
+    desk.tick(AXIS, "100");
+    assert!(desk.orders().is_empty());
+    let held = desk.pipeline.portfolio().positions().iter();
+    assert_eq!(held.filter(|p| !p.quantity.is_zero()).count(), 2);
+    desk.check();
+}
+
+#[test]
 fn a_bracket_of_the_closing_auction_protects_from_the_next_open_on() {
     let mut desk = Desk::new(&Plan::default());
     desk.tick(BEL, "100");
