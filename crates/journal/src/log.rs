@@ -380,11 +380,7 @@ impl Log {
             self.commit()?;
             return Ok(None);
         }
-        let result = self.seal();
-        if let Err(error) = &result {
-            self.failed = Some(error.clone());
-        }
-        let (at, allocate) = result?;
+        let (at, allocate) = self.seal();
         let Some(current) = &self.current else {
             return Ok(None);
         };
@@ -451,10 +447,7 @@ impl Log {
 
     /// Completes the batch in memory. Returns where it is to be written, and the length that the file
     /// is to be given before.
-    fn seal(&mut self) -> Result<(u64, Option<u64>), JournalError> {
-        if self.current.is_none() {
-            self.begin()?;
-        }
+    fn seal(&mut self) -> (u64, Option<u64>) {
         segment::seal(
             &mut self.batch,
             self.count,
@@ -463,7 +456,7 @@ impl Log {
             self.durable,
         );
         let Some(current) = &mut self.current else {
-            return Ok((0, None));
+            return (0, None);
         };
         let at = current.used;
         current.used += self.batch.len() as u64;
@@ -473,11 +466,14 @@ impl Log {
             current.allocated = current.used.div_ceil(step).saturating_mul(step);
             allocate = Some(current.allocated);
         }
-        Ok((at, allocate))
+        (at, allocate)
     }
 
     fn write(&mut self) -> Result<(), JournalError> {
-        let (at, allocate) = self.seal()?;
+        if self.current.is_none() {
+            self.begin()?;
+        }
+        let (at, allocate) = self.seal();
         let Some(current) = &mut self.current else {
             return Ok(());
         };

@@ -70,7 +70,7 @@ impl Start {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{decode, encode};
+    use crate::record::{VERSION, decode, encode};
     use model::instrument::AssetClass;
     use model::money::Multiplier;
     use model::{Price, Quantity};
@@ -110,6 +110,30 @@ mod tests {
             bytes.clear();
             encode(&share, &mut bytes).unwrap();
             assert_eq!(decode::<Instrument>(&bytes).unwrap(), share);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_record_of_this_build_are_refused() {
+        let newer = VERSION + 1;
+        for (bytes, says) in [
+            (
+                &[][..],
+                "the record cannot be decoded: it is empty".to_owned(),
+            ),
+            (
+                &[newer, 0, 0],
+                format!(
+                    "the record has version {newer}, this build reads {VERSION}: use the build that wrote it"
+                ),
+            ),
+            (
+                &[VERSION, 0xff],
+                "the record cannot be decoded: ".to_owned(),
+            ),
+        ] {
+            let error = decode::<Instrument>(bytes).unwrap_err().to_string();
+            assert!(error.starts_with(&says), "{error}");
         }
     }
 }

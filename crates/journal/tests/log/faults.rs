@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use journal::{JournalError, Retention, SimDisk, snapshot, verify};
+use journal::{Disk, JournalError, OpenMode, Retention, SimDisk, snapshot, verify};
 use model::Date;
 
 use super::*;
@@ -154,6 +154,39 @@ fn snapshots_are_whole_or_passed_over() {
 }
 
 #[test]
+fn a_record_that_is_too_large_is_refused_and_the_log_goes_on() {
+    let disk = SimDisk::new(8);
+    let (mut log, _) = open(&disk).unwrap();
+    let most = journal::log::RECORD_MAX;
+    let error = log.append(&vec![0; most + 1]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "a record of {} bytes is larger than the {most} that a log takes",
+            most + 1
+        )
+    );
+    log.append(b"one").unwrap();
+    log.commit().unwrap();
+    assert_eq!(read(&disk, Position(0)).unwrap().len(), 1);
+}
+
+#[test]
+fn what_the_system_refuses_is_no_end_of_a_file_and_no_empty_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::new(dir.path()).unwrap();
+    assert_eq!(disk.list(Path::new("nowhere")).unwrap(), [""; 0]);
+    let mut file = disk.open(Path::new("file"), OpenMode::Create).unwrap();
+    let error = disk.list(Path::new("file")).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
+    assert!(file.allocate(i64::MAX as u64).is_err());
+    assert_eq!(file.size().unwrap(), 0);
+    let folder = disk.open(Path::new("."), OpenMode::Read).unwrap();
+    let error = folder.read_at(&mut [0; 8], 0).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::IsADirectory);
+}
+
+#[test]
 fn one_process_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let lock = journal::DirLock::acquire(dir.path()).unwrap();
@@ -171,6 +204,19 @@ fn one_process_at_a_time() {
     assert_eq!(journal::DirLock::holder(dir.path()), Some(None));
     drop(lock);
     assert_eq!(journal::DirLock::holder(dir.path()), None);
+    journal::DirLock::acquire(dir.path()).unwrap();
+    // Where a file system knows no locks on directories, the file has it.
+    std::fs::write(dir.path().join("LOCK"), "4711\n").unwrap();
+    let file = std::fs::File::open(dir.path().join("LOCK")).unwrap();
+    file.lock().unwrap();
+    let error = journal::DirLock::acquire(dir.path()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("is in use by process 4711: stop"),
+        "{error}"
+    );
+    drop(file);
     journal::DirLock::acquire(dir.path()).unwrap();
 }
 

@@ -116,6 +116,13 @@ fn a_log_that_ends_before_what_was_confirmed_is_refused() {
             let disk = whole.copy();
             zero(&disk, &path(closed), at - closed.base.0);
             refused(&disk, at, &format!("closed, zeroed from {at}"));
+            // A reader that comes to the same place does not pass it in silence.
+            let error = read(&disk, Position(0)).unwrap_err();
+            assert_eq!(offset(&error), Some(at), "{error}");
+            assert!(
+                error.to_string().contains(&*path(closed).to_string_lossy()),
+                "{error}"
+            );
         }
     }
     // Any of the files gone, and all of them.
