@@ -270,6 +270,19 @@ mod tests {
         let disk = Disk::new(dir.path()).unwrap();
         let error = Directory::open(&disk, &[], 7).unwrap_err().to_string();
         assert!(error.starts_with("the state of `IDENTITY`: "), "{error}");
+        // Nor is a folder that cannot be listed an empty one.
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        let mut directory = Directory::open(&disk, &[], 7).unwrap();
+        directory.list(&disk, &logs(&[("east", "paper")])).unwrap();
+        std::fs::create_dir(dir.path().join("journal")).unwrap();
+        std::fs::write(dir.path().join("journal/east"), "").unwrap();
+        let error = said(directory.forget(&disk, "east"));
+        assert!(
+            error.starts_with("the state of `east`: cannot list journal/east: "),
+            "{error}"
+        );
+        let left = Directory::load(&disk).unwrap().unwrap();
+        assert_eq!(left.logs().collect::<Vec<_>>(), ["east"]);
     }
 
     #[test]

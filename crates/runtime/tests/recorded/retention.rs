@@ -245,6 +245,27 @@ fn a_start_on_a_device_that_fails_says_so_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn tables_that_are_too_large_for_a_record_are_refused_at_the_start() {
+    for (brokers, says) in [
+        (vec!["east"], "the journal of `east`: a record of "),
+        (
+            vec![],
+            "the state of `market`: the journal of `market`: a record of ",
+        ),
+    ] {
+        let mut world = World::new();
+        world.brokers = brokers;
+        world.settings = "x".repeat(journal::log::RECORD_MAX);
+        let error = world.try_start().err().unwrap().to_string();
+        assert!(
+            error.starts_with(says)
+                && error.contains("is larger than the 16777216 that a log takes"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_market_log_that_fails_is_failed_for_good_whatever_it_was_doing() {
     type Doing = fn(&World, &mut MarketHost);
     let unconfirmed = "the device did not confirm a write";

@@ -97,6 +97,21 @@ fn a_client_that_does_not_keep_to_the_protocol_is_told_why_and_let_go() {
 #[derive(Default)]
 struct Heard(Mutex<Vec<String>>);
 
+/// A host that takes no more.
+struct Full(Heard);
+
+impl Reports for Full {
+    fn report(&self, _: BrokerReport) -> bool {
+        false
+    }
+    fn lost(&self, why: &str) {
+        self.0.lost(why);
+    }
+    fn unreadable(&self, what: &[u8], why: &str) {
+        self.0.unreadable(what, why);
+    }
+}
+
 impl Heard {
     fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
@@ -117,7 +132,7 @@ impl Reports for Heard {
 
 /// An exchange that says these bytes to each connection in turn once it was greeted, and to the calls that
 /// follow; then it closes.
-fn exchange(socket: PathBuf, connections: Vec<Vec<Vec<u8>>>) -> std::thread::JoinHandle<()> {
+fn serve(socket: PathBuf, connections: Vec<Vec<Vec<u8>>>) -> std::thread::JoinHandle<()> {
     let listener = UnixListener::bind(socket).unwrap();
     std::thread::spawn(move || {
         for said in connections {
@@ -172,7 +187,7 @@ fn what_an_exchange_does_not_answer_is_unknown_and_its_nonsense_is_passed_on() {
         .to_vec();
     let welcome = |mode| framed(&Reply::Welcome { mode });
     let late = framed(&Reply::Passed { call: 0 });
-    let serving = exchange(
+    let serving = serve(
         socket.clone(),
         vec![
             vec![framed(&Reply::Unwelcome("closed".to_owned()))],
@@ -242,9 +257,78 @@ fn what_an_exchange_does_not_answer_is_unknown_and_its_nonsense_is_passed_on() {
         (Vec::new(), "unexpected end of file"),
     ] {
         std::fs::remove_file(&socket).unwrap();
-        let serving = exchange(socket.clone(), vec![vec![said]]);
+        let serving = serve(socket.clone(), vec![vec![said]]);
         let error = sim::dump(&socket).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
         serving.join().unwrap();
+    }
+}
+
+#[test]
+fn a_call_after_the_end_of_the_connection_is_provably_not_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("exchange.sock");
+    let welcome = framed(&Reply::Welcome {
+        mode: Mode::Lockstep,
+    });
+    let names = vec!["X:A".to_owned()];
+    let mut trader = RemoteTrader::new(&SimSettings::default(), socket.clone(), "a", names);
+    let id = ClientOrderId::from("A").unwrap();
+    let serving = serve(socket.clone(), vec![vec![welcome.clone()]]);
+    let heard = Arc::new(Heard::default());
+    trader
+        .connect(Arc::clone(&heard) as Arc<dyn Reports>)
+        .unwrap();
+    // It has hung up.
+    serving.join().unwrap();
+    let unsent = Answer::NotSent(model::reason::Reason::TraderUnreachable);
+    assert_eq!(trader.cancel(&id), unsent);
+    assert!(
+        heard.all()[0].starts_with("lost: Broken pipe"),
+        "{:?}",
+        heard.all()
+    );
+
+    // A host that takes no more reports ends the connection; what became of the call is not known.
+    std::fs::remove_file(&socket).unwrap();
+    let report = framed(&Reply::Report(exchange::Report {
+        number: 1,
+        client_order_id: id,
+        kind: model::trader::ReportKind::Acknowledged,
+        due: None,
+    }));
+    let serving = serve(socket, vec![vec![welcome, report]]);
+    let full = Arc::new(Full(Heard::default()));
+    trader
+        .connect(Arc::clone(&full) as Arc<dyn Reports>)
+        .unwrap();
+    assert_eq!(trader.cancel(&id), Answer::Unknown);
+    assert_eq!(full.0.all(), ["lost: the host takes no more reports"]);
+    serving.join().unwrap();
+}
+
+#[test]
+fn what_an_exchange_has_forgotten_at_its_restart_is_cancelled() {
+    let all = model::Instruments::new(exchange::instruments()).unwrap();
+    let id = ClientOrderId::from("A").unwrap();
+    for is_resumed in [false, true] {
+        let own = exchange::SharedExchange::new(1, 20, &all);
+        let price = model::Price::from_int(2_450).unwrap();
+        let last = [(model::InstrumentIdx(0), price)];
+        let last = if is_resumed { &last[..] } else { &[] };
+        own.resume(model::Timestamp(0), last);
+        let mut trader = sim::LocalTrader::new(&SimSettings::default(), own, "a");
+        let cancelled = BrokerReport {
+            client_order_id: id,
+            kind: model::trader::ReportKind::Cancelled(model::reason::Reason::SessionEnd),
+            number: 0,
+            due: None,
+        };
+        let wanted = if is_resumed {
+            Found::Present(vec![cancelled])
+        } else {
+            Found::Absent
+        };
+        assert_eq!(trader.query(&id), wanted);
     }
 }

@@ -183,4 +183,9 @@ fn a_state_that_does_not_fit_is_refused() {
             "{error}"
         );
     }
+    // One row, of the greatest instrument that there could be, wherever it stands: no memory is taken.
+    for at in 0..state.len() {
+        let row = [&state[..at], &[1, 0xff, 0xff, 0xff, 0xff, 0x0f], &[0; 64]].concat();
+        assert!(trader(&defaults).restore(&row).is_err(), "at byte {at}");
+    }
 }
