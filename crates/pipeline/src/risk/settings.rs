@@ -529,12 +529,40 @@ mod tests {
             table(&[("INR", "off"), ("USD", "5")]),
             both(Some("none"), Some("5"))
         );
+        assert_eq!(
+            table(&[("EUR", "5")]).unwrap_err().to_string(),
+            LimitError::UnknownCurrency {
+                key: "order_notional",
+                currency: "EUR".to_owned(),
+                known: "INR, USD".to_owned(),
+            }
+            .to_string()
+        );
         for wrong in ["0%", "-3%", "%", "x%", "0", "of", "0.00000001%"] {
             assert!(
                 matches!(base(wrong), Err(LimitError::BadNumber { .. })),
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn a_margin_of_nothing_that_there_is_is_refused() {
+        let margin_of = |name: &str, number: &str| {
+            let table = [(name.to_owned(), Number(number.to_owned()))];
+            let settings = LimitSettings {
+                margin_fraction: Some(MarginSetting::Table(table.into())),
+                ..LimitSettings::default()
+            };
+            settings.resolve(&instruments(), "INR", &[Amount::ZERO; 2])
+        };
+        assert!(margin_of("equity:intraday", "0.2").is_ok());
+        let error = margin_of("equities", "0.2").unwrap_err();
+        assert_eq!(error, LimitError::UnknownMargin("equities".to_owned()));
+        assert!(matches!(
+            margin_of("equity", "-1"),
+            Err(LimitError::BadNumber { .. })
+        ));
     }
 
     #[test]

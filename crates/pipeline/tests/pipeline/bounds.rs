@@ -169,6 +169,46 @@ fn an_execution_that_does_not_fit_halts_and_changes_nothing() {
 }
 
 #[test]
+fn orders_that_a_broker_makes_too_large_to_be_counted_halt_the_namespace() {
+    let mut desk = Desk::new(&Plan::outside());
+    desk.tick(COIN, "100");
+    desk.signal(2, enter(COIN, Buy, 10_000_000_000));
+    let held = desk.orders()[0].id;
+    desk.fill(held, 10_000_000_000, "100");
+    let mut orders = Vec::new();
+    for _ in 0..10 {
+        desk.signal(1, enter(COIN, Buy, 1));
+        orders.push(desk.orders()[0].id);
+    }
+    for (number, order) in orders.into_iter().enumerate() {
+        assert_eq!(state(&desk), TradingState::Active);
+        if number == 9 {
+            // What one strategy holds and another one's orders are too much together.
+            desk.signal(3, enter(COIN, Buy, 1));
+            assert_eq!(desk.refused(), Some(Reason::Overflow));
+        }
+        desk.report(order, ReportKind::Acknowledged);
+        let most = ReportKind::Modified {
+            quantity: Quantity::MAX,
+            limit_price: None,
+            trigger_price: None,
+        };
+        desk.report(order, most);
+    }
+    assert_eq!(state(&desk), TradingState::Halted);
+    // What is not counted any more does not come back by an operator's wish.
+    desk.command(CommandAction::ResumeAnew);
+    assert!(desk.latest().iter().any(|e| matches!(
+        e.body,
+        EventBody::ResumeRefused {
+            reason: Reason::Overflow,
+            ..
+        }
+    )));
+    assert_eq!(state(&desk), TradingState::Halted);
+}
+
+#[test]
 fn a_broker_that_says_more_nonsense_than_can_be_parked_is_not_traded_with() {
     let mut desk = Desk::new(&Plan::outside());
     desk.tick(AXIS, "100");

@@ -204,6 +204,29 @@ fn the_account_exercises_what_it_holds_and_not_what_its_strategies_hold_against_
     desk.check();
 }
 
+#[test]
+fn an_order_that_works_as_its_contract_settles_is_cancelled() {
+    let mut desk = Desk::new(&Plan::outside());
+    desk.tick(AXIS, "104");
+    desk.tick(CALL, "6");
+    desk.signal(1, carry(CALL, Buy, 10));
+    let entry = desk.orders()[0].id;
+    desk.fill(entry, 10, "6");
+    desk.clock(NEXT_DAY);
+    desk.tick(CALL, "6");
+    desk.signal(1, crate::desk::limit(carry(CALL, Buy, 10), "5"));
+    let resting = desk.orders()[0].id;
+    desk.report(resting, model::trader::ReportKind::Acknowledged);
+    desk.clock(NEXT_DAY + SESSION + 1);
+    assert_eq!(settled(&desk).len(), 1);
+    let cancelled = crate::desk::cancels(&desk.events);
+    assert!(
+        cancelled.contains(&(resting, Reason::ContractExpired)),
+        "{cancelled:?}"
+    );
+    desk.check();
+}
+
 /// Cannot tell the tax of an exercise.
 struct Untold;
 

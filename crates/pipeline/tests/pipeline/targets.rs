@@ -333,6 +333,7 @@ fn an_execution_that_cannot_be_true_is_parked_until_the_brokers_book_says_it() {
         (Buy, "3", "101.05", Doubt::Limit),
         (Buy, "3", "11177.97", Doubt::Limit),
         (Buy, "3", "49.95", Doubt::Band),
+        (Buy, "3", "0", Doubt::Band),
         (Buy, "3", "99.98", Doubt::Tick),
     ] {
         let mut desk = flat();
@@ -387,8 +388,8 @@ fn an_execution_that_cannot_be_true_is_parked_until_the_brokers_book_says_it() {
         // The book confirms it: booked where an order can hold it, with an alert.
         let events = desk.confirmed(order, nonsense).to_vec();
         desk.report(order, ReportKind::BookRead);
-        let books = matches!(doubt, Doubt::Lot | Doubt::Limit | Doubt::Band | Doubt::Tick)
-            || quantity == "11";
+        let fits = matches!(doubt, Doubt::Lot | Doubt::Limit | Doubt::Band | Doubt::Tick);
+        let books = (fits && price != "0") || quantity == "11";
         let held = desk.pipeline.portfolio().net(AXIS);
         if books {
             assert!(events.iter().any(|e| is_alert(e, Reason::ReportConfirmed)));
