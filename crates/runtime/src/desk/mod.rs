@@ -245,6 +245,14 @@ impl Desk {
         }
     }
 
+    /// Moves what is held of an order that has ended into `reports`. The namespace calls it before
+    /// [`event`](Self::event) tells of the end, upon which the desk forgets the order.
+    pub fn take_held(&mut self, id: OrderId, now: Timestamp, reports: &mut Vec<TraderReport>) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            reports.extend(line.held.drain(..).map(|kind| report(id, now, kind)));
+        }
+    }
+
     /// A durable event of the namespace. `ended` tells whether the order that it is about has ended.
     pub fn event(&mut self, event: &Event, ended: bool, now: Timestamp) {
         match &event.body {

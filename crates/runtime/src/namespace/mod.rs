@@ -442,6 +442,7 @@ impl Namespace {
     /// Makes everything so far durable, then lets it take effect: the desk learns of new intents. The
     /// tap is told later. An error is final: this namespace may not trade on.
     pub fn make_durable(&mut self) -> Result<(), RuntimeError> {
+        self.take_held_of_ended()?;
         self.out.clear();
         self.close_run(Host::default())?;
         if self.log.pending_bytes() == 0 {
@@ -500,6 +501,25 @@ impl Namespace {
             std::mem::swap(&mut self.untold, &mut self.recorded);
         }
         self.recorded.clear();
+        Ok(())
+    }
+
+    /// Takes the reports that the desk holds of orders which have ended, so that they become durable with
+    /// the end: the desk forgets such an order. It can hold some, as an end can overtake an execution and
+    /// an operator can end an order that the broker is still asked about.
+    fn take_held_of_ended(&mut self) -> Result<(), RuntimeError> {
+        let mut at = 0;
+        // A report that is taken can end another order, whose event then follows.
+        while let (Some(event), Some(desk)) = (self.recorded.get(at), &mut self.desk) {
+            at += 1;
+            if let EventBody::OrderChanged(OrderStep { order, .. })
+            | EventBody::ReportDropped { order, .. } = event.body
+                && self.pipeline.engine().working(order).is_none()
+            {
+                desk.take_held(order, self.clock.now(), &mut self.reports);
+                self.take_said()?;
+            }
+        }
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! An execution that cannot be true, a crash before the broker is asked about it, and the start after.
 
-use model::control::TradingState;
+use model::control::{Command, CommandAction, Resolution, TradingState};
+use model::ids::CommandId;
 use model::order::OrderIntent;
 use model::reason::Reason;
 use model::trader::ReportKind;
-use model::{OrderId, Price, TradeId};
+use model::{OrderId, Price, Quantity, TradeId};
 use runtime::desk::{Call, Outcome};
 use traders::{Answer, BrokerReport, ClientOrderId, Found};
 
@@ -52,14 +53,14 @@ fn answer(rig: &mut Rig, order: OrderId, book: &[ReportKind]) -> usize {
     }
 }
 
-/// Runs until an order is presented.
-fn present(rig: &mut Rig) -> (ClientOrderId, OrderIntent) {
+/// Runs until an order is presented, and answers that call.
+fn present(rig: &mut Rig, answer: Answer) -> (ClientOrderId, OrderIntent) {
     for _ in 0..200 {
         rig.ticks(1);
         let namespace = &mut rig.life().namespace;
         if let Some(call) = namespace.next_call().unwrap() {
-            let accepted = Outcome::Answered(Answer::Accepted);
-            namespace.answered(&call, accepted, 0, 0).unwrap();
+            let answer = Outcome::Answered(answer);
+            namespace.answered(&call, answer, 0, 0).unwrap();
             let Call::Submit(_, client, order) = call else {
                 panic!("{call:?}");
             };
@@ -81,7 +82,7 @@ fn a_start_asks_about_what_was_parked_before_the_crash() {
     ] {
         let what = format!("snapshot: {saved}, the order had ended: {ended}, in the book: {shown}");
         let mut rig = Rig::outside(Plan::new(seed));
-        let (client, order) = present(&mut rig);
+        let (client, order) = present(&mut rig, Answer::Accepted);
         let pipeline = rig.life().namespace.pipeline();
         let last = pipeline.portfolio().last(order.instrument).price;
         let price = order.limit_price.unwrap_or(last);
@@ -126,5 +127,61 @@ fn a_start_asks_about_what_was_parked_before_the_crash() {
         let net = pipeline.portfolio().net(order.instrument).raw() - before.raw();
         let expected = order.side.signed(order.quantity).raw() * i64::from(shown);
         assert_eq!(net, expected, "{what}, at {now}");
+    }
+}
+
+/// An end overtakes an execution that the desk then holds, or an operator ends an order of which the desk
+/// holds one. The desk forgets the order as its end becomes durable.
+#[test]
+fn an_execution_held_as_its_order_ends_is_not_lost() {
+    for (seed, by_hand) in [(7, false), (8, true)] {
+        let mut rig = Rig::outside(Plan::new(seed));
+        let answer_of = if by_hand {
+            Answer::Unknown
+        } else {
+            Answer::Accepted
+        };
+        let (client, order) = present(&mut rig, answer_of);
+        let pipeline = rig.life().namespace.pipeline();
+        let last = pipeline.portfolio().last(order.instrument).price;
+        let price = order.limit_price.unwrap_or(last);
+        let before = pipeline.portfolio().net(order.instrument);
+        let true_fill = executed(&order, price);
+        let mut garbled = true_fill;
+        if let ReportKind::Filled { quantity, .. } = &mut garbled {
+            *quantity = Quantity::from_raw(quantity.raw() * 1_000);
+        }
+        let end = ReportKind::Cancelled(Reason::OperatorRequest);
+        let now = rig.clock.now();
+        let namespace = &mut rig.life().namespace;
+        if by_hand {
+            namespace.report(&said(client, garbled)).unwrap();
+            let command = Command {
+                id: CommandId(1),
+                action: CommandAction::ResolveOrder(order.id, Resolution::Cancelled),
+            };
+            let at = now.max(namespace.pipeline().now());
+            namespace.command(at, &command, 0).unwrap();
+        } else {
+            // All before the first is durable: the desk does not know of the end yet.
+            for kind in [ReportKind::Acknowledged, end, garbled] {
+                namespace.report(&said(client, kind)).unwrap();
+            }
+        }
+        assert!(namespace.pipeline().engine().working(order.id).is_none());
+        assert_eq!(namespace.pipeline().engine().parked(), []);
+        namespace.commit().unwrap();
+        // The execution became durable together with the end.
+        rig.disk.power_loss();
+        rig.open(Tables::default()).unwrap();
+        rig.life().namespace.begin_hosting().unwrap();
+        let parked = rig.life().namespace.pipeline().engine().parked();
+        assert_eq!(parked.len(), 1, "by hand: {by_hand}");
+        let book = [ReportKind::Acknowledged, true_fill, end];
+        assert!(answer(&mut rig, order.id, &book) > 0, "not asked");
+        let pipeline = rig.life().namespace.pipeline();
+        assert_eq!(pipeline.engine().parked(), []);
+        let net = pipeline.portfolio().net(order.instrument).raw() - before.raw();
+        assert_eq!(net, order.side.signed(order.quantity).raw());
     }
 }
