@@ -623,6 +623,10 @@ impl Desk {
                     line.held.push(kind);
                     heard = Heard::Held;
                 }
+                // The execution may be parked; the answer to a question under way may not know of it yet.
+                ReportKind::Filled { .. } if line.doubt == Inquiry::Asked => {
+                    line.doubt = Inquiry::Wanted;
+                }
                 _ => {}
             }
             if line.gap || line.cancel || line.modify.is_some() {

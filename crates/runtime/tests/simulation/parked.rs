@@ -10,7 +10,7 @@ use runtime::desk::{Call, Outcome};
 use traders::{Answer, BrokerReport, ClientOrderId, Found};
 
 use crate::rig::Rig;
-use crate::world::{Plan, Tables};
+use crate::world::{Plan, Tables, units};
 
 fn said(client: ClientOrderId, kind: ReportKind) -> BrokerReport {
     BrokerReport {
@@ -184,4 +184,49 @@ fn an_execution_held_as_its_order_ends_is_not_lost() {
         let net = pipeline.portfolio().net(order.instrument).raw() - before.raw();
         assert_eq!(net, order.side.signed(order.quantity).raw());
     }
+}
+
+/// A second execution that cannot be true is reported while the question about the first is under way, and
+/// the answer arrives before the second is durable: the book was read too early to contradict it.
+#[test]
+fn an_answer_from_before_a_report_does_not_contradict_it() {
+    let mut rig = Rig::outside(Plan::new(10));
+    let (client, order) = present(&mut rig, Answer::Accepted);
+    assert!(order.quantity > units(1), "{order:?}: too small a test");
+    let pipeline = rig.life().namespace.pipeline();
+    let last = pipeline.portfolio().last(order.instrument).price;
+    let price = order.limit_price.unwrap_or(last);
+    let far = Price::from_raw(price.raw() * 61);
+    let fill = |trade: u128, price: Price| ReportKind::Filled {
+        trade: TradeId(trade),
+        side: order.side,
+        quantity: units(1),
+        price,
+        draws: 0,
+    };
+    let namespace = &mut rig.life().namespace;
+    for kind in [ReportKind::Acknowledged, fill(1, far)] {
+        namespace.report(&said(client, kind)).unwrap();
+    }
+    namespace.commit().unwrap();
+    let question = loop {
+        let call = namespace.next_call().unwrap().unwrap();
+        if matches!(call, Call::Query(id, _) if id == order.id) {
+            break call;
+        }
+        let accepted = Outcome::Answered(Answer::Accepted);
+        namespace.answered(&call, accepted, 0, 0).unwrap();
+    };
+    let read = [ReportKind::Acknowledged, fill(1, price)].map(|kind| said(client, kind));
+    namespace.report(&said(client, fill(2, far))).unwrap();
+    let found = Outcome::Found(Found::Present(read.to_vec()));
+    namespace.answered(&question, found, 0, 0).unwrap();
+    namespace.commit().unwrap();
+    let parked = namespace.pipeline().engine().parked();
+    assert!(parked.iter().any(|p| p.trade == TradeId(2)), "{parked:?}");
+    let book = [ReportKind::Acknowledged, fill(1, price), fill(2, price)];
+    assert!(answer(&mut rig, order.id, &book) > 0, "not asked");
+    let engine = rig.life().namespace.pipeline().engine();
+    assert_eq!(engine.parked(), []);
+    assert_eq!(engine.order(order.id).unwrap().executions(), 2);
 }
