@@ -103,10 +103,10 @@ impl Drop for Restore {
     }
 }
 
-/// Runs `f`; what it deserialises on this thread is translated. An identity costs nothing.
+/// Runs `f`; what it deserialises on this thread is translated. An identity changes nothing and still refuses an
+/// index beyond its tables: no later stage looks for it again.
 pub fn with<R>(map: &Arc<Reindex>, f: impl FnOnce() -> R) -> R {
-    let scope = (!map.is_identity()).then(|| Arc::clone(map));
-    let _restore = Restore(SCOPE.with(|current| current.replace(scope)));
+    let _restore = Restore(SCOPE.with(|current| current.replace(Some(Arc::clone(map)))));
     f()
 }
 
@@ -170,8 +170,13 @@ mod tests {
             assert_eq!(read(0), Ok(InstrumentIdx(4)));
             assert!(read(1).unwrap_err().to_string().contains("not known"));
             assert!(read(2).is_err());
-            let inner = Arc::new(Reindex::new(Vec::new(), Vec::new(), Vec::new()));
-            with(&inner, || assert_eq!(read(7), Ok(InstrumentIdx(7))));
+            let same = vec![Some(InstrumentIdx(0)), Some(InstrumentIdx(1))];
+            let inner = Arc::new(Reindex::new(same, Vec::new(), Vec::new()));
+            assert!(inner.is_identity());
+            with(&inner, || {
+                assert_eq!(read(1), Ok(InstrumentIdx(1)));
+                assert!(read(2).unwrap_err().to_string().contains("not known"));
+            });
             assert_eq!(read(0), Ok(InstrumentIdx(4)));
         });
         let caught = std::panic::catch_unwind(|| with(&map, || panic!("on purpose")));

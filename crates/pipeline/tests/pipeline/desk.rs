@@ -12,8 +12,8 @@ use model::signal::{Action, Decision, OrderType, Product, Side, Signal, Trigger}
 use model::time::SECOND;
 use model::trader::{ReportKind, TraderReport};
 use model::{
-    Bar, CorrelationId, InputId, InstrumentIdx, OrderId, Price, Quantity, SignalId, StrategyIdx,
-    Tick, Timestamp, TradeId,
+    Bar, CorrelationId, CurrencyIdx, InputId, InstrumentIdx, OrderId, Price, Quantity, SignalId,
+    StrategyIdx, Tick, Timestamp, TradeId,
 };
 use pipeline::{BrokerPipeline, Input};
 
@@ -59,7 +59,12 @@ impl Desk {
         let bytes = postcard::to_stdvec(&self.pipeline.save_state().unwrap()).unwrap();
         let state = postcard::from_bytes(&bytes).unwrap();
         self.shadow = plan.build();
-        let map = Reindex::new(Vec::new(), Vec::new(), Vec::new());
+        // Under the same names.
+        let map = Reindex::new(
+            (0..64).map(|i| Some(InstrumentIdx(i))).collect(),
+            (0..64).map(|i| Some(StrategyIdx(i))).collect(),
+            (0..64).map(|i| Some(CurrencyIdx(i))).collect(),
+        );
         let anew = self.shadow.restore_state(state, &map, |_| true).unwrap();
         assert!(anew.is_empty(), "{anew:?} start from warm-up");
         self.same("a snapshot");
