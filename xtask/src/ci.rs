@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
+use crate::reliability::Wish;
 use crate::suites::{self, Outcome, Suite};
 use crate::workspace::{Workspace, cargo};
 use crate::{provision, tidy};
@@ -102,7 +103,7 @@ fn deny(root: &Path) -> anyhow::Result<()> {
 
 /// What `cargo xtask test all` runs.
 fn test(outcomes: &mut Vec<Outcome>) -> anyhow::Result<()> {
-    *outcomes = suites::run(Suite::All)?;
+    *outcomes = suites::run(Suite::All, Wish::default())?;
     ensure!(
         outcomes.iter().all(|outcome| outcome.is_passed),
         "tests failed"

@@ -4,6 +4,7 @@ mod ci;
 mod coverage;
 mod provision;
 mod reference;
+mod reliability;
 mod skips;
 mod suites;
 mod tidy;
@@ -50,6 +51,12 @@ enum Task {
     Test {
         /// The suite
         suite: Suite,
+        /// The seed of `reliability`, in place of a fixed one and the commit's
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How much of `reliability`, in percent; `all` runs ten
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+        percent: Option<u64>,
     },
     /// Run the embedded system under a virtual clock, crashed and cut off as each seed says
     ///
@@ -95,8 +102,16 @@ fn run() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Tidy => tidy::run(),
         Task::Generate => reference::generate(),
-        Task::Test { suite } => {
-            let outcomes = suites::run(suite)?;
+        Task::Test {
+            suite,
+            seed,
+            percent,
+        } => {
+            ensure!(
+                suite == Suite::Reliability || (seed.is_none() && percent.is_none()),
+                "--seed and --percent belong to the suite `reliability`; `cargo xtask simulate --from SEED` runs seeds of the simulation"
+            );
+            let outcomes = suites::run(suite, reliability::Wish { seed, percent })?;
             suites::print_totals(&outcomes);
             ensure!(
                 outcomes.iter().all(|outcome| outcome.is_passed),

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::provision;
+use crate::reliability::{self, Wish};
 use crate::skips::{self, Skip};
 use crate::workspace::{Workspace, cargo};
 
@@ -60,16 +61,16 @@ fn commit(root: &Path) -> Option<String> {
 }
 
 /// The seed that a commit's hash stands for, beyond those that always run.
-fn seed_of(commit: &str) -> Option<u64> {
+pub fn seed_of(commit: &str) -> Option<u64> {
     let seed = u64::from_str_radix(commit.get(..8)?, 16).ok()?;
     Some(SEEDS + seed)
 }
 
 /// One run of cargo, and what it is told.
 #[derive(Debug)]
-struct Call {
-    arguments: Vec<String>,
-    told: Vec<(&'static str, String)>,
+pub struct Call {
+    pub arguments: Vec<String>,
+    pub told: Vec<(&'static str, String)>,
 }
 
 /// The simulation's runs: the first half of the seeds, and the half of the commit.
@@ -107,17 +108,20 @@ pub enum Suite {
     Simulation,
     /// Allocations and ratios, built for release; no times are asserted
     Performance,
-    /// All of them
+    /// 600 kills, 400 damaged data directories and 2,000 mutated inputs; `--seed N` for others
+    Reliability,
+    /// All of them, with a tenth of reliability
     All,
 }
 
 impl Suite {
-    const EACH: [Self; 5] = [
+    const EACH: [Self; 6] = [
         Self::Unit,
         Self::Integration,
         Self::E2e,
         Self::Simulation,
         Self::Performance,
+        Self::Reliability,
     ];
 
     /// The name on the command line.
@@ -128,6 +132,7 @@ impl Suite {
             Self::E2e => "e2e",
             Self::Simulation => "simulation",
             Self::Performance => "performance",
+            Self::Reliability => "reliability",
             Self::All => "all",
         }
     }
@@ -245,7 +250,7 @@ fn check_skips(root: &Path, seen: &[Skip], whole: bool) -> anyhow::Result<bool> 
 }
 
 /// Provisions and runs a suite.
-pub fn run(suite: Suite) -> anyhow::Result<Vec<Outcome>> {
+pub fn run(suite: Suite, wish: Wish) -> anyhow::Result<Vec<Outcome>> {
     provision::run()?;
     let workspace = Workspace::load()?;
     let suites = if suite == Suite::All {
@@ -253,9 +258,13 @@ pub fn run(suite: Suite) -> anyhow::Result<Vec<Outcome>> {
     } else {
         vec![suite]
     };
+    let wish = match suite {
+        Suite::All => Wish::share(),
+        _ => wish,
+    };
     let mut outcomes: Vec<Outcome> = suites
         .into_iter()
-        .map(|suite| run_one(&workspace, suite))
+        .map(|suite| run_one(&workspace, suite, wish))
         .collect();
     if suite == Suite::All {
         let seen = outcomes.iter().flat_map(|outcome| &outcome.totals.skipped);
@@ -270,11 +279,11 @@ pub fn run(suite: Suite) -> anyhow::Result<Vec<Outcome>> {
 
 /// Runs one suite. What keeps it from running is printed and counts as its failure, so that the
 /// other suites still run and the totals are complete.
-fn run_one(workspace: &Workspace, suite: Suite) -> Outcome {
+fn run_one(workspace: &Workspace, suite: Suite, wish: Wish) -> Outcome {
     println!("\n== tests: {} ==", suite.name());
     let started = Instant::now();
     let mut totals = Totals::default();
-    let is_passed = run_commands(workspace, suite, &mut totals).unwrap_or_else(|error| {
+    let is_passed = run_commands(workspace, suite, wish, &mut totals).unwrap_or_else(|error| {
         println!("{error:#}");
         false
     });
@@ -286,10 +295,19 @@ fn run_one(workspace: &Workspace, suite: Suite) -> Outcome {
     }
 }
 
-fn run_commands(workspace: &Workspace, suite: Suite, totals: &mut Totals) -> anyhow::Result<bool> {
+fn run_commands(
+    workspace: &Workspace,
+    suite: Suite,
+    wish: Wish,
+    totals: &mut Totals,
+) -> anyhow::Result<bool> {
     let mut is_passed = true;
     let calls = match suite {
         Suite::Simulation => simulations(commit(&workspace.root).as_deref()),
+        Suite::Reliability => {
+            own(workspace, suite)?;
+            reliability::calls(wish, commit(&workspace.root).as_deref())
+        }
         _ => {
             let call = |arguments| Call {
                 arguments,
@@ -322,22 +340,24 @@ fn run_commands(workspace: &Workspace, suite: Suite, totals: &mut Totals) -> any
     Ok(is_passed & check_skips(&workspace.root, &totals.skipped, false)?)
 }
 
+/// Refuses a suite whose test program is missing.
+fn own(workspace: &Workspace, suite: Suite) -> anyhow::Result<()> {
+    let exists =
+        tests_of(workspace).any(|(package, test)| package == BINARY && test == suite.name());
+    if exists {
+        return Ok(());
+    }
+    bail!(
+        "the suite `{0}` has no tests: the crate {BINARY} has no test program `{0}`",
+        suite.name()
+    )
+}
+
 /// What cargo is asked for.
 fn commands(workspace: &Workspace, suite: Suite) -> anyhow::Result<Vec<Vec<String>>> {
     let line = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let own = |suite: Suite| {
-        let exists =
-            tests_of(workspace).any(|(package, test)| package == BINARY && test == suite.name());
-        if exists {
-            return Ok(());
-        }
-        bail!(
-            "the suite `{0}` has no tests: the crate {BINARY} has no test program `{0}`",
-            suite.name()
-        )
-    };
     Ok(match suite {
-        Suite::All => Vec::new(),
+        Suite::All | Suite::Reliability => Vec::new(),
         Suite::Unit => vec![
             line("test --workspace --no-fail-fast --lib --bins --examples"),
             line("test --workspace --no-fail-fast --doc"),
@@ -356,12 +376,12 @@ fn commands(workspace: &Workspace, suite: Suite) -> anyhow::Result<Vec<Vec<Strin
             vec![arguments]
         }
         Suite::E2e => {
-            own(suite)?;
+            own(workspace, suite)?;
             vec![line("test --package panda --no-fail-fast --test e2e")]
         }
         Suite::Simulation => vec![line(SIMULATION)],
         Suite::Performance => {
-            own(suite)?;
+            own(workspace, suite)?;
             // One at a time: what is measured must not share the processor with its neighbour.
             vec![line(
                 "test --release --package panda --no-fail-fast --test performance -- --test-threads=1",
@@ -371,7 +391,7 @@ fn commands(workspace: &Workspace, suite: Suite) -> anyhow::Result<Vec<Vec<Strin
 }
 
 fn is_own_suite(test: &str) -> bool {
-    [Suite::E2e, Suite::Performance]
+    [Suite::E2e, Suite::Performance, Suite::Reliability]
         .iter()
         .any(|suite| suite.name() == test)
 }
@@ -451,7 +471,7 @@ mod tests {
             root: ".".into(),
             packages: vec![
                 package("feeds", &["cleaning"]),
-                package(BINARY, &["e2e", "performance", "settings"]),
+                package(BINARY, &["e2e", "performance", "reliability", "settings"]),
             ],
         };
         let command = |suite| commands(&workspace, suite).unwrap().concat().join(" ");

@@ -27,6 +27,7 @@ mod naive;
 mod nse;
 mod range;
 mod robustness;
+mod running;
 mod sessions;
 mod settings_errors;
 mod skip {

@@ -3,12 +3,9 @@
 //! twice, and drops connections. Where an order is taken once, it also reports executions as what they
 //! cannot have been.
 //!
-//! `CRASH_KILLS` asks for more kills, `CRASH_SEED` for other moments and other faults.
+//! The seed chooses the moments and the faults.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use exchange::Books;
@@ -17,204 +14,18 @@ use model::fixed::Quantity;
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
 
-use super::logs::Journal;
-use super::{Running, replay_world, until};
+use crate::days::{Chance, Exchange, Life, pace, said, world};
 use crate::harness::World;
+use crate::logs::Journal;
+use crate::process::PATIENCE;
+use crate::{Count, seed};
 
 /// Ticks of the generated day.
-const TICKS: u64 = 45_000;
+pub const TICKS: u64 = 45_000;
 /// The part of it by which all kills have been made, so that the end is seen as well.
 const KILLED_BY: u64 = TICKS / 100 * 94;
 /// Lives that last for a snapshot: they take much of the day.
 const LONG_MAX: u64 = 6;
-/// How long the process may be stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn number(name: &str, default: u64) -> u64 {
-    let text = std::env::var(name).ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound.max(1)
-    }
-}
-
-/// Three strategies for each instrument, so that something is going on all day.
-fn strategies() -> String {
-    let mut text = String::from("strategies:\n");
-    for symbol in ["BAMBOO", "CEDAR", "LOTUS", "MANGO", "NEEM", "TEAK"] {
-        let name = symbol.to_lowercase();
-        for (id, kind, parameters) in [
-            (
-                "trend",
-                "ema_cross",
-                "{ fast: 5, slow: 15, quantity: 4, timeframe: 1m }",
-            ),
-            ("reversion", "mean_reversion", "{ quantity: 6 }"),
-            ("breakout", "opening_range_breakout", "{ quantity: 2 }"),
-        ] {
-            text += &format!(
-                "  - id: {id}-{name}\n    kind: {kind}\n    instruments: [\"DEMO:{symbol}\"]\n    parameters: {parameters}\n"
-            );
-        }
-    }
-    text
-}
-
-/// A world whose broker `sim` trades on an exchange behind `exchange.sock`.
-fn world(delivery: &str) -> World {
-    let broker = format!(
-        "\n[trading_engine.sim]\nstarting_cash = {{ INR = 1000000 }}\ncharges = {{ flat_rate = 0.0002 }}\n\
-         square_off_minutes_before_close = 10\nconnect = \"unix:exchange.sock\"\ndelivery = \"{delivery}\"\ntimeout_ms = 20\n\
-         [log]\nsync_interval_ms = 20\nsnapshot_interval_seconds = 1\n"
-    );
-    let world = replay_world(1, &broker);
-    world.write("strategies.yaml", strategies());
-    // At a pace at which so many deaths find room in the day.
-    let settings = world
-        .read("live.toml")
-        .replace("source = \"replay\"", "source = \"replay\"\nspeed = 1000");
-    world.write("paced.toml", settings);
-    world
-}
-
-/// An exchange that is served by a process of its own.
-struct Exchange {
-    running: Option<Running>,
-    socket: PathBuf,
-}
-
-impl Exchange {
-    fn serve(world: &World, delivery: &str, faults: Option<u64>) -> Self {
-        let faults = faults.map(|seed| seed.to_string());
-        let mut args = vec![
-            "exchange",
-            "serve",
-            "--socket",
-            "exchange.sock",
-            "--lockstep",
-        ];
-        args.extend([
-            "--delivery",
-            delivery,
-            "--partial-fills",
-            "--report-delay",
-            "12",
-        ]);
-        if let Some(seed) = &faults {
-            args.extend(["--faults", seed.as_str()]);
-            // What is parked is booked later than what was not: the orders' fills are the same, their
-            // order is not.
-            if delivery == "query_only" {
-                args.extend(["--nonsense", "15"]);
-            }
-        }
-        let running = Running::start(world, &args);
-        let socket = world.path("exchange.sock");
-        until("the exchange is open", Duration::from_secs(20), || {
-            sim::dump(&socket).is_ok()
-        });
-        Self {
-            running: Some(running),
-            socket,
-        }
-    }
-
-    fn books(&self) -> Books {
-        let all = sim::dump(&self.socket).unwrap();
-        all.get("sim").cloned().unwrap_or_default()
-    }
-
-    /// The number of the next input that nobody has passed.
-    fn next(&self) -> u64 {
-        self.books().passed.map_or(0, |passed| passed + 1)
-    }
-
-    fn close(mut self) -> Books {
-        let books = self.books();
-        let running = self.running.take().unwrap();
-        running.signal(rustix::process::Signal::TERM);
-        let (code, said) = running.end(Duration::from_secs(10));
-        assert_eq!(code, Some(0), "the exchange: {said}");
-        books
-    }
-}
-
-/// One life of the process; what it says is added to a file.
-struct Life {
-    child: Child,
-    began: Instant,
-}
-
-impl Life {
-    fn begin(world: &World, config: &str, dir: &str) -> Self {
-        let path = world.path(&format!("{dir}.log"));
-        let log = File::options().create(true).append(true).open(path);
-        let child = world
-            .command()
-            .args([
-                "run",
-                "--config",
-                config,
-                "--brokers",
-                "sim",
-                "--data-dir",
-                dir,
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.unwrap())
-            .spawn()
-            .unwrap();
-        Self {
-            child,
-            began: Instant::now(),
-        }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Waits for the end of the replay.
-    fn complete(mut self, world: &World, dir: &str) {
-        let deadline = Instant::now() + 2 * PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "stuck: {}", said(world, dir));
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        assert!(status.success(), "{status}: {}", said(world, dir));
-        let all = world.read(&format!("{dir}.log"));
-        assert!(all.contains("the replay is over"), "{}", said(world, dir));
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The end of what the lives in a data directory have said.
-fn said(world: &World, dir: &str) -> String {
-    let all = fs::read_to_string(world.path(&format!("{dir}.log"))).unwrap_or_default();
-    let lines: Vec<&str> = all.lines().collect();
-    lines[lines.len().saturating_sub(40)..].join("\n")
-}
 
 /// What a day has left behind.
 struct Day {
@@ -243,7 +54,7 @@ impl Day {
     /// Without a kill.
     fn whole(world: &World, dir: &str, delivery: &str, faults: Option<u64>) -> Self {
         let exchange = Exchange::serve(world, delivery, faults);
-        Life::begin(world, "live.toml", dir).complete(world, dir);
+        Life::begin(world, "live.toml", dir, "sim").complete(world, dir);
         Self::read(world, "live.toml", dir, exchange)
     }
 
@@ -256,7 +67,7 @@ impl Day {
         let mut start = Duration::from_millis(300);
         let (mut made, mut early, mut long, mut calling) = (0, 0, 0, 0);
         while made < kills {
-            let mut life = Life::begin(world, "paced.toml", dir);
+            let mut life = Life::begin(world, "paced.toml", dir, "sim");
             let before = exchange.next();
             let left = KILLED_BY.saturating_sub(before);
             if left == 0 || chance.below(3) == 0 {
@@ -266,7 +77,8 @@ impl Day {
                 std::thread::sleep(Duration::from_micros(chance.below(within)));
             } else {
                 // Now and then it lives long enough for a snapshot.
-                let is_long = long < LONG_MAX && left > TICKS / 10 && chance.below(kills / 8) == 0;
+                let is_long =
+                    long < LONG_MAX && left > TICKS / 10 && chance.below((kills / 8).max(4)) == 0;
                 long += u64::from(is_long);
                 let share = left / (kills - made);
                 let target = before + 1 + chance.below((share * 2).min(left));
@@ -310,7 +122,7 @@ impl Day {
             made += 1;
         }
         let came_to = exchange.next();
-        Life::begin(world, "paced.toml", dir).complete(world, dir);
+        Life::begin(world, "paced.toml", dir, "sim").complete(world, dir);
         let all = world.read(&format!("{dir}.log"));
         assert!(!all.contains("the market log has lost"), "seed {seed}");
         let asked = all.matches("orders are being asked about").count();
@@ -395,7 +207,7 @@ impl Told {
 
 /// The events, but for how often and by which word the broker had to be asked whether it has an order:
 /// that is another matter whenever something is lost.
-fn decided(journal: &Journal) -> Vec<Event> {
+pub fn decided(journal: &Journal) -> Vec<Event> {
     let mut events = journal.events();
     events.retain(|event| match event.body {
         EventBody::OrderChanged(step) => !matches!(
@@ -461,8 +273,8 @@ fn held(books: &Books) -> BTreeMap<String, i64> {
 
 #[test]
 fn killed_hundreds_of_times_a_day_ends_as_if_it_had_not_been() {
-    let (seed, kills) = (number("CRASH_SEED", 1), number("CRASH_KILLS", 200));
-    let world = world("idempotent");
+    let (seed, kills) = (seed(), Count::Kills.get());
+    let world = world("idempotent", pace(kills));
     let calm = Day::whole(&world, "calm", "idempotent", None);
     assert!(calm.books.orders.len() > 100, "too quiet a day");
     let whole = Day::whole(&world, "whole", "idempotent", Some(seed));
@@ -477,8 +289,8 @@ fn killed_hundreds_of_times_a_day_ends_as_if_it_had_not_been() {
 
 #[test]
 fn a_broker_that_takes_an_order_once_is_never_shown_it_twice() {
-    let (seed, kills) = (number("CRASH_SEED", 1), number("CRASH_KILLS", 200));
-    let world = world("query_only");
+    let (seed, kills) = (seed(), Count::Kills.get());
+    let world = world("query_only", pace(kills));
     let day = Day::killed(&world, "killed", "query_only", seed, kills);
     assert!(
         day.books.violations.is_empty(),
