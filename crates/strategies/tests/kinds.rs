@@ -281,7 +281,7 @@ fn opening_range_breakout_takes_the_highs_and_lows_of_bars() {
         (Some(price(102.0)), Some(price(91.0))),
         "the profit counts from the close"
     );
-    // Both edges in one bar: nobody knows which was first.
+    // Both edges in one bar, which does not say which came first.
     let both = [(103.0, 98.0, 102.5), (105.0, 104.0, 105.0)];
     assert_eq!(targets(&run(&given, &both)), []);
     let touched = [(103.0, 98.5, 102.5), (105.0, 104.0, 105.0)];

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::print;
 use crate::live::control::{Action, Client, Effect, Reply, Request, ResolveAs};
 use crate::live::recorded_status;
+use crate::settings::Settings;
 
 /// Which session, and which of its brokers.
 #[derive(Debug, Args)]
@@ -46,15 +47,9 @@ impl Place {
         Client::connect(&self.dir()?)
     }
 
-    /// What the logs of a system that does not run came to; `None` where there are none.
-    fn recorded(&self, dir: PathBuf) -> anyhow::Result<Option<Value>> {
-        let brokers = runtime::layout::namespaces(&dir).unwrap_or_default();
-        if brokers.is_empty() {
-            return Ok(None);
-        }
-        let mut settings = super::run::settings(self.config.as_deref(), &[], None, &[])?;
-        settings.live.data_dir = dir;
-        recorded_status(&settings, &brokers).map(Some)
+    /// The settings, with the data directory.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        super::run::settings(self.config.as_deref(), &[], self.data_dir.as_deref(), &[])
     }
 
     /// The data directory.
@@ -355,9 +350,8 @@ pub fn stop(at: &Place) -> anyhow::Result<()> {
     print("stopped\n")
 }
 
-fn shown(status: &Value, place: &Place) -> anyhow::Result<String> {
-    if !place.json {
-        let settings = super::run::settings(place.config.as_deref(), &[], None, &[])?;
+fn shown(status: &Value, settings: &Settings, json: bool) -> anyhow::Result<String> {
+    if !json {
         return Ok(super::status::table(status, &settings.zone));
     }
     let pretty = serde_json::to_string_pretty(status).context("the answer")?;
@@ -366,15 +360,20 @@ fn shown(status: &Value, place: &Place) -> anyhow::Result<String> {
 
 /// Runs `panda status`.
 pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
-    let dir = args.at.dir()?;
-    if !args.history
-        && !args.watch
-        && Client::find(&dir)?.is_none()
-        && let Some(status) = args.at.recorded(dir)?
-    {
-        return print(&shown(&status, &args.at)?);
-    }
-    let mut client = args.at.client()?;
+    let settings = args.at.settings()?;
+    let dir = &settings.live.data_dir;
+    let mut client = match Client::find(dir)? {
+        Some(client) => client,
+        None if args.history || args.watch => Client::connect(dir)?,
+        None => {
+            let brokers = runtime::layout::namespaces(dir).unwrap_or_default();
+            if !brokers.is_empty() {
+                let status = recorded_status(&settings, &brokers)?;
+                return print(&shown(&status, &settings, args.at.json)?);
+            }
+            Client::connect(dir)?
+        }
+    };
     if args.history {
         let request = Request::History {
             by_minute: args.by_minute,
@@ -392,7 +391,7 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
         let Reply::Answer(status) = client.ask(&Request::Status)? else {
             bail!("an unexpected answer");
         };
-        let shown = shown(&status, &args.at)?;
+        let shown = shown(&status, &settings, args.at.json)?;
         if !args.watch {
             return print(&shown);
         }

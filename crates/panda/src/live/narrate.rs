@@ -45,6 +45,7 @@ impl Narrator {
         tracing::info!(
             channel = "risk",
             broker = self.broker.as_str(),
+            market_ts = self.is_replay.then_some(row.at.nanos()),
             "{} times in a row: {}",
             row.count,
             Names(&self.start).refused(&row.latest),
@@ -111,7 +112,7 @@ impl Narrator {
                 ),
             },
             EventBody::SignalRejected(rejected) => {
-                let (told, ended) = self.refusals().refused(rejected);
+                let (told, ended) = self.refusals().refused(rejected, event.ts);
                 if let Some(ended) = ended {
                     self.in_a_row(&ended);
                 }

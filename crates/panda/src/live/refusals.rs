@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::event::Refused;
-use model::{InstrumentIdx, StrategyIdx};
+use model::{InstrumentIdx, StrategyIdx, Timestamp};
 
 /// Whose refusals follow each other.
 type Key = (StrategyIdx, InstrumentIdx);
@@ -13,6 +13,8 @@ type Key = (StrategyIdx, InstrumentIdx);
 pub struct Row {
     /// The latest of them.
     pub latest: Refused,
+    /// When it was refused.
+    pub at: Timestamp,
     /// How many.
     pub count: u64,
     /// How many of them were told.
@@ -40,13 +42,13 @@ pub enum Told {
 impl Refusals {
     /// A signal was refused: what to tell of it, and the row that it ends, where that has more than was
     /// told.
-    pub fn refused(&mut self, refused: &Refused) -> (Told, Option<Row>) {
+    pub fn refused(&mut self, refused: &Refused, at: Timestamp) -> (Told, Option<Row>) {
         let key = (refused.strategy, refused.instrument);
         let kind = |r: &Refused| (r.refusal.reason, r.product);
         if let Some(row) = self.rows.get_mut(&key)
             && kind(&row.latest) == kind(refused)
         {
-            row.latest = *refused;
+            (row.latest, row.at) = (*refused, at);
             row.count += 1;
             if row.count != row.told * 10 {
                 return (Told::Not, None);
@@ -56,6 +58,7 @@ impl Refusals {
         }
         let row = Row {
             latest: *refused,
+            at,
             count: 1,
             told: 1,
         };
@@ -98,7 +101,7 @@ mod tests {
         let mut refusals = Refusals::default();
         let halted = refused(0, Reason::Halted, Side::Buy);
         let told: Vec<u64> = (1..=1_500u64)
-            .filter(|n| match refusals.refused(&halted) {
+            .filter(|n| match refusals.refused(&halted, Timestamp(0)) {
                 (Told::First, None) => *n == 1,
                 (Told::Again(row), None) => row.count == *n,
                 (Told::Not, None) => false,
@@ -107,18 +110,20 @@ mod tests {
             .collect();
         assert_eq!(told, [1, 10, 100, 1_000]);
         // Another strategy's refusals are a row of their own.
-        let (first, ended) = refusals.refused(&refused(1, Reason::Halted, Side::Buy));
+        let (first, ended) = refusals.refused(&refused(1, Reason::Halted, Side::Buy), Timestamp(0));
         assert!(matches!(first, Told::First) && ended.is_none());
         // The other side's are the same refusal; another reason begins a new row, and ends this one.
-        let (again, ended) = refusals.refused(&refused(0, Reason::Halted, Side::Sell));
+        let (again, ended) =
+            refusals.refused(&refused(0, Reason::Halted, Side::Sell), Timestamp(0));
         assert!(matches!(again, Told::Not) && ended.is_none());
-        let (first, ended) = refusals.refused(&refused(0, Reason::DailyLoss, Side::Sell));
+        let (first, ended) =
+            refusals.refused(&refused(0, Reason::DailyLoss, Side::Sell), Timestamp(0));
         assert!(matches!(first, Told::First));
         assert_eq!(ended.map(|row| row.count), Some(1_501));
         let key = (StrategyIdx(0), InstrumentIdx(0));
         assert!(refusals.passed(key).is_none(), "all of it was told");
-        refusals.refused(&halted);
-        refusals.refused(&halted);
+        refusals.refused(&halted, Timestamp(0));
+        refusals.refused(&halted, Timestamp(0));
         assert_eq!(refusals.passed(key).map(|row| row.count), Some(2));
         assert!(refusals.passed(key).is_none());
     }

@@ -1,9 +1,11 @@
 //! What a running session looks like, as one JSON document: `panda status --json`, and what the terminal
 //! and later the API show. All numbers are made here, from the stages' own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use journal::{Disk, Owner, Storage};
 use model::control::TradingState;
 use model::order::OrderRole;
 use model::reason::Reason;
@@ -13,6 +15,8 @@ use pipeline::portfolio::Position;
 use pipeline::risk::Risk;
 use pipeline::tally::{Counts, STAGES, Tally};
 use runtime::clock::uptime;
+use runtime::directory::{Directory, folder};
+use runtime::layout::MARKET;
 use serde_json::{Map, Value, json};
 
 use super::handles::Handles;
@@ -334,8 +338,29 @@ pub fn namespace(pipeline: &BrokerPipeline, names: &Names, is_outside: bool) -> 
     })
 }
 
+/// Refuses logs that a start would refuse: what they came to is not what they held.
+fn prove(settings: &Settings, brokers: &[String]) -> anyhow::Result<()> {
+    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));
+    let directory = Directory::load(storage.as_ref())?;
+    let listed = directory.iter().flat_map(Directory::logs);
+    let names: BTreeSet<&str> = listed
+        .chain(brokers.iter().map(String::as_str))
+        .chain([MARKET])
+        .collect();
+    for name in names {
+        let mut owner = Owner::NONE;
+        if let Some(directory) = &directory {
+            directory.missing(storage.as_ref(), name)?;
+            owner = directory.listed(name);
+        }
+        journal::verify(&storage, &folder(name), &owner)?;
+    }
+    Ok(())
+}
+
 /// A system that does not run, as its logs left it. Takes no lock.
 pub fn recorded(settings: &Settings, brokers: &[String]) -> anyhow::Result<Value> {
+    prove(settings, brokers)?;
     let system = open::recorded(settings, brokers)?;
     let names = Names::of(&system.instruments, system.strategies);
     let mut all = Vec::new();

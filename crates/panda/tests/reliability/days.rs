@@ -125,7 +125,7 @@ impl Exchange {
         all.get("sim").cloned().unwrap_or_default()
     }
 
-    /// The number of the next input that nobody has passed.
+    /// The number of the first input that the day has not passed.
     pub fn next(&self) -> u64 {
         self.books().passed.map_or(0, |passed| passed + 1)
     }

@@ -118,7 +118,7 @@ impl Default for Limits {
 /// A loss limit that has been reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
-    /// Which.
+    /// The limit's rule.
     pub reason: Reason,
     /// The loss and the limit.
     pub breach: Breach,

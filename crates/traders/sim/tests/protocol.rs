@@ -167,7 +167,7 @@ fn what_an_exchange_does_not_answer_is_unknown_and_its_nonsense_is_passed_on() {
     let pass = |trader: &mut RemoteTrader| trader.pass(InputId(1), &data);
     let unreachable = |why: &str| Err(LinkError::Unreachable(why.to_owned()));
 
-    // Nobody serves the socket: nothing is sent.
+    // No exchange serves the socket: nothing is sent.
     let error = connect(&mut trader).unwrap_err().to_string();
     assert!(
         error.starts_with(&format!(

@@ -25,7 +25,7 @@ fn owner(path: &Path) -> Option<u32> {
         .map(|metadata| metadata.uid())
 }
 
-/// Whether nobody listens.
+/// Whether no process listens on the socket.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

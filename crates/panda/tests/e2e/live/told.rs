@@ -161,6 +161,17 @@ fn the_state_and_the_counts_outlast_the_process() {
     }
     let again: Value = serde_json::from_str(&world.ok(&args)).unwrap();
     assert_eq!(again, status);
+    // What a start would refuse is not told as the state.
+    let log = std::fs::read_dir(world.path("data/journal/paper")).unwrap();
+    let mut log = log.map(|entry| entry.unwrap().path());
+    let log = log.find(|path| path.extension().is_some_and(|e| e == "log"));
+    let log = log.unwrap();
+    let whole = std::fs::read(&log).unwrap();
+    let mut damaged = whole.clone();
+    damaged[5_000] ^= 1;
+    std::fs::write(&log, damaged).unwrap();
+    world.refuses(&args, &["journal"]);
+    std::fs::write(&log, whole).unwrap();
     // A later start goes on counting: nothing is left to replay.
     world.ok(&["run", "--config", "live.toml"]);
     let later: Value = serde_json::from_str(&world.ok(&args)).unwrap();
