@@ -2,11 +2,8 @@
 //! bounded in number, and other messages, bounded by who may send them: each waits for its answer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use rustix::thread::sched_getcpu;
 
 use crate::packet::SharedPacket;
 
@@ -27,6 +24,8 @@ struct State<M> {
     packets: VecDeque<SharedPacket>,
     steps: usize,
     messages: VecDeque<M>,
+    /// The namespace sleeps until something arrives: nobody else needs a system call to wake it.
+    sleeps: bool,
     closed: bool,
 }
 
@@ -37,8 +36,6 @@ pub struct Work<M> {
     pub packets: Vec<SharedPacket>,
     /// Messages, in order of arrival.
     pub messages: Vec<M>,
-    /// Nothing has arrived yet, but [`Inbox::expect`] says that it will.
-    pub expected: bool,
     /// True once nothing more will come.
     pub closed: bool,
 }
@@ -48,7 +45,6 @@ impl<M> Default for Work<M> {
         Self {
             packets: Vec::new(),
             messages: Vec::new(),
-            expected: false,
             closed: false,
         }
     }
@@ -61,12 +57,6 @@ pub struct Inbox<M> {
     filled: Condvar,
     emptied: Condvar,
     capacity: usize,
-    /// The namespace sleeps until something arrives; changes under the lock.
-    sleeps: AtomicBool,
-    /// A packet is expected, and nothing has arrived since, nor has the namespace fallen asleep.
-    expected: AtomicBool,
-    /// The core on which the runner was seen last.
-    runner_core: AtomicUsize,
 }
 
 impl<M> Inbox<M> {
@@ -77,14 +67,12 @@ impl<M> Inbox<M> {
                 packets: VecDeque::new(),
                 steps: 0,
                 messages: VecDeque::new(),
+                sleeps: false,
                 closed: false,
             }),
             filled: Condvar::new(),
             emptied: Condvar::new(),
             capacity,
-            sleeps: AtomicBool::new(false),
-            expected: AtomicBool::new(false),
-            runner_core: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -148,46 +136,17 @@ impl<M> Inbox<M> {
     }
 
     fn wake(&self, state: MutexGuard<'_, State<M>>) {
-        self.expected.store(false, Ordering::Relaxed);
-        let sleeps = self.sleeps.load(Ordering::Relaxed);
+        let sleeps = state.sleeps;
         drop(state);
         if sleeps {
             self.filled.notify_one();
         }
     }
 
-    /// The runner has been handed something that it will hand on: a namespace that sleeps wakes, and
-    /// [`take`](Self::take) tells it so, while the runner still works towards it.
-    pub fn expect(&self) {
-        if !self.expected.swap(true, Ordering::Relaxed) && self.sleeps.load(Ordering::Relaxed) {
-            self.filled.notify_one();
-        }
-    }
-
-    /// The runner works on a packet, on the core that it is told from.
-    pub fn coming(&self, core: usize) {
-        self.runner_core.store(core, Ordering::Relaxed);
-    }
-
-    /// Stays awake up to `patience` for a packet that is expected: to fall asleep and be woken takes
-    /// longer than the runner's work on a tick. Not where the runner may wait for this very core, and
-    /// not once anything has arrived.
-    pub fn linger(&self, patience: Duration) {
-        let start = Instant::now();
-        while self.expected.load(Ordering::Relaxed)
-            && self.runner_core.load(Ordering::Relaxed) != sched_getcpu()
-            && start.elapsed() < patience
-        {
-            std::hint::spin_loop();
-        }
-    }
-
-    /// Takes all messages and up to `packets` packets, waiting up to `wait` for the first, or for word
-    /// that one will come.
+    /// Takes all messages and up to `packets` packets, waiting up to `wait` for the first.
     pub fn take(&self, work: &mut Work<M>, packets: usize, wait: Duration) {
         work.packets.clear();
         work.messages.clear();
-        work.expected = false;
         let deadline = Instant::now() + wait;
         let mut state = self.lock();
         while state.packets.is_empty() && state.messages.is_empty() && !state.closed {
@@ -195,18 +154,13 @@ impl<M> Inbox<M> {
             if left.is_zero() {
                 break;
             }
-            self.expected.store(false, Ordering::Relaxed);
-            self.sleeps.store(true, Ordering::Relaxed);
+            state.sleeps = true;
             state = self
                 .filled
                 .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
-            self.sleeps.store(false, Ordering::Relaxed);
-            if self.expected.load(Ordering::Relaxed) {
-                work.expected = state.packets.is_empty() && state.messages.is_empty();
-                break;
-            }
+            state.sleeps = false;
         }
         let was_full = state.messages.len() >= REPORTS;
         work.messages.extend(state.messages.drain(..));
@@ -312,36 +266,6 @@ mod tests {
         let thread = std::thread::spawn(move || broker.send_report(0));
         inbox.close();
         assert!(!thread.join().unwrap());
-    }
-
-    #[test]
-    fn who_sleeps_is_woken_for_what_will_arrive() {
-        let inbox = Arc::new(Inbox::<u32>::new(1));
-        // Nothing is ahead.
-        inbox.linger(Duration::from_secs(60));
-        let other = Arc::clone(&inbox);
-        let thread = std::thread::spawn(move || {
-            let mut work = Work::default();
-            // Word that comes as it falls asleep may be missed.
-            while !work.expected {
-                other.take(&mut work, 1, Duration::from_millis(5));
-            }
-            work
-        });
-        while !thread.is_finished() {
-            inbox.expect();
-            std::thread::yield_now();
-        }
-        let mut work = thread.join().unwrap();
-        assert!(work.packets.is_empty() && !work.closed);
-        inbox.linger(Duration::from_millis(1));
-        inbox.push(&packet(1), Duration::ZERO).unwrap();
-        inbox.linger(Duration::from_secs(60));
-        inbox.take(&mut work, 1, Duration::from_secs(60));
-        assert_eq!((work.expected, work.packets.len()), (false, 1));
-        inbox.expect();
-        assert!(inbox.send(1));
-        inbox.linger(Duration::from_secs(60));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The bounded hand-over from feeds to the host.
 
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Batch, Conflator};
@@ -35,19 +35,13 @@ struct State {
 }
 
 /// The queue of all feeds of a session, in the order of arrival.
+#[derive(Debug)]
 pub struct FeedQueue {
     state: Mutex<State>,
     filled: Condvar,
     emptied: Condvar,
     capacity: usize,
     policy: Policy,
-    herald: OnceLock<Box<dyn Fn() + Send + Sync>>,
-}
-
-impl std::fmt::Debug for FeedQueue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FeedQueue").finish_non_exhaustive()
-    }
 }
 
 impl FeedQueue {
@@ -65,14 +59,7 @@ impl FeedQueue {
             emptied: Condvar::new(),
             capacity: capacity.max(super::BATCH_MAX),
             policy,
-            herald: OnceLock::new(),
         }
-    }
-
-    /// Calls `herald` after each delivery into an empty queue, on the feed's thread: whoever works
-    /// behind the runner may wake while the runner does. It must not block. The first one counts.
-    pub fn set_herald(&self, herald: impl Fn() + Send + Sync + 'static) {
-        let _ = self.herald.set(Box::new(herald));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,9 +103,6 @@ impl FeedQueue {
         drop(state);
         if was_empty {
             self.filled.notify_one();
-            if let Some(herald) = self.herald.get() {
-                herald();
-            }
         }
         true
     }

@@ -227,11 +227,6 @@ impl Session {
             Policy::Block
         };
         let queue = Arc::new(FeedQueue::new(capacity, policy, sources.len()));
-        if live {
-            let early = hosts.iter().filter(|host| host.rehearses());
-            let inboxes: Vec<_> = early.map(|host| Arc::clone(host.inbox())).collect();
-            queue.set_herald(move || inboxes.iter().for_each(|inbox| inbox.expect()));
-        }
         let market = starter.market(market, &queue, &hosts, live.then(|| Arc::clone(&probe)))?;
         for strategy in hung {
             let switch = MarketMessage::Disable(strategy, Reason::StrategyTimeout);

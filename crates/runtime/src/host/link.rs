@@ -2,14 +2,13 @@
 //! connects again, and passes on what the broker reports.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use model::reason::Reason;
-use rustix::thread::sched_getcpu;
 use traders::{Answer, BrokerReport, Found, Reports, Trader};
 
 use super::Message;
@@ -21,10 +20,6 @@ use crate::inbox::Inbox;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Longest pause before connecting again.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// So long a link that has been told of a call stays awake for it: a namespace's work on a signal.
-const LINGER: Duration = Duration::from_micros(30);
-/// No core.
-const NOBODY: usize = usize::MAX;
 
 /// Where what a broker sends goes when it cannot be read, or belongs to nobody.
 pub type Unreadable = Arc<dyn Fn(&[u8], &str) + Send + Sync>;
@@ -57,8 +52,6 @@ pub struct LinkStatus {
 #[derive(Debug)]
 pub struct Link {
     orders: SyncSender<Order>,
-    /// The core from which a call may follow at once; [`NOBODY`] for none.
-    expected: Arc<AtomicUsize>,
     status: Arc<LinkStatus>,
     thread: Option<JoinHandle<()>>,
 }
@@ -94,10 +87,8 @@ impl Link {
     ) -> std::io::Result<Self> {
         let (orders, receiver) = sync_channel(64);
         let status = Arc::new(LinkStatus::default());
-        let expected = Arc::new(AtomicUsize::new(NOBODY));
         let worker = Worker {
             trader,
-            expected: Arc::clone(&expected),
             clock,
             sink: Arc::new(Sink {
                 inbox: Arc::clone(&inbox),
@@ -114,7 +105,6 @@ impl Link {
             .spawn(move || worker.run(&receiver))?;
         Ok(Self {
             orders,
-            expected,
             status,
             thread: Some(thread),
         })
@@ -125,13 +115,6 @@ impl Link {
         self.order(Order::Call(call))
     }
 
-    /// A call may follow at once: the thread wakes, and looks for it, while others work towards it.
-    /// Nothing is queued: however often this is said, it takes no room from calls.
-    pub fn expect(&self) {
-        self.expected.store(sched_getcpu(), Ordering::Release);
-        self.wake();
-    }
-
     /// Tells the broker that reports up to `number` are durable here. One that is lost is made good
     /// by the next.
     pub fn confirm(&self, number: u64) {
@@ -139,15 +122,7 @@ impl Link {
     }
 
     fn order(&self, order: Order) -> bool {
-        let taken = self.orders.try_send(order).is_ok();
-        self.wake();
-        taken
-    }
-
-    fn wake(&self) {
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
+        self.orders.try_send(order).is_ok()
     }
 
     /// How it is.
@@ -172,16 +147,8 @@ impl Link {
     }
 }
 
-impl Drop for Link {
-    /// A namespace that ends without [`stop`](Link::stop) leaves nobody to wake the thread.
-    fn drop(&mut self) {
-        self.order(Order::Stop);
-    }
-}
-
 struct Worker {
     trader: Box<dyn Trader>,
-    expected: Arc<AtomicUsize>,
     clock: Arc<dyn SessionClock>,
     sink: Arc<Sink>,
     inbox: Arc<Inbox<Message>>,
@@ -204,7 +171,7 @@ impl Worker {
             } else {
                 self.pause
             };
-            match self.next(orders, wait) {
+            match orders.recv_timeout(wait) {
                 Ok(Order::Call(call)) => self.make(call),
                 Ok(Order::Confirm(number)) => {
                     if connected {
@@ -220,34 +187,6 @@ impl Worker {
             }
         }
         self.guard(|trader| trader.stop());
-    }
-
-    /// The next order, waiting up to `wait` for it.
-    fn next(&self, orders: &Receiver<Order>, wait: Duration) -> Result<Order, RecvTimeoutError> {
-        let start = Instant::now();
-        let mut awake = None;
-        loop {
-            match orders.try_recv() {
-                Ok(order) => return Ok(order),
-                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
-                Err(TryRecvError::Empty) => {}
-            }
-            let from = self.expected.swap(NOBODY, Ordering::Acquire);
-            // Who works towards the call may wait for this very core.
-            if from != NOBODY && from != sched_getcpu() {
-                awake = Some(Instant::now());
-            }
-            if awake.is_some_and(|since| since.elapsed() < LINGER) {
-                std::hint::spin_loop();
-                continue;
-            }
-            let left = wait.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return Err(RecvTimeoutError::Timeout);
-            }
-            // Whoever orders wakes this thread, before it sleeps or after.
-            std::thread::park_timeout(left);
-        }
     }
 
     /// A trader that panics has an unknown outcome, and is connected anew.

@@ -18,7 +18,6 @@ use model::reason::Reason;
 use model::session::{SessionStatus, Sessions};
 use model::{Instruments, StrategyIdx, Timestamp};
 use pipeline::BrokerMask;
-use rustix::thread::sched_getcpu;
 
 use super::namespace::{NamespaceHost, Notice};
 use super::snapshots::Snapshots;
@@ -234,12 +233,6 @@ impl Worker {
             batch.items.clear();
             batch.depths.clear();
             let ended = self.parts.queue.pop(&mut batch, self.wait());
-            if self.parts.clock.is_live() {
-                let core = sched_getcpu();
-                for namespace in &self.parts.namespaces {
-                    namespace.inbox().coming(core);
-                }
-            }
             let mut packet = Packet {
                 steps: Vec::with_capacity(batch.items.len() + 4),
                 position: self.parts.host.log().durable(),

@@ -4,7 +4,6 @@
 pub mod link;
 pub mod market;
 pub mod namespace;
-mod rehearsal;
 pub mod snapshots;
 pub mod watchdog;
 

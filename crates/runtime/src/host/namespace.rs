@@ -18,7 +18,6 @@ use model::{InputId, Timestamp};
 use traders::BrokerReport;
 
 use super::link::Link;
-use super::rehearsal::Rehearsal;
 use super::snapshots::Snapshots;
 use super::{CommandReply, Detached, Message};
 use crate::clock::{SessionClock, uptime, wall};
@@ -34,8 +33,6 @@ const PACKETS: usize = 64;
 const STEPS: usize = 256;
 /// The longest sleep.
 const IDLE: Duration = Duration::from_millis(50);
-/// So long a namespace that has been told of a packet stays awake for it: the runner's work on a tick.
-const LINGER: Duration = Duration::from_micros(12);
 /// What a namespace that was taken out is given to end.
 const FENCED: Duration = Duration::from_millis(100);
 
@@ -140,7 +137,6 @@ pub struct NamespaceHost {
     name: String,
     inbox: Arc<Inbox<Message>>,
     status: Arc<NamespaceStatus>,
-    rehearses: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -162,10 +158,6 @@ impl NamespaceHost {
             lockstep.show(Arc::clone(&status));
         }
         let name = namespace.name().to_owned();
-        // On a single core it would only be in the runner's way.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let rehearsal = (matches!(&speaker, Speaker::Link(_)) && cores > 1).then(Rehearsal::new);
-        let rehearses = rehearsal.is_some();
         let worker = Worker {
             name: name.clone(),
             namespace,
@@ -179,7 +171,6 @@ impl NamespaceHost {
             saved: Instant::now(),
             blocked: false,
             confirmed: None,
-            rehearsal,
         };
         let ended = Arc::clone(&status);
         let closing = Arc::clone(&inbox);
@@ -209,7 +200,6 @@ impl NamespaceHost {
             name,
             inbox,
             status,
-            rehearses,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -225,10 +215,6 @@ impl NamespaceHost {
     /// How it is.
     pub fn status(&self) -> &Arc<NamespaceStatus> {
         &self.status
-    }
-    /// Whether it makes use of [`Inbox::expect`]: its broker is outside.
-    pub const fn rehearses(&self) -> bool {
-        self.rehearses
     }
 
     /// Takes it out of the system until the next start: its queue is dropped, nobody waits for it.
@@ -299,7 +285,6 @@ struct Worker {
     /// Entries are blocked, as the broker cannot be reached.
     blocked: bool,
     confirmed: Option<u64>,
-    rehearsal: Option<Rehearsal>,
 }
 
 impl Worker {
@@ -310,47 +295,17 @@ impl Worker {
             self.status.beat.store(uptime(), Ordering::Release);
             let wait = self.wait();
             self.inbox.take(&mut work, PACKETS, wait);
-            if work.expected {
-                // A packet follows, and all that is done in every round is done with it.
-                self.rehearse();
-                continue;
-            }
-            self.call_soon(&work.packets);
             for message in work.messages.drain(..) {
                 self.message(message)?;
             }
             self.packets(&work.packets)?;
             self.idle()?;
             self.settle()?;
-            if let Some(rehearsal) = &mut self.rehearsal {
-                rehearsal.end();
-            }
             if work.closed {
                 break;
             }
         }
         self.finish()
-    }
-
-    /// A packet will come: until then an order is rehearsed.
-    fn rehearse(&mut self) {
-        if let Some(rehearsal) = &mut self.rehearsal {
-            rehearsal.play();
-            self.inbox.linger(LINGER);
-        }
-    }
-
-    /// Where a signal is for this namespace, its broker may be called in a moment.
-    fn call_soon(&self, packets: &[Arc<Packet>]) {
-        let Speaker::Link(link) = &self.speaker else {
-            return;
-        };
-        let index = self.namespace.index();
-        let is_for_this =
-            |step: &Step| matches!(step, Step::Signal(_, brokers) if brokers.contains(index));
-        if packets.iter().any(|p| p.steps.iter().any(is_for_this)) {
-            link.expect();
-        }
     }
 
     /// How long nothing is to be done.
