@@ -14,25 +14,22 @@ const HELP_WIDTH: usize = 100;
 pub fn pages() -> anyhow::Result<Vec<(&'static str, String)>> {
     let brokers = panda::compose::broker_registry();
     Ok(vec![
-        (
-            ".env.example",
-            panda::settings::example::env_example(&brokers),
-        ),
+        (".env.example", settings::example::env_example(&brokers)),
         (
             "docs/reference/cli.md",
             cli_markdown(panda::cli::command())?,
         ),
         (
             "docs/reference/markets.md",
-            panda::settings::markets_page::markets_markdown(),
+            settings::markets_page::markets_markdown(),
         ),
         (
             "docs/reference/risk-rules.md",
-            panda::settings::reference::risk_markdown(),
+            settings::reference::risk_markdown(),
         ),
         (
             "docs/reference/settings.md",
-            panda::settings::reference::settings_markdown(&brokers),
+            settings::reference::settings_markdown(&brokers),
         ),
         (
             "docs/reference/strategies.md",

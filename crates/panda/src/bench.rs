@@ -34,7 +34,7 @@ use strategies::ResolvedStrategy;
 
 use crate::compose::{Parts, broker_registry, compose, kind_registry};
 use crate::generate::Generator;
-use crate::settings::Settings;
+use settings::Settings;
 
 /// Every rule is asked, at limits that never bind; fills at the signal's tick; no charges, unless
 /// [`Costs`] adds them.

@@ -97,7 +97,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::SquareOff(args) => control::square_off(&args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Data(args) => data::run(&args, &|path, instruments| {
-            let settings = crate::settings::Settings::load(path)?;
+            let settings = settings::Settings::load(path)?;
             let sessions = settings.sessions(instruments)?;
             let text = settings.markets.text();
             Ok((
@@ -116,19 +116,4 @@ pub fn run() -> anyhow::Result<()> {
         Command::Dlq(args) => dlq::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
-}
-
-/// An error with its causes, for people. What a message has said already its cause does not repeat.
-pub fn message(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let said = cause.to_string();
-        if text.is_empty() {
-            text = said;
-        } else if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-    }
-    text
 }

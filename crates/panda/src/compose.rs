@@ -20,8 +20,8 @@ use pipeline::{
 use strategies::{KindRegistry, ResolvedStrategy, Scope};
 use traders::{BuildContext, Built, Registry, Trader};
 
-use crate::settings::live::FeedSource;
-use crate::settings::{BrokerTable, Settings};
+use settings::live::FeedSource;
+use settings::{BrokerTable, Settings};
 
 /// The brokers that this build knows, without an exchange in this process: for their names and keys,
 /// and for what has no live feed.

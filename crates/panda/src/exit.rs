@@ -134,7 +134,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(code(&error), PREFLIGHT);
         assert_eq!(
-            crate::cli::message(&error),
+            settings::errors::message(&error),
             "outside: cannot write: disk full"
         );
         assert_eq!(code(&anyhow::anyhow!("plain")), ERROR);
@@ -143,7 +143,7 @@ mod tests {
         assert!(is_logged(&logged));
         assert_eq!(code(&logged), PREFLIGHT);
         assert_eq!(
-            crate::cli::message(&logged),
+            settings::errors::message(&logged),
             "outside: cannot write: disk full"
         );
     }

@@ -13,7 +13,7 @@ use model::signal::Product;
 use model::{Date, InstrumentIdx, Instruments, Timestamp};
 use strategies::ResolvedStrategy;
 
-use crate::settings::{Assumption, Settings};
+use settings::{Assumption, Settings};
 
 /// What trading is about to depend on.
 pub struct Dependence<'a> {

@@ -1,11 +1,8 @@
-//! The panda binary's parts: settings, the composition root and the commands.
+//! The panda binary's parts: the composition root and the commands.
 
 pub mod cli;
 
 pub mod commands;
-
-pub mod settings;
-pub mod zone;
 
 pub mod exit;
 pub mod facts;

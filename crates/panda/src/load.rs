@@ -7,7 +7,7 @@ use feeds::{Actions, Cleaning, DataSet, LoadOptions, Loaded, Progress, Selection
 use markets::calendar::MarketSessions;
 use model::{Instruments, Timestamp};
 
-use crate::settings::Settings;
+use settings::Settings;
 
 /// What of a data set is wanted.
 pub struct Wish<'a> {

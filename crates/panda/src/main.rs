@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::from(panda::exit::OK),
         Err(error) => {
             if !panda::exit::is_logged(&error) {
-                let said = panda::logging::clean(panda::cli::message(&error));
+                let said = settings::secret::clean(settings::errors::message(&error));
                 eprintln!("error: {said}");
             }
             ExitCode::from(panda::exit::code(&error))

@@ -8,7 +8,7 @@ use super::Finding;
 use crate::workspace::{Package, Workspace};
 
 /// The order of the pipeline: a crate depends only on crates above it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "crates/model",
     "crates/markets",
     "crates/strategies",
@@ -22,6 +22,7 @@ const ORDER: [&str; 15] = [
     "crates/cluster",
     "crates/store",
     "crates/research",
+    "crates/settings",
     "crates/api",
     "crates/panda",
 ];

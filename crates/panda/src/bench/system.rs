@@ -9,7 +9,7 @@ use model::{InstrumentIdx, Price, Quantity, Tick, Timestamp};
 
 use super::kinds;
 use crate::live::{Plugins, Preparation};
-use crate::settings::Settings;
+use settings::Settings;
 
 /// Every price is near this.
 pub const PRICE: i64 = 100 * model::fixed::ONE;

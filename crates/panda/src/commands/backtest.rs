@@ -30,7 +30,7 @@ use super::print;
 use crate::compose::{self, ActiveBroker, Parts, System, compose};
 use crate::facts::{Dependence, date};
 use crate::load::Wish;
-use crate::settings::Settings;
+use settings::Settings;
 
 /// Backtest strategies over recorded ticks or bars.
 #[derive(Debug, Args)]

@@ -147,7 +147,7 @@ pub fn run(args: &ChargesArgs) -> anyhow::Result<()> {
         in_debit: args.in_debit,
         assume_earliest_rates: facts
             .assumed()
-            .contains(&crate::settings::Assumption::EarliestRates),
+            .contains(&settings::Assumption::EarliestRates),
     };
     let given = args.underlying.as_deref().map(str::to_uppercase);
     let terms = Terms {

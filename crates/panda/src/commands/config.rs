@@ -11,8 +11,8 @@ use traders::Registry;
 use super::print;
 use crate::compose;
 use crate::live::preflight;
-use crate::settings::layers::FILE;
-use crate::settings::{LayerInputs, Leaf, Settings, example};
+use settings::layers::FILE;
+use settings::{LayerInputs, Leaf, Settings, example};
 
 /// Write example settings, show what is in effect, or check it.
 #[derive(Debug, Args)]

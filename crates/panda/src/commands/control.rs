@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::print;
 use crate::live::control::{Action, Client, Effect, Reply, Request, ResolveAs};
 use crate::live::recorded_status;
-use crate::settings::Settings;
+use settings::Settings;
 
 /// Which session, and which of its brokers.
 #[derive(Debug, Args)]

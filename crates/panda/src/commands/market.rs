@@ -12,7 +12,7 @@ use runtime::clock::wall;
 use serde_json::{Value, json};
 
 use super::print;
-use crate::settings::Settings;
+use settings::Settings;
 
 /// When markets are open, and what is known of it.
 #[derive(Debug, Args)]

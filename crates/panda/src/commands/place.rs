@@ -9,7 +9,7 @@ use clap::Args;
 use journal::{Disk, Storage};
 use runtime::layout;
 
-use crate::settings::Settings;
+use settings::Settings;
 
 /// Which data directory.
 #[derive(Debug, Args)]

@@ -14,8 +14,8 @@ use super::Interrupt;
 use crate::live::narrate;
 use crate::live::preflight::{self, Verdict};
 use crate::live::{Ended, Plugins, Preparation, Session, StopRequest, Trading, prepare};
-use crate::settings::{LayerInputs, Settings};
 use crate::{exit, logging};
+use settings::{LayerInputs, Settings};
 
 /// Trade: feeds, strategies, risk, engine and traders in this process, durable and crash-safe.
 #[derive(Debug, Args)]
@@ -109,7 +109,7 @@ pub fn run_with(args: &RunArgs, plugins: Plugins) -> anyhow::Result<()> {
     let _logging = logging::init(&settings.logging, "run", &settings.zone)?;
     // Told while logging lives: it reaches the log file, in the form that was asked for.
     trade(args, settings, plugins).map_err(|error| {
-        tracing::error!(channel = "system", "{}", crate::cli::message(&error));
+        tracing::error!(channel = "system", "{}", settings::errors::message(&error));
         exit::Coded::logged(error)
     })
 }

@@ -22,7 +22,7 @@ use runtime::namespace::Namespace;
 
 use super::letters::Letters;
 use super::monitor::Monitor;
-use crate::settings::Settings;
+use settings::Settings;
 
 /// The longest that a reader waits for a namespace to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

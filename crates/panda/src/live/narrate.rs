@@ -14,7 +14,7 @@ use traders::BrokerReport;
 
 use super::handles::Handles;
 use super::refusals::{Refusals, Row, Told};
-use crate::zone::Zone;
+use settings::zone::Zone;
 
 /// Tells the events of one namespace.
 pub struct Narrator {

@@ -27,8 +27,8 @@ use super::build;
 use crate::compose::{self, ActiveBroker, Parts, Stages, stages};
 use crate::facts::Dependence;
 use crate::load::{self, Wish};
-use crate::settings::Settings;
-use crate::settings::live::{FeedSettings, FeedSource};
+use settings::Settings;
+use settings::live::{FeedSettings, FeedSource};
 
 /// Puts something between the logs and the disk.
 pub type StorageLayer = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;

@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use super::Plugins;
 use crate::compose;
-use crate::settings::Settings;
-use crate::settings::live::FeedSource;
+use settings::Settings;
+use settings::live::FeedSource;
 
 /// Less space than this keeps the system from starting, in bytes.
 const SPACE_MIN: u64 = 256 << 20;
@@ -69,7 +69,7 @@ impl Report {
                 true
             }
             Err(error) => {
-                self.add(name, Verdict::Fail, crate::cli::message(&error));
+                self.add(name, Verdict::Fail, settings::errors::message(&error));
                 false
             }
         }
@@ -131,7 +131,7 @@ fn composition(report: &mut Report, settings: &Settings, brokers: &[String]) {
             }
         }
         Err(error) => {
-            let text = crate::cli::message(&error);
+            let text = settings::errors::message(&error);
             // One mistake is said once.
             let is_said = report.checks.iter().any(|check| {
                 check.verdict == Verdict::Fail

@@ -33,7 +33,7 @@ use super::monitor::Monitor;
 use super::narrate;
 use super::open::Opened;
 use crate::lifecycle::Lifecycle;
-use crate::settings::live::FeedSource;
+use settings::live::FeedSource;
 
 /// The time that stopping takes at most in a live session.
 const STOP: Duration = Duration::from_secs(5);

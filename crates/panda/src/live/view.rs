@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use super::handles::Handles;
 use super::open;
-use crate::settings::Settings;
+use settings::Settings;
 
 /// Names by index, owned, for questions that are answered on another thread.
 #[derive(Debug, Clone)]

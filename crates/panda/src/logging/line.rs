@@ -6,8 +6,8 @@ use model::Timestamp;
 use serde_json::{Map, Value};
 
 use super::DEFAULT_CHANNEL;
-use crate::settings::logging::Level;
-use crate::zone::Zone;
+use settings::logging::Level;
+use settings::zone::Zone;
 
 /// One line. Its texts hold no secrets any more.
 #[derive(Debug, Clone)]

@@ -11,18 +11,17 @@ mod rotate;
 mod sink;
 
 use std::io::IsTerminal;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use model::Timestamp;
-use model::secret::REDACTED;
+use settings::logging::{Format, Level, LoggingSettings};
+use settings::secret::clean;
+use settings::zone::Zone;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-
-use crate::settings::logging::{Format, Level, LoggingSettings};
-use crate::zone::Zone;
 
 pub use line::Line;
 pub use rotate::Rotating;
@@ -34,33 +33,8 @@ pub const DEFAULT_CHANNEL: &str = "system";
 /// The file below `[logging] dir`.
 pub const FILE: &str = "panda.log";
 
-/// Values that must not be seen.
-static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
-
 /// Where lines go, once logging has started.
 static STARTED: OnceLock<Sink> = OnceLock::new();
-
-/// From now on this value stands as `***` wherever it occurs in a line.
-pub fn redact(value: &str) {
-    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-    if !value.is_empty() && !secrets.iter().any(|known| known == value) {
-        secrets.push(value.to_owned());
-        // A secret that contains another one goes first.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    }
-}
-
-/// The text without the secrets that are known; for what is printed beside the log.
-pub fn clean(text: String) -> String {
-    let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
-    secrets.iter().fold(text, |text, secret| {
-        if text.contains(secret) {
-            text.replace(secret, REDACTED)
-        } else {
-            text
-        }
-    })
-}
 
 /// Writes what is queued when it goes away; keep it until the end of the process.
 #[must_use = "lines that are queued are written when the guard goes away"]

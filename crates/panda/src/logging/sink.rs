@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{Line, Output};
-use crate::settings::logging::Level;
-use crate::zone::Zone;
+use settings::logging::Level;
+use settings::zone::Zone;
 
 /// Lines that may wait: a second of a loud start, at some hundred bytes each.
 const QUEUE: usize = 8_192;

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::*;
-use crate::settings::Settings;
+use settings::Settings;
+use settings::secret::redact;
 
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use panda::settings::layers::variable;
-use panda::settings::schema::{Kind, Schema, is_name};
 use serde_json::{Value, json};
+use settings::layers::variable;
+use settings::schema::{Kind, Schema, is_name};
 
 use crate::harness::{Ran, World, assert_clear};
 
@@ -99,7 +99,7 @@ fn every_key_can_be_set_by_its_variable_in_an_empty_directory() {
     let schema = Schema::new(&panda::compose::broker_registry());
     let mut env: Vec<(String, String)> = Vec::new();
     let mut wanted: BTreeMap<String, Value> = BTreeMap::new();
-    let mut add = |path: &[&str], key: &panda::settings::schema::Key| {
+    let mut add = |path: &[&str], key: &settings::schema::Key| {
         let (text, value) = other_value(&key.name, key.kind, key.default.as_ref());
         env.push((variable(path), text));
         wanted.insert(path.join("."), value);

@@ -14,7 +14,6 @@ use model::time::SECOND;
 use model::topic::{Channel, Namespace as Name, Topic};
 use model::{Instrument, Instruments, Price, Quantity, Tick, Timestamp};
 use panda::compose::{self, Parts, stages};
-use panda::settings::Settings;
 use runtime::clock::{FeedClock, SessionClock, wall};
 use runtime::dead_letters::{DeadLetters, LetterReason, LetterStatus};
 use runtime::layout::{MARKET, journal_dir};
@@ -22,6 +21,7 @@ use runtime::market::{MarketHost, MarketRecovery};
 use runtime::namespace::{Namespace, Recovery};
 use runtime::packet::Packet;
 use serde_json::Value;
+use settings::Settings;
 
 use crate::harness::{World, text};
 

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use model::market::{BarStamp, Timeframe};
 
 use super::{SessionsFor, print, print_json};
-use crate::settings::Settings;
+use settings::Settings;
 
 /// Clean raw CSV files and keep them as Parquet, by day and instrument
 ///

@@ -302,7 +302,7 @@ fn ranges(all: &[(InputId, InputId)]) -> Value {
 
 fn replay_json(replay: &anyhow::Result<ReplayReport>) -> Value {
     let report = match replay {
-        Err(error) => return json!({ "error": crate::cli::message(error) }),
+        Err(error) => return json!({ "error": settings::errors::message(error) }),
         Ok(report) => report,
     };
     json!({
@@ -323,7 +323,7 @@ fn replay_json(replay: &anyhow::Result<ReplayReport>) -> Value {
 fn replay_text(name: &str, replay: &anyhow::Result<ReplayReport>) -> String {
     let report = match replay {
         Err(error) => {
-            let why = crate::cli::message(error);
+            let why = settings::errors::message(error);
             return format!("\n{name}: it could not be decided again: {why}\n");
         }
         Ok(report) => report,

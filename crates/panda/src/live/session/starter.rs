@@ -34,7 +34,7 @@ use super::super::letters::{Clerk, Letters, Posts};
 use super::super::narrate;
 use super::super::open::{Ready, log_options};
 use crate::lifecycle::Lifecycle;
-use crate::settings::Settings;
+use settings::Settings;
 
 /// Starts the parts of a session in the order of the pipeline.
 pub(super) struct Starter {

@@ -7,7 +7,7 @@ use model::control::CommandAction;
 
 use super::super::handles::Handles;
 use super::super::narrate;
-use crate::settings::OnStop;
+use settings::OnStop;
 
 /// Of the time that stopping takes, what `on_stop` may take.
 const ON_STOP: Duration = Duration::from_millis(1500);

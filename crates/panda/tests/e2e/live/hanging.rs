@@ -100,7 +100,7 @@ fn panda_with_a_slow_kind() {
     let code = match run::run_with(&args.run, plugins) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("{}", panda::cli::message(&error));
+            eprintln!("{}", settings::errors::message(&error));
             panda::exit::code(&error)
         }
     };

@@ -12,7 +12,7 @@ use model::event::Event;
 use model::market::MarketData;
 use model::trader::{Capabilities, InPipelineTrader, TraderReport, TraderStateError};
 use panda::live::{Ended, Plugins, Preparation, Session, StopRequest, prepare};
-use panda::settings::Settings;
+use settings::Settings;
 use traders::{BrokerKind, Built};
 
 use super::until;

@@ -18,7 +18,6 @@ use toml::Value;
 use traders::Registry;
 
 use super::schema::{self, Key, Schema};
-
 use super::{Root, Settings, secret};
 
 /// The file that is read where none is named.
@@ -228,7 +227,7 @@ pub(super) fn settings(inputs: &LayerInputs<'_>) -> anyhow::Result<Settings> {
     let table = tree.table();
     let secrets = secret::secrets(&table);
     for secret in &secrets {
-        crate::logging::redact(secret.reveal());
+        secret::redact(secret.reveal());
     }
     let root: Result<Root, _> = Value::Table(table).try_into();
     let built = root
@@ -289,7 +288,7 @@ fn known_kinds(tree: &Tree, schema: &Schema) -> anyhow::Result<()> {
 
 /// The error, without secrets, and with the places that gave the values that it is about.
 fn explained(error: &anyhow::Error, tree: &Tree, secrets: &[Secret]) -> String {
-    let said = crate::cli::message(error);
+    let said = crate::errors::message(error);
     let mut message = said.clone();
     let word = |key: &String| {
         said.split(|c: char| !(c.is_alphanumeric() || c == '_'))

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use toml::Value;
 
 use super::{Layer, LayerInputs, Origin, Tree, dotenv, read_optional};
-use crate::settings::schema::{ALIASES, BROKER_NAMESPACE, Key, Kind, Schema, is_name, nearest};
+use crate::schema::{ALIASES, BROKER_NAMESPACE, Key, Kind, Schema, is_name, nearest};
 
 /// A variable that is ours.
 pub(super) struct Variable {

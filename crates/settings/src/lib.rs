@@ -1,17 +1,19 @@
 //! The settings: one typed tree. Unknown keys and wrong values stop the start with the file, the key
 //! and the fix.
 
-pub mod brokers;
-pub mod data;
+mod brokers;
+mod data;
+pub mod errors;
 pub mod example;
 pub mod layers;
 pub mod live;
 pub mod logging;
-pub mod markets;
+mod markets;
 pub mod markets_page;
 pub mod reference;
 pub mod schema;
 pub mod secret;
+pub mod zone;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -153,7 +155,7 @@ impl Settings {
             .collect();
         // From here on no message of this process shows them, whoever writes it.
         for secret in &secrets {
-            crate::logging::redact(secret.reveal());
+            secret::redact(secret.reveal());
         }
         let facts =
             MarketFacts::load(&root.markets).with_context(|| format!("{name}: [markets]"))?;

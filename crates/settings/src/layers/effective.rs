@@ -5,9 +5,9 @@ use model::secret::REDACTED;
 use toml::Value;
 
 use super::{Leaf, Origin, Tree};
-use crate::settings::Settings;
-use crate::settings::schema::{Schema, Section, is_name};
-use crate::settings::secret::is_secret;
+use crate::Settings;
+use crate::schema::{Schema, Section, is_name};
+use crate::secret::is_secret;
 
 /// Puts a value into a tree of tables.
 pub(super) fn insert(table: &mut toml::Table, path: &[String], value: Value) {

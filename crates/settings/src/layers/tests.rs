@@ -1,6 +1,5 @@
 use super::*;
-use crate::compose::broker_registry;
-use crate::settings::deciding;
+use crate::deciding;
 use pipeline::risk::settings::{MarginSetting, Number};
 
 fn layered(
@@ -8,7 +7,9 @@ fn layered(
     env: &[(&str, &str)],
     flags: &[(&'static str, &[&str], Value)],
 ) -> anyhow::Result<Settings> {
-    let registry = broker_registry();
+    let mut registry = Registry::default();
+    registry.register(paper::kind());
+    registry.register(sim::kind(None));
     let mut inputs = LayerInputs {
         config: None,
         dir,

@@ -5,8 +5,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{FILE, Layer, LayerInputs, Origin, Tree, read_optional};
-use crate::settings::Root;
-use crate::settings::schema::{Kind, Schema, nearest};
+use crate::Root;
+use crate::schema::{Kind, Schema, nearest};
 
 /// The file's name and text.
 pub(super) fn find(inputs: &LayerInputs<'_>) -> anyhow::Result<Option<(String, String)>> {
