@@ -32,8 +32,9 @@ use research::log_hash::{LogHasher, Names};
 use serde::Serialize;
 use strategies::ResolvedStrategy;
 
-use crate::compose::{Parts, broker_registry, compose, kind_registry};
+use crate::compose::{broker_registry, kind_registry};
 use crate::generate::Generator;
+use session::compose::{Parts, compose};
 use settings::Settings;
 
 /// Every rule is asked, at limits that never bind; fills at the signal's tick; no charges, unless

@@ -6,7 +6,7 @@ use crate::commands::{
     backtest, bench, charges, config, control, data, demo, dlq, exchange, journal, market, report,
     run as trade, strategies, trace,
 };
-use crate::live::control::Action;
+use session::control::Action;
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]

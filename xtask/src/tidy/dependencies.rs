@@ -8,7 +8,7 @@ use super::Finding;
 use crate::workspace::{Package, Workspace};
 
 /// The order of the pipeline: a crate depends only on crates above it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "crates/model",
     "crates/markets",
     "crates/strategies",
@@ -23,6 +23,7 @@ const ORDER: [&str; 16] = [
     "crates/store",
     "crates/research",
     "crates/settings",
+    "crates/session",
     "crates/api",
     "crates/panda",
 ];

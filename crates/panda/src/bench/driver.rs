@@ -16,7 +16,7 @@ use runtime::namespace::Namespace;
 use runtime::packet::{Packet, Step};
 use traders::{BrokerReport, Reports, Trader};
 
-use crate::live::Opened;
+use session::Opened;
 
 #[derive(Default)]
 struct Said(Mutex<Vec<BrokerReport>>);
@@ -71,7 +71,7 @@ impl Driver {
                 runner,
                 start,
                 clock: Arc::clone(&clock),
-                options: crate::live::log_options(directory.owner(MARKET, MARKET)),
+                options: session::log_options(directory.owner(MARKET, MARKET)),
                 namespaces: ready.iter().map(|r| r.namespace.next_input()).collect(),
                 disabled: Vec::new(),
             },

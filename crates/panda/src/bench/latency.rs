@@ -15,7 +15,7 @@ use super::bare::Chain;
 use super::figures::{Budget, Figure, rank};
 use super::storage::Memory;
 use super::system::{self, Plan, Ticks};
-use crate::live::{Session, StopRequest, prepare};
+use session::{Session, StopRequest, prepare};
 
 /// Orders before those that count.
 const WARM_UP: usize = 20;

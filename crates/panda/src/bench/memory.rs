@@ -13,7 +13,7 @@ use super::figures::{Budget, Figure};
 use super::rss_bytes;
 use super::storage::Unsynced;
 use super::system::{self, Plan, Ticks};
-use crate::live::prepare;
+use session::prepare;
 
 /// Days that count for nothing: buffers come to their size.
 const WARM_UP: usize = 2;

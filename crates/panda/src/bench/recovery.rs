@@ -16,7 +16,7 @@ use super::figures::{Budget, Figure};
 use super::latency::connected;
 use super::storage::Unsynced;
 use super::system::{self, Plan, Ticks};
-use crate::live::{Session, StopRequest, prepare};
+use session::{Session, StopRequest, prepare};
 
 /// A trading day.
 const DAY: i64 = 6 * 60 * MINUTE + 15 * MINUTE;

@@ -8,7 +8,8 @@ use anyhow::Context;
 use model::{InstrumentIdx, Price, Quantity, Tick, Timestamp};
 
 use super::kinds;
-use crate::live::{Plugins, Preparation};
+use crate::compose::BUILT_IN;
+use session::{Plugins, Preparation};
 use settings::Settings;
 
 /// Every price is near this.
@@ -78,7 +79,7 @@ pub fn preparation(plan: &Plan<'_>) -> anyhow::Result<(Preparation, Receiver<Ins
         plugins: Plugins {
             brokers: vec![kinds::broker(sender)],
             kinds: vec![kinds::PULSE],
-            ..Plugins::default()
+            ..Plugins::new(BUILT_IN)
         },
     };
     Ok((preparation, receiver))

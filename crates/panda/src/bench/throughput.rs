@@ -12,7 +12,7 @@ use runtime::clock::wall;
 
 use super::figures::{Budget, Figure};
 use super::system::{self, Plan, Ticks};
-use crate::live::{Session, StopRequest, prepare};
+use session::{Session, StopRequest, prepare};
 
 /// Ticks that are handed over at once.
 const BATCH: usize = 256;

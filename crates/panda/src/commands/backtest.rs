@@ -27,9 +27,10 @@ use research::summary::{FileUse, Provenance, RunFacts, Summary};
 
 use super::Interrupt;
 use super::print;
-use crate::compose::{self, ActiveBroker, Parts, System, compose};
-use crate::facts::{Dependence, date};
-use crate::load::Wish;
+use crate::compose::{broker_registry, kind_registry};
+use session::compose::{ActiveBroker, Parts, System, compose, load_strategies};
+use session::facts::{Dependence, date};
+use session::load::Wish;
 use settings::Settings;
 
 /// Backtest strategies over recorded ticks or bars.
@@ -149,7 +150,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     let mut system = compose(&Parts {
         settings: &inputs.settings,
         brokers: &inputs.brokers,
-        registry: &compose::broker_registry(),
+        registry: &broker_registry(),
         strategies: &inputs.strategies,
         retired: &[],
         instruments: &inputs.instruments,
@@ -209,7 +210,7 @@ fn check_apart(args: &BacktestArgs) -> anyhow::Result<()> {
 
 /// Every broker's kind must be known, also of those that do not run: a slip of the pen is found now.
 fn check_kinds(settings: &Settings, config: Option<&Path>) -> anyhow::Result<()> {
-    let registry = compose::broker_registry();
+    let registry = broker_registry();
     for (name, table) in &settings.brokers {
         if registry.get(&table.kind).is_none() {
             let file = config
@@ -245,8 +246,7 @@ fn read_inputs(args: &BacktestArgs) -> anyhow::Result<Inputs> {
     let loaded = loaded.context("--instruments")?;
     let instruments = Arc::new(loaded.instruments);
     let sessions = settings.sessions(&instruments)?;
-    let strategies =
-        compose::load_strategies(&args.strategy, &instruments, &compose::kind_registry())?;
+    let strategies = load_strategies(&args.strategy, &instruments, &kind_registry())?;
     let mut paths: Vec<&Path> = vec![&args.instruments];
     paths.extend(args.strategy.iter().map(PathBuf::as_path));
     paths.extend(args.config.as_deref());
@@ -303,7 +303,7 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
         selection,
     };
     let bar = progress("reading");
-    let loaded = crate::load::load(
+    let loaded = session::load::load(
         &inputs.settings,
         &inputs.instruments,
         &inputs.sessions,

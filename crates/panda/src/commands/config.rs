@@ -10,7 +10,7 @@ use traders::Registry;
 
 use super::print;
 use crate::compose;
-use crate::live::preflight;
+use session::preflight;
 use settings::layers::FILE;
 use settings::{LayerInputs, Leaf, Settings, example};
 
@@ -153,7 +153,8 @@ fn as_table(leaves: &[Leaf]) -> String {
 fn check(config: Option<&Path>) -> anyhow::Result<()> {
     let registry = compose::broker_registry();
     let settings = layered(config, &registry)?;
-    let report = preflight::look_at_settings(&settings, &settings.active_brokers);
+    let report =
+        preflight::look_at_settings(&settings, &settings.active_brokers, compose::BUILT_IN);
     if let Some(failure) = report.failure() {
         bail!("{}: {}", failure.name, failure.text);
     }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::print;
-use crate::live::control::{Action, Client, Effect, Reply, Request, ResolveAs};
-use crate::live::recorded_status;
+use crate::compose::BUILT_IN;
+use session::control::{Action, Client, Effect, Reply, Request, ResolveAs};
+use session::recorded_status;
 use settings::Settings;
 
 /// Which session, and which of its brokers.
@@ -103,6 +104,27 @@ pub enum StrategyCommand {
     },
 }
 
+/// How an order of unknown outcome ends.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Outcome {
+    /// The broker never had it
+    NeverReached,
+    /// The broker cancelled it, beyond what has been reported as executed
+    Cancelled,
+    /// It executed: needs a quantity and a price
+    Filled,
+}
+
+impl From<Outcome> for ResolveAs {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::NeverReached => Self::NeverReached,
+            Outcome::Cancelled => Self::Cancelled,
+            Outcome::Filled => Self::Filled,
+        }
+    }
+}
+
 /// Orders of a running session.
 #[derive(Debug, Subcommand)]
 pub enum OrderCommand {
@@ -131,7 +153,7 @@ Examples:
         order: String,
         /// What became of it
         #[arg(long = "as", value_name = "OUTCOME")]
-        resolution: ResolveAs,
+        resolution: Outcome,
         /// Of an execution: how much
         #[arg(long, value_name = "N")]
         quantity: Option<String>,
@@ -314,7 +336,7 @@ pub fn order(action: &OrderCommand) -> anyhow::Result<()> {
             target,
             Action::ResolveOrder {
                 order: order.clone(),
-                resolution: *resolution,
+                resolution: (*resolution).into(),
                 quantity: quantity.clone(),
                 price: price.clone(),
             },
@@ -368,7 +390,7 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
         None => {
             let brokers = runtime::layout::namespaces(dir).unwrap_or_default();
             if !brokers.is_empty() {
-                let status = recorded_status(&settings, &brokers)?;
+                let status = recorded_status(&settings, &brokers, BUILT_IN)?;
                 return print(&shown(&status, &settings, args.at.json)?);
             }
             Client::connect(dir)?

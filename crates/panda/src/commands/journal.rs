@@ -35,7 +35,7 @@ pub fn run(args: &JournalArgs) -> anyhow::Result<()> {
             let again = |place: &Place, broker: &str| {
                 let mut settings = place.settings.clone();
                 settings.live.data_dir.clone_from(&place.dir);
-                crate::live::decide_again(&settings, broker)
+                session::decide_again(&settings, broker, crate::compose::BUILT_IN)
             };
             verify::run(args, args.replay.then_some(&again))
         }

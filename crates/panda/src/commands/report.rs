@@ -22,7 +22,8 @@ use runtime::history::{Ahead, Visitor, walk};
 use super::backtest::{bound, progress, space_specs, table, warn};
 use super::place::{Place, PlaceArgs};
 use super::{Interrupt, print};
-use crate::live::{RecordedSystem, recorded};
+use crate::compose::BUILT_IN;
+use session::{RecordedSystem, recorded};
 
 /// Write the files and the page that a backtest writes, about what was traded.
 #[derive(Debug, Args)]
@@ -78,7 +79,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let mut settings = place.settings.clone();
     settings.live.data_dir.clone_from(&place.dir);
     let interrupt = Interrupt::listen()?;
-    let system = recorded(&settings, &brokers)?;
+    let system = recorded(&settings, &brokers, BUILT_IN)?;
     let part = part(args, &place, system.sessions.as_ref())?;
     let out = OutputDir::create(&args.out)?;
     let summary = report(args, &place, system, part, &interrupt, out)?;

@@ -11,10 +11,11 @@ use clap::Args;
 use runtime::namespace::Recovered;
 
 use super::Interrupt;
-use crate::live::narrate;
-use crate::live::preflight::{self, Verdict};
-use crate::live::{Ended, Plugins, Preparation, Session, StopRequest, Trading, prepare};
+use crate::compose::BUILT_IN;
 use crate::{exit, logging};
+use session::narrate;
+use session::preflight::{self, Verdict};
+use session::{Ended, Plugins, Preparation, Session, StopRequest, Trading, prepare};
 use settings::{LayerInputs, Settings};
 
 /// Trade: feeds, strategies, risk, engine and traders in this process, durable and crash-safe.
@@ -94,7 +95,7 @@ pub fn settings(
 
 /// Runs the command.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    run_with(args, Plugins::default())
+    run_with(args, Plugins::new(BUILT_IN))
 }
 
 /// The same for a build with kinds of its own.
@@ -425,7 +426,7 @@ pub fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
         &[],
     )?;
     let brokers = settings.active_brokers.clone();
-    let report = preflight::look(&settings, &brokers);
+    let report = preflight::look(&settings, &brokers, BUILT_IN);
     if args.json {
         let json = serde_json::to_string_pretty(&report).context("the report")?;
         super::print(&format!("{json}\n"))?;

@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::print;
-use crate::compose::kind_registry;
-use crate::live::check_strategies;
+use crate::compose::{BUILT_IN, kind_registry};
+use session::check_strategies;
 
 /// List the kinds of strategies with their parameters, or check definitions.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ pub fn run(args: &StrategiesArgs) -> anyhow::Result<()> {
     let book = settings.markets.rule_book(None);
     let instruments = feeds::load_instruments(instruments, &book).context("--instruments")?;
     let mut text = String::new();
-    for strategy in check_strategies(&settings, instruments)? {
+    for strategy in check_strategies(&settings, instruments, BUILT_IN)? {
         writeln!(
             text,
             "{}: {} on {} instruments{}",

@@ -13,7 +13,7 @@ use model::session::Sessions;
 use model::time::SECOND;
 use model::topic::{Channel, Namespace as Name, Topic};
 use model::{Instrument, Instruments, Price, Quantity, Tick, Timestamp};
-use panda::compose::{self, Parts, stages};
+use panda::compose::{broker_registry, kind_registry};
 use runtime::clock::{FeedClock, SessionClock, wall};
 use runtime::dead_letters::{DeadLetters, LetterReason, LetterStatus};
 use runtime::layout::{MARKET, journal_dir};
@@ -21,6 +21,7 @@ use runtime::market::{MarketHost, MarketRecovery};
 use runtime::namespace::{Namespace, Recovery};
 use runtime::packet::Packet;
 use serde_json::Value;
+use session::compose::{Parts, stages};
 use settings::Settings;
 
 use crate::harness::{World, text};
@@ -61,13 +62,13 @@ impl Running {
         let instruments = Arc::new(Instruments::new(vec![share]).unwrap());
         let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments).unwrap());
         let definitions = strategies::parse("test", definitions).unwrap();
-        let kinds = compose::kind_registry();
+        let kinds = kind_registry();
         let resolved = strategies::resolve(definitions, &instruments, &kinds).unwrap();
         let names = ["east".to_owned(), "west".to_owned()];
         let parts = Parts {
             settings: &settings,
             brokers: &names,
-            registry: &compose::broker_registry(),
+            registry: &broker_registry(),
             strategies: &resolved,
             retired: &[],
             instruments: &instruments,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use journal::record::{JournalRecord, MarketRecord, decode};
 use journal::{Disk, Log, Position, Reader, Storage};
-use panda::live::log_options;
 use runtime::directory::Directory;
 use runtime::layout::{MARKET, journal_dir};
+use session::log_options;
 
 use crate::harness::{World, assert_clear};
 use crate::market::Random;

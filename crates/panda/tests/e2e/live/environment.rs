@@ -5,14 +5,15 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use panda::live::Plugins;
 use rustix::process::Signal;
 use serde_json::Value;
+use session::Plugins;
 
 use super::inside::{Failure, Trouble, finish, settings, start};
 use super::logs::Journal;
 use super::{Running, replay_world, status, until};
 use crate::harness::World;
+use panda::compose::BUILT_IN;
 
 /// Sets the wall clock of a process, and no other clock, forward: an hour for each byte of a file.
 const STEP: &str = r#"
@@ -124,7 +125,7 @@ fn a_snapshot_that_cannot_be_written_costs_a_warning() {
     let whole = start(
         settings(&world, "whole", ""),
         &["paper"],
-        Plugins::default(),
+        Plugins::new(BUILT_IN),
     );
     finish(whole, |_| ());
     for trouble in [Trouble::Full, Trouble::Sync] {
@@ -154,7 +155,11 @@ fn a_snapshot_that_cannot_be_written_costs_a_warning() {
             .collect();
         assert!(left.is_empty(), "{left:?}");
         // The log has all that a snapshot would have said.
-        let again = start(settings(&world, &dir, ""), &["paper"], Plugins::default());
+        let again = start(
+            settings(&world, &dir, ""),
+            &["paper"],
+            Plugins::new(BUILT_IN),
+        );
         assert!(again.recovered[0].1.records > 0);
         let ended = finish(again, |_| ());
         assert!(ended.unsaved.is_empty(), "{ended:?}");

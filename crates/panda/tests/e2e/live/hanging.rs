@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use model::Tick;
 use panda::commands::run::{self, RunArgs};
-use panda::live::Plugins;
+use session::Plugins;
 use strategies::{
     BuildError, Context, InstrumentsWanted, KindDescriptor, ParameterSpec, ParameterType, Scope,
     Setup, Slot, StateError, Strategy, Subscription,
@@ -16,6 +16,7 @@ use strategies::{
 use super::logs::Journal;
 use super::{Running, status, until};
 use crate::harness::World;
+use panda::compose::BUILT_IN;
 
 /// Set in a process that is to be `panda` with the kind below: this test's own binary, run again.
 const PANDA: &str = "E2E_PANDA_WITH_A_SLOW_KIND";
@@ -95,7 +96,7 @@ fn panda_with_a_slow_kind() {
     let args = Arguments::parse_from(["panda", "--config", "panda.toml"]);
     let plugins = Plugins {
         kinds: vec![SLOW],
-        ..Plugins::default()
+        ..Plugins::new(BUILT_IN)
     };
     let code = match run::run_with(&args.run, plugins) {
         Ok(()) => 0,

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use panda::live::{Plugins, Session};
 use rustix::process::Signal;
 use serde_json::Value;
+use session::{Plugins, Session};
 
 use super::inside::{Failure, Fault, Trouble, finish, paper_that_fails, settings, start};
 use super::logs::Journal;
 use super::{Running, replay_world, until};
 use crate::harness::{World, text};
+use panda::compose::BUILT_IN;
 
 /// The deadline is long enough for a machine that has much else to do.
 const SECOND: &str = "\
@@ -26,7 +27,11 @@ starting_cash = { INR = 300000 }
 ";
 
 fn alone(world: &World) -> String {
-    let session = start(settings(world, "alone", ""), &["paper"], Plugins::default());
+    let session = start(
+        settings(world, "alone", ""),
+        &["paper"],
+        Plugins::new(BUILT_IN),
+    );
     let ended = finish(session, |_| ());
     assert!(
         ended.detached.is_empty() && ended.failed.is_empty(),
@@ -78,7 +83,7 @@ fn a_stage_that_panics_harms_no_other_namespace() {
     let world = replay_world(1, SECOND);
     let plugins = Plugins {
         brokers: vec![paper_that_fails("sick", Fault::Panic, 500)],
-        ..Plugins::default()
+        ..Plugins::new(BUILT_IN)
     };
     let session = start(settings(&world, "both", ""), &["paper", "sick"], plugins);
     let says = ["as the test wants it", "until the next start"];
@@ -87,12 +92,16 @@ fn a_stage_that_panics_harms_no_other_namespace() {
     let session = start(
         settings(&world, "both", ""),
         &["paper", "sick"],
-        Plugins::default(),
+        Plugins::new(BUILT_IN),
     );
     let ended = finish(session, |_| ());
     assert!(ended.detached.is_empty(), "{ended:?}");
     let sick = Journal::read(&world.path("both"), "sick");
-    let session = start(settings(&world, "well", ""), &["sick"], Plugins::default());
+    let session = start(
+        settings(&world, "well", ""),
+        &["sick"],
+        Plugins::new(BUILT_IN),
+    );
     finish(session, |_| ());
     let well = Journal::read(&world.path("well"), "sick");
     assert_eq!(sick.log_hash("sick"), well.log_hash("sick"));
@@ -108,7 +117,7 @@ fn a_stage_that_hangs_harms_no_other_namespace() {
             Fault::Hang(Arc::clone(&released)),
             500,
         )],
-        ..Plugins::default()
+        ..Plugins::new(BUILT_IN)
     };
     let session = start(settings(&world, "both", ""), &["paper", "sick"], plugins);
     let sick = Arc::clone(session.handles.members[1].host.status());
@@ -153,7 +162,7 @@ fn trader(signal: Signal, dir: &str) {
     let session = start(
         settings(&world, dir, ""),
         &["paper", "sick"],
-        Plugins::default(),
+        Plugins::new(BUILT_IN),
     );
     let sick = Arc::clone(session.handles.members[1].host.status());
     until("it is under way", Duration::from_secs(30), || {
@@ -208,7 +217,7 @@ fn a_journal_that_cannot_be_written_harms_no_other_namespace() {
         let session = start(
             settings(&world, &dir, ""),
             &["paper", "sick"],
-            Plugins::default(),
+            Plugins::new(BUILT_IN),
         );
         let ended = finish(session, |_| ());
         assert!(ended.detached.is_empty(), "{ended:?}");
@@ -225,7 +234,7 @@ fn a_damaged_journal_keeps_out_its_own_namespace_alone() {
         .replace("source = \"replay\"", "source = \"replay\"\nspeed = 20000");
     let whole = world.read("live.toml");
     world.write("live.toml", paced);
-    let session = start(settings(&world, "both", half), all, Plugins::default());
+    let session = start(settings(&world, "both", half), all, Plugins::new(BUILT_IN));
     until("both have begun", Duration::from_secs(30), || {
         let hosts = session.handles.members.iter();
         hosts
@@ -252,7 +261,7 @@ fn a_damaged_journal_keeps_out_its_own_namespace_alone() {
     let mut bytes = [0; 2];
     file.read_exact_at(&mut bytes, 9_000).unwrap();
     file.write_all_at(&[!bytes[0], !bytes[1]], 9_000).unwrap();
-    let session = start(settings(&world, "both", ""), all, Plugins::default());
+    let session = start(settings(&world, "both", ""), all, Plugins::new(BUILT_IN));
     assert_eq!(session.handles.members.len(), 1);
     let says = ["damaged at offset", "restore this file from a backup"];
     check(&world, session, "both", "journal", &says);

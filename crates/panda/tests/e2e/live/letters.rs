@@ -11,9 +11,9 @@ use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
 use model::topic::{Channel, Namespace, Topic};
 use model::trader::{Capabilities, ReportKind};
-use panda::live::{Plugins, Session};
 use runtime::dead_letters::{DeadLetters, LetterReason};
 use serde_json::Value;
+use session::{Plugins, Session};
 use traders::{
     Answer, BrokerKind, BrokerReport, Built, ClientOrderId, Found, LinkError, Modification,
     Reports, Trader,
@@ -23,6 +23,7 @@ use super::inside::start;
 use super::logs::Journal;
 use super::{status, until};
 use crate::harness::{World, text};
+use panda::compose::BUILT_IN;
 
 /// What the broker does.
 #[derive(Default)]
@@ -125,7 +126,7 @@ fn session(world: &World, seen: &Seen) -> Session {
     );
     let plugins = Plugins {
         brokers: vec![babbling(seen)],
-        ..Plugins::default()
+        ..Plugins::new(BUILT_IN)
     };
     start(settings.unwrap(), &["sim"], plugins)
 }

@@ -10,14 +10,15 @@ use std::time::Duration;
 use model::event::{Event, EventBody};
 use model::order::OrderRole;
 use model::reason::Reason;
-use panda::live::{Plugins, Preparation, Session, prepare};
 use rustix::process::Signal;
 use serde_json::Value;
+use session::{Plugins, Preparation, Session, prepare};
 
 use super::inside::{Failure, Trouble, finish, settings, start};
 use super::logs::Journal;
 use super::{Running, replay_world, status, until};
 use crate::harness::{World, assert_clear};
+use panda::compose::BUILT_IN;
 
 const SECOND: &str = "\
 [log]
@@ -37,7 +38,7 @@ fn a_disk_that_fails_ends_trading_and_loses_nothing_that_was_acknowledged() {
     let world = replay_world(3, SECOND);
     let all = &["paper", "second"];
     finish(
-        start(settings(&world, "whole", ""), all, Plugins::default()),
+        start(settings(&world, "whole", ""), all, Plugins::new(BUILT_IN)),
         |_| (),
     );
     let whole = |broker| Journal::read(&world.path("whole"), broker).log_hash(broker);
@@ -70,7 +71,7 @@ fn a_disk_that_fails_ends_trading_and_loses_nothing_that_was_acknowledged() {
             assert!(detached.why.contains(says), "{detached:?}");
         }
         let before = all.map(|broker| events(&world, &dir, broker));
-        let session = start(settings(&world, &dir, ""), all, Plugins::default());
+        let session = start(settings(&world, &dir, ""), all, Plugins::new(BUILT_IN));
         let ended = finish(session, |_| ());
         assert!(
             ended.detached.is_empty() && ended.market.is_none(),
@@ -134,7 +135,7 @@ fn a_market_log_that_fails_blocks_entries_and_exits_go_on() {
     );
     assert!(ended.market.unwrap().contains("no space is left"));
     // With a log that can be written again, entries are taken again.
-    let session = live(&world, Plugins::default());
+    let session = live(&world, Plugins::new(BUILT_IN));
     until("entries are allowed", Duration::from_secs(30), || {
         let status = status(&world, "data").unwrap_or(Value::Null);
         status["brokers"][0]["entries_blocked_by"] == Value::Array(Vec::new())
@@ -276,7 +277,10 @@ fn a_data_directory_that_cannot_be_written_is_refused() {
 fn a_damaged_market_log_is_refused_before_anything_else_is_begun() {
     let world = replay_world(1, "");
     let settings = || settings(&world, "data", "");
-    finish(start(settings(), &["paper"], Plugins::default()), |_| ());
+    finish(
+        start(settings(), &["paper"], Plugins::new(BUILT_IN)),
+        |_| (),
+    );
     let files = |dir: &str| -> Vec<(PathBuf, Vec<u8>)> {
         let entries = std::fs::read_dir(world.path(dir)).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -293,7 +297,7 @@ fn a_damaged_market_log_is_refused_before_anything_else_is_begun() {
         prepare(Preparation {
             settings: settings(),
             brokers: vec!["paper".to_owned()],
-            plugins: Plugins::default(),
+            plugins: Plugins::new(BUILT_IN),
         })
     };
     let is_log = |(path, _): &&(PathBuf, Vec<u8>)| path.extension().is_some_and(|e| e == "log");

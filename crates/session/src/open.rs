@@ -24,7 +24,7 @@ use strategies::ResolvedStrategy;
 use traders::Trader;
 
 use super::build;
-use crate::compose::{self, ActiveBroker, Parts, Stages, stages};
+use crate::compose::{self, ActiveBroker, BuiltIn, Parts, Stages, stages};
 use crate::facts::Dependence;
 use crate::load::{self, Wish};
 use settings::Settings;
@@ -34,8 +34,9 @@ use settings::live::{FeedSettings, FeedSource};
 pub type StorageLayer = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;
 
 /// What a build adds to the built-in kinds of brokers and strategies.
-#[derive(Default)]
 pub struct Plugins {
+    /// The built-in kinds.
+    pub built_in: BuiltIn,
     /// Kinds of brokers.
     pub brokers: Vec<traders::BrokerKind>,
     /// Kinds of strategies.
@@ -44,6 +45,19 @@ pub struct Plugins {
     pub storage: Option<StorageLayer>,
     /// In place of the wall clock of a live session; for benchmarks and simulations.
     pub clock: Option<Arc<dyn SessionClock>>,
+}
+
+impl Plugins {
+    /// Nothing beside what is built in.
+    pub fn new(built_in: BuiltIn) -> Self {
+        Self {
+            built_in,
+            brokers: Vec::new(),
+            kinds: Vec::new(),
+            storage: None,
+            clock: None,
+        }
+    }
 }
 
 /// What is known before the data directory is touched.
@@ -104,6 +118,8 @@ pub struct Opened {
     pub exchange: Option<exchange::SharedExchange>,
     /// What the operator must know.
     pub warnings: Vec<String>,
+    /// Ends the process when a strategy never returns.
+    pub end_of_hang: fn(),
 }
 
 /// How the embedded logs are kept.
@@ -213,7 +229,7 @@ fn composed(
         _ => (SourceSession(random()?), true),
     };
     same_session(known, source, live, &settings.live.data_dir)?;
-    let mut kinds = compose::kind_registry();
+    let mut kinds = (plugins.built_in.strategies)();
     for kind in plugins.kinds {
         kinds.register(kind)?;
     }
@@ -251,7 +267,7 @@ fn composed(
         .filter(|n| !resolved.iter().any(|s| s.id() == n.as_str()))
         .cloned()
         .collect();
-    let (mut registry, exchange) = compose::live_brokers(settings, &instruments);
+    let (mut registry, exchange) = plugins.built_in.live_brokers(settings, &instruments);
     for kind in plugins.brokers {
         registry.register(kind);
     }
@@ -305,11 +321,15 @@ fn composed(
 
 /// Composes what a start composes, and opens nothing: what this refuses, a start refuses in the same
 /// words. Returns what the operator must know.
-pub fn check(settings: &Settings, brokers: &[String]) -> anyhow::Result<Vec<String>> {
+pub(crate) fn check(
+    settings: &Settings,
+    brokers: &[String],
+    built_in: BuiltIn,
+) -> anyhow::Result<Vec<String>> {
     let mut names = brokers.to_vec();
     names.sort_unstable();
     names.dedup();
-    let plugins = Plugins::default();
+    let plugins = Plugins::new(built_in);
     let composed = composed(settings, &names, plugins, &Known::default(), false)?;
     Ok(composed.stages.warnings)
 }
@@ -319,14 +339,15 @@ pub fn check(settings: &Settings, brokers: &[String]) -> anyhow::Result<Vec<Stri
 pub fn check_strategies(
     settings: &Settings,
     instruments: Instruments,
+    built_in: BuiltIn,
 ) -> anyhow::Result<Vec<ResolvedStrategy>> {
     let instruments = Arc::new(instruments);
     let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments)?);
-    let resolved = resolve(settings, &instruments, &compose::kind_registry())?;
+    let resolved = resolve(settings, &instruments, &(built_in.strategies)())?;
     stages(&Parts {
         settings,
         brokers: &settings.active_brokers,
-        registry: &compose::live_brokers(settings, &instruments).0,
+        registry: &built_in.live_brokers(settings, &instruments).0,
         strategies: &resolved,
         retired: &[],
         instruments: &instruments,
@@ -360,14 +381,18 @@ pub struct RecordedSystem {
 }
 
 /// Composes a look at the journals of `brokers`. Takes no lock.
-pub fn recorded(settings: &Settings, brokers: &[String]) -> anyhow::Result<RecordedSystem> {
+pub fn recorded(
+    settings: &Settings,
+    brokers: &[String],
+    built_in: BuiltIn,
+) -> anyhow::Result<RecordedSystem> {
     let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));
     let mut unreadable = Vec::new();
     let known = earlier(&storage, brokers, &mut unreadable)?;
     if let Some((broker, why)) = unreadable.first() {
         bail!("the journal of `{broker}` cannot be read: {why}");
     }
-    let composed = composed(settings, brokers, Plugins::default(), &known, true)?;
+    let composed = composed(settings, brokers, Plugins::new(built_in), &known, true)?;
     let Composed {
         stages,
         start,
@@ -401,7 +426,11 @@ pub fn recorded(settings: &Settings, brokers: &[String]) -> anyhow::Result<Recor
 }
 
 /// Decides the recorded journal of a namespace again: see [`runtime::replay`]. Takes no lock.
-pub fn decide_again(settings: &Settings, broker: &str) -> anyhow::Result<ReplayReport> {
+pub fn decide_again(
+    settings: &Settings,
+    broker: &str,
+    built_in: BuiltIn,
+) -> anyhow::Result<ReplayReport> {
     let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));
     let mut known = Known::default();
     known.read::<JournalRecord>(&storage, &journal_dir(broker), broker)?;
@@ -410,7 +439,7 @@ pub fn decide_again(settings: &Settings, broker: &str) -> anyhow::Result<ReplayR
         .as_ref()
         .map(|start| start.brokers.clone())
         .with_context(|| format!("the journal of `{broker}` holds no start"))?;
-    let composed = composed(settings, &names, Plugins::default(), &known, true)?;
+    let composed = composed(settings, &names, Plugins::new(built_in), &known, true)?;
     let stage = composed
         .stages
         .namespaces
@@ -434,6 +463,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         mut plugins,
     } = preparation;
     let given = plugins.clock.take();
+    let end_of_hang = plugins.built_in.end_of_hang;
     let data_dir = settings.live.data_dir.clone();
     let lock = DirLock::acquire(&data_dir)?;
     let disk = Disk::new(&data_dir)
@@ -560,6 +590,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         replay,
         exchange,
         warnings,
+        end_of_hang,
     })
 }
 

@@ -19,8 +19,9 @@ use runtime::directory::{Directory, folder};
 use runtime::layout::MARKET;
 use serde_json::{Map, Value, json};
 
-use super::handles::Handles;
-use super::open;
+use crate::compose::BuiltIn;
+use crate::handles::Handles;
+use crate::open;
 use settings::Settings;
 
 /// Names by index, owned, for questions that are answered on another thread.
@@ -359,9 +360,13 @@ fn prove(settings: &Settings, brokers: &[String]) -> anyhow::Result<()> {
 }
 
 /// A system that does not run, as its logs left it. Takes no lock.
-pub fn recorded(settings: &Settings, brokers: &[String]) -> anyhow::Result<Value> {
+pub fn recorded(
+    settings: &Settings,
+    brokers: &[String],
+    built_in: BuiltIn,
+) -> anyhow::Result<Value> {
     prove(settings, brokers)?;
-    let system = open::recorded(settings, brokers)?;
+    let system = open::recorded(settings, brokers, built_in)?;
     let names = Names::of(&system.instruments, system.strategies);
     let mut all = Vec::new();
     let mut until = None;

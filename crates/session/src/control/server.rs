@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::{Action, Reply, Request, execute, socket_path};
-use crate::live::handles::Handles;
+use crate::handles::Handles;
 
 /// Clients at a time.
 const CLIENTS: usize = 16;
@@ -42,7 +42,7 @@ const PATIENCE: Patience = Patience {
 type Execute = dyn Fn(&Request) -> Reply + Send + Sync;
 
 /// The thread that listens.
-pub struct ControlServer {
+pub(crate) struct ControlServer {
     path: PathBuf,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

@@ -14,7 +14,7 @@ use super::{Reply, Request};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The control socket of a data directory.
-pub fn socket_path(data_dir: &Path) -> PathBuf {
+pub(super) fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 

@@ -17,7 +17,7 @@ use super::refusals::{Refusals, Row, Told};
 use settings::zone::Zone;
 
 /// Tells the events of one namespace.
-pub struct Narrator {
+pub(crate) struct Narrator {
     broker: String,
     start: Start,
     is_replay: bool,
@@ -27,7 +27,7 @@ pub struct Narrator {
 
 impl Narrator {
     /// Of a namespace, with the names of this start. The lines of a replay bear the market's time.
-    pub fn new(broker: &str, start: &Start, is_replay: bool, zone: &Zone) -> Self {
+    pub(crate) fn new(broker: &str, start: &Start, is_replay: bool, zone: &Zone) -> Self {
         Self {
             broker: broker.to_owned(),
             start: start.clone(),
@@ -53,7 +53,7 @@ impl Narrator {
     }
 
     /// Tells an event. Snapshots and signals that passed are only counted: there are too many.
-    pub fn event(&self, event: &Event) {
+    pub(crate) fn event(&self, event: &Event) {
         let broker = self.broker.as_str();
         let correlation_id = tracing::field::display(event.correlation);
         let market_ts = self.is_replay.then_some(event.ts.nanos());
@@ -302,7 +302,7 @@ impl Drop for Narrator {
 }
 
 /// A namespace was taken out.
-pub fn detached(broker: &str, detached: &Detached) {
+pub(crate) fn detached(broker: &str, detached: &Detached) {
     tracing::error!(
         channel = "system",
         broker,
@@ -313,7 +313,7 @@ pub fn detached(broker: &str, detached: &Detached) {
 }
 
 /// Snapshots that could not be saved since this was last looked at.
-pub fn unsaved(handles: &Handles) {
+pub(crate) fn unsaved(handles: &Handles) {
     if let Some(why) = handles.market.status().snapshots.news() {
         snapshot_failed("market log", &why);
     }
@@ -334,7 +334,7 @@ pub fn snapshot_failed(log: &str, why: &str) {
 }
 
 /// The market log, or the runner, has failed.
-pub fn market_failed(why: &str) {
+pub(crate) fn market_failed(why: &str) {
     tracing::error!(
         channel = "market",
         "{why}: entries are blocked everywhere, exits go on"
@@ -342,7 +342,7 @@ pub fn market_failed(why: &str) {
 }
 
 /// A feed has changed its state.
-pub fn feed(name: &str, state: &FeedState) {
+pub(crate) fn feed(name: &str, state: &FeedState) {
     match state {
         FeedState::Failed(why) => {
             tracing::error!(channel = "feeds", "feed {name} has failed: {why}");
@@ -356,12 +356,12 @@ pub fn feed(name: &str, state: &FeedState) {
 }
 
 /// An item of a feed was not passed on.
-pub fn nonsense(feed: &str, item: &Item, code: &str) {
+pub(crate) fn nonsense(feed: &str, item: &Item, code: &str) {
     tracing::warn!(channel = "feeds", "feed {feed}: refused ({code}): {item:?}");
 }
 
 /// A broker has sent what cannot be read.
-pub fn unreadable(broker: &str, what: &[u8], why: &str) {
+pub(crate) fn unreadable(broker: &str, what: &[u8], why: &str) {
     tracing::warn!(
         channel = "trader",
         broker,
@@ -371,7 +371,7 @@ pub fn unreadable(broker: &str, what: &[u8], why: &str) {
 }
 
 /// A broker reports about an order that is not known here.
-pub fn foreign(broker: &str, report: &BrokerReport) {
+pub(crate) fn foreign(broker: &str, report: &BrokerReport) {
     tracing::warn!(
         channel = "trader",
         broker,
@@ -381,7 +381,7 @@ pub fn foreign(broker: &str, report: &BrokerReport) {
 }
 
 /// A strategy starts disabled, as it hung before.
-pub fn starts_disabled(strategy: &str) {
+pub(crate) fn starts_disabled(strategy: &str) {
     tracing::warn!(
         channel = "runner",
         "strategy `{strategy}` starts disabled, as it did not return before: mend it, then `panda strategy enable {strategy}`"
@@ -389,7 +389,7 @@ pub fn starts_disabled(strategy: &str) {
 }
 
 /// A strategy hangs.
-pub fn strategy_hangs(strategy: &str) {
+pub(crate) fn strategy_hangs(strategy: &str) {
     tracing::error!(
         channel = "runner",
         "strategy `{strategy}` does not return: the process ends, and the next start begins with it disabled"
@@ -397,6 +397,6 @@ pub fn strategy_hangs(strategy: &str) {
 }
 
 /// What `on_stop` asks for was not possible.
-pub fn on_stop_failed(broker: &str, why: &str) {
+pub(crate) fn on_stop_failed(broker: &str, why: &str) {
     tracing::error!(channel = "system", broker, "on_stop: {why}");
 }

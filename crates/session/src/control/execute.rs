@@ -11,8 +11,8 @@ use runtime::host::market::MarketMessage;
 use runtime::render;
 
 use super::{Action, Effect, Reply, Request, ResolveAs};
-use crate::live::handles::Handles;
-use crate::live::{hanging, view};
+use crate::handles::Handles;
+use crate::{hanging, view};
 
 /// The longest that a switch of a shared strategy takes to reach every namespace.
 const SWITCH: Duration = Duration::from_secs(5);

@@ -8,18 +8,19 @@ mod server;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use client::{Client, socket_path};
-pub use server::ControlServer;
+pub use client::Client;
+use client::socket_path;
+pub(crate) use server::ControlServer;
 
 /// How an order of unknown outcome ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResolveAs {
-    /// The broker never had it
+    /// The broker never had it.
     NeverReached,
-    /// The broker cancelled it, beyond what has been reported as executed
+    /// The broker cancelled it, beyond what has been reported as executed.
     Cancelled,
-    /// It executed: needs a quantity and a price
+    /// It executed: needs a quantity and a price.
     Filled,
 }
 

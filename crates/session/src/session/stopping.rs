@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use model::control::CommandAction;
 
-use super::super::handles::Handles;
-use super::super::narrate;
+use crate::handles::Handles;
+use crate::narrate;
 use settings::OnStop;
 
 /// Of the time that stopping takes, what `on_stop` may take.
@@ -83,7 +83,7 @@ pub(super) fn is_behind(handles: &Handles) -> bool {
 
 pub(super) fn unprotected(handles: &Handles) -> Vec<Unprotected> {
     let strategies = handles.start.strategies.iter().map(|s| s.name.clone());
-    let names = super::super::view::Names::of(&handles.instruments, strategies);
+    let names = crate::view::Names::of(&handles.instruments, strategies);
     let mut all = Vec::new();
     for (index, member) in handles.members.iter().enumerate() {
         if member.host.status().ended.load(Ordering::Acquire) {
@@ -95,7 +95,7 @@ pub(super) fn unprotected(handles: &Handles) -> Vec<Unprotected> {
             let positions = pipeline.portfolio().positions().iter();
             positions
                 .filter(|p| p.quantity != model::Quantity::ZERO)
-                .filter(|p| !super::super::view::is_protected(pipeline, p, is_outside))
+                .filter(|p| !crate::view::is_protected(pipeline, p, is_outside))
                 .map(|p| Unprotected {
                     broker: broker.clone(),
                     strategy: names.strategy(p.key.strategy).to_owned(),

@@ -26,14 +26,14 @@ use runtime::layout::{MARKET, journal_dir};
 use runtime::lockstep::Lockstep;
 use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
 
-use super::super::control::ControlServer;
-use super::super::feeding::{FeedPlan, FeedThread};
-use super::super::handles::{Handles, Member};
-use super::super::hanging;
-use super::super::letters::{Clerk, Letters, Posts};
-use super::super::narrate;
-use super::super::open::{Ready, log_options};
+use crate::control::ControlServer;
+use crate::feeding::{FeedPlan, FeedThread};
+use crate::handles::{Handles, Member};
+use crate::hanging;
+use crate::letters::{Clerk, Letters, Posts};
 use crate::lifecycle::Lifecycle;
+use crate::narrate;
+use crate::open::{Ready, log_options};
 use settings::Settings;
 
 /// Starts the parts of a session in the order of the pipeline.
@@ -455,6 +455,7 @@ pub(super) fn block_entries(hosts: &[Arc<NamespaceHost>], block: bool, now: Time
 pub(super) fn hang(
     settings: &Settings,
     strategies: &[String],
+    end: fn(),
 ) -> Arc<dyn Fn(StrategyIdx) + Send + Sync> {
     let strategies = strategies.to_vec();
     let data_dir = settings.live.data_dir.clone();
@@ -462,7 +463,6 @@ pub(super) fn hang(
         let name = strategies.get(strategy.index()).map_or("", String::as_str);
         hanging::remember(&data_dir, name);
         narrate::strategy_hangs(name);
-        crate::logging::flush();
-        std::process::exit(i32::from(crate::exit::STRATEGY_HANG));
+        end();
     })
 }

@@ -99,6 +99,7 @@ impl Session {
             replay,
             exchange,
             warnings: _,
+            end_of_hang,
         } = opened;
         let live = clock.is_live();
         let limits = settings.live.runtime.clone();
@@ -171,7 +172,7 @@ impl Session {
         starter.watchdog(Watched {
             runner: Arc::clone(&probe),
             strategy_hang: Duration::from_secs(limits.strategy_hang_seconds),
-            on_hang: hang(&starter.settings, &strategies),
+            on_hang: hang(&starter.settings, &strategies, end_of_hang),
             namespaces: hosts.clone(),
             namespace_deadline: patience,
             notice: Arc::clone(&starter.notice),

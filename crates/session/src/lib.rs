@@ -1,11 +1,16 @@
-//! A running system: recovered from its logs, composed, started, and stopped in good order.
+//! A running system: composed, recovered from its logs, started, and stopped in good order. Which kinds of
+//! brokers and strategies there are tells whoever starts it.
 
 mod build;
+pub mod compose;
 pub mod control;
+pub mod facts;
 mod feeding;
 mod handles;
 mod hanging;
 mod letters;
+mod lifecycle;
+pub mod load;
 mod monitor;
 pub mod narrate;
 mod open;
@@ -15,6 +20,7 @@ mod session;
 mod view;
 
 pub mod preflight;
+pub use compose::BuiltIn;
 pub use handles::{Excluded, Handles, Member, StopRequest};
 pub use open::{
     Opened, Plugins, Preparation, RecordedSystem, StorageLayer, check_strategies, decide_again,

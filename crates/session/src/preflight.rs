@@ -14,7 +14,7 @@ use runtime::records::LogPlace;
 use serde::Serialize;
 
 use super::Plugins;
-use crate::compose;
+use crate::compose::{self, BuiltIn};
 use settings::Settings;
 use settings::live::FeedSource;
 
@@ -96,28 +96,28 @@ impl Report {
 }
 
 /// Makes every check that can be made while another process may have the data directory.
-pub fn look(settings: &Settings, brokers: &[String]) -> Report {
-    let mut report = look_with(settings, brokers, &Plugins::default());
-    composition(&mut report, settings, brokers);
+pub fn look(settings: &Settings, brokers: &[String], built_in: BuiltIn) -> Report {
+    let mut report = look_with(settings, brokers, &Plugins::new(built_in));
+    composition(&mut report, settings, brokers, built_in);
     journals(&mut report, settings, brokers);
     report
 }
 
 /// The checks of the settings and of the files that they name; the machine and the data directory are
 /// not looked at.
-pub fn look_at_settings(settings: &Settings, brokers: &[String]) -> Report {
+pub fn look_at_settings(settings: &Settings, brokers: &[String], built_in: BuiltIn) -> Report {
     let mut report = Report::default();
-    let valid = compose::check_settings(settings);
+    let valid = compose::check_settings(settings, &built_in);
     report.result("settings", valid.map(|()| String::new()));
-    configuration(&mut report, settings, brokers, &Plugins::default());
-    composition(&mut report, settings, brokers);
+    configuration(&mut report, settings, brokers, &Plugins::new(built_in));
+    composition(&mut report, settings, brokers, built_in);
     report
 }
 
 /// What a start composes. The start itself, which comes next, makes this check by composing.
-fn composition(report: &mut Report, settings: &Settings, brokers: &[String]) {
+fn composition(report: &mut Report, settings: &Settings, brokers: &[String], built_in: BuiltIn) {
     const TITLE: &str = "composition";
-    match super::open::check(settings, brokers) {
+    match super::open::check(settings, brokers, built_in) {
         Ok(warnings) => {
             report.add(
                 TITLE,
@@ -153,7 +153,10 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
         "{}; paper only: live trading is off",
         settings.environment.name()
     );
-    report.result("settings", compose::check_settings(settings).map(|()| mode));
+    report.result(
+        "settings",
+        compose::check_settings(settings, &plugins.built_in).map(|()| mode),
+    );
     for warning in &settings.warnings {
         report.add("settings", Verdict::Warn, warning);
     }
@@ -175,11 +178,10 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
 
 /// What the settings name: feeds, instruments, calendars, brokers, strategies.
 fn configuration(report: &mut Report, settings: &Settings, brokers: &[String], plugins: &Plugins) {
-    let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
     feeds(report, settings);
     let instruments = super::open::todays_instruments(settings).map(|loaded| loaded.instruments);
     calendars(report, settings, &instruments);
-    traders(report, settings, brokers, &kinds);
+    traders(report, settings, brokers, plugins);
     let resolved = strategies(report, settings, plugins, &instruments);
     if let (Ok(instruments), Some(resolved)) = (&instruments, &resolved) {
         market_facts(report, settings, brokers, instruments, resolved);
@@ -381,8 +383,9 @@ fn calendars(
     }
 }
 
-fn traders(report: &mut Report, settings: &Settings, brokers: &[String], kinds: &[&str]) {
-    let registry = compose::broker_registry();
+fn traders(report: &mut Report, settings: &Settings, brokers: &[String], plugins: &Plugins) {
+    let kinds: Vec<&str> = plugins.brokers.iter().map(|kind| kind.name).collect();
+    let registry = (plugins.built_in.brokers)(None);
     for name in brokers {
         let title = format!("broker {name}");
         match settings.brokers.get(name) {
@@ -424,7 +427,7 @@ fn strategies(
     instruments: &anyhow::Result<model::Instruments>,
 ) -> Option<Vec<strategies::ResolvedStrategy>> {
     const TITLE: &str = "strategies";
-    let mut kinds = compose::kind_registry();
+    let mut kinds = (plugins.built_in.strategies)();
     for kind in &plugins.kinds {
         if let Err(error) = kinds.register(*kind) {
             report.add(TITLE, Verdict::Fail, error.to_string());
