@@ -3,13 +3,14 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use bench::{Costs, Workload, kernel};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model::event::Event;
 use model::ids::{InputId, NameHash, SignalId, SourceSession};
 use model::market::MarketData;
 use model::money::Multiplier;
 use model::{Amount, CorrelationId, InstrumentIdx, Price, Quantity};
-use panda::bench::{Costs, Workload, kernel};
+use panda::compose::BUILT_IN;
 use pipeline::EventSink;
 use pipeline::portfolio::Portfolio;
 use strategies::indicators::Ema;
@@ -34,7 +35,7 @@ fn workload(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter_batched_ref(
                 || {
-                    kernel(&workload, orders, Costs::None)
+                    kernel(BUILT_IN, &workload, orders, Costs::None)
                         .expect("the settings are valid")
                         .0
                 },

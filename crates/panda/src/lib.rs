@@ -8,6 +8,3 @@ pub mod exit;
 pub mod logging;
 
 pub mod compose;
-
-pub mod bench;
-pub mod generate;

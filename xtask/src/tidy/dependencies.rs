@@ -8,7 +8,7 @@ use super::Finding;
 use crate::workspace::{Package, Workspace};
 
 /// The order of the pipeline: a crate depends only on crates above it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "crates/model",
     "crates/markets",
     "crates/strategies",
@@ -24,6 +24,7 @@ const ORDER: [&str; 17] = [
     "crates/research",
     "crates/settings",
     "crates/session",
+    "crates/bench",
     "crates/api",
     "crates/panda",
 ];

@@ -11,10 +11,9 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::print;
-use crate::bench::figures::{Budget, Figure, Findings};
-use crate::bench::{
-    Costs, Totals, Workload, latency, memory, pass, peak_rss_bytes, recovery, throughput,
-};
+use crate::compose::BUILT_IN;
+use bench::figures::{Budget, Figure, Findings};
+use bench::{Costs, Totals, Workload, latency, memory, pass, peak_rss_bytes, recovery, throughput};
 
 /// Measure how fast the pipeline and the running system are on this machine.
 #[derive(Debug, Args)]
@@ -178,7 +177,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
                 span: args.span,
                 rate: args.rate,
             };
-            let figures = throughput::measure(fresh(&args.place)?.path(), &wish)?;
+            let figures = throughput::measure(BUILT_IN, fresh(&args.place)?.path(), &wish)?;
             tell("throughput", figures, &args.place)
         }
         BenchCommand::Recovery(args) => {
@@ -189,7 +188,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
             let mut figures = Vec::new();
             for snapshots in [true, false] {
                 let dir = fresh(&args.place)?;
-                figures.extend(recovery::measure(dir.path(), &wish, snapshots)?);
+                figures.extend(recovery::measure(BUILT_IN, dir.path(), &wish, snapshots)?);
             }
             tell("recovery", figures, &args.place)
         }
@@ -199,7 +198,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
                 ticks: args.ticks,
                 gap: args.gap,
             };
-            let figures = memory::measure(fresh(&args.place)?.path(), &wish)?;
+            let figures = memory::measure(BUILT_IN, fresh(&args.place)?.path(), &wish)?;
             tell("memory", figures, &args.place)
         }
     }
@@ -231,7 +230,11 @@ fn latency(args: &LatencyArgs) -> anyhow::Result<()> {
                 wish.orders
             )?;
         }
-        figures.extend(latency::measure(fresh(&args.place)?.path(), &wish)?);
+        figures.extend(latency::measure(
+            BUILT_IN,
+            fresh(&args.place)?.path(),
+            &wish,
+        )?);
     }
     tell("latency", figures, &args.place)
 }
@@ -296,7 +299,7 @@ fn charged(args: &PipelineArgs, profile: Profile) -> anyhow::Result<()> {
     // The ratio of two fastest passes is as good as the luckier one: few passes leave it to chance.
     for _ in 0..args.passes.unwrap_or(25) {
         for (costs, best) in costs.into_iter().zip(&mut best) {
-            let (totals, seconds, _) = pass(&workload, true, costs, false)?;
+            let (totals, seconds, _) = pass(BUILT_IN, &workload, true, costs, false)?;
             match best {
                 Some((first, fastest)) => {
                     ensure!(
@@ -349,7 +352,7 @@ fn measure(
 ) -> anyhow::Result<Output> {
     let mut best: Option<(Totals, f64)> = None;
     for _ in 0..passes {
-        let (totals, seconds, _) = pass(workload, orders, Costs::None, false)?;
+        let (totals, seconds, _) = pass(BUILT_IN, workload, orders, Costs::None, false)?;
         if let Some((first, fastest)) = &mut best {
             ensure!(
                 *first == totals,
@@ -362,7 +365,7 @@ fn measure(
     }
     let peak_rss_bytes = peak_rss_bytes();
     let (totals, cpu_seconds) = best.unwrap_or_default();
-    let (hashed, _, log_hash) = pass(workload, orders, Costs::None, true)?;
+    let (hashed, _, log_hash) = pass(BUILT_IN, workload, orders, Costs::None, true)?;
     ensure!(
         hashed == totals,
         "the hashed pass differs: {hashed:?} and {totals:?}"

@@ -10,7 +10,7 @@ use model::time::{DAY, HOUR, MINUTE, SECOND};
 
 use super::backtest::{self, BacktestArgs};
 use super::print;
-use crate::generate::Generator;
+use bench::generate::Generator;
 
 /// Generate a small market and backtest sample strategies on it.
 #[derive(Debug, Args)]

@@ -4,13 +4,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use bench::{Costs, Workload, kernel};
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday, date};
 use markets::charges::Profile;
 use model::InputId;
 use model::event::Event;
 use model::market::MarketData;
-use panda::bench::{Costs, Workload, kernel};
+use panda::compose::BUILT_IN;
 use pipeline::EventSink;
 
 /// The market's hours, and all of its charges.
@@ -28,7 +29,7 @@ impl EventSink for Count {
 /// Allocations of a kernel over `ticks[from..]`, and the events it produced meanwhile.
 fn allocations(workload: &Workload, orders: bool, costs: Costs, from: usize) -> (u64, u64) {
     let (mut kernel, _) =
-        kernel(workload, orders, costs).expect("the benchmark's settings are valid");
+        kernel(BUILT_IN, workload, orders, costs).expect("the benchmark's settings are valid");
     let mut sink = Count(0);
     let mut deliver = |range: std::ops::Range<usize>| {
         for n in range {

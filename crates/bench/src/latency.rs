@@ -15,7 +15,7 @@ use super::bare::Chain;
 use super::figures::{Budget, Figure, rank};
 use super::storage::Memory;
 use super::system::{self, Plan, Ticks};
-use session::{Session, StopRequest, prepare};
+use session::{BuiltIn, Session, StopRequest, prepare};
 
 /// Orders before those that count.
 const WARM_UP: usize = 20;
@@ -35,8 +35,9 @@ pub struct Wish {
 
 /// Runs the system and the bare chain side by side: a tick for the one, half a period later a token for
 /// the other, so that both meet the same moments of the machine.
-pub fn measure(dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
+pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
     let (mut preparation, called) = system::preparation(&Plan {
+        built_in,
         dir,
         brokers: &[("bench", "bench")],
         strategies: system::PULSE,

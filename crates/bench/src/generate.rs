@@ -5,15 +5,15 @@ use model::{InstrumentIdx, Price, Quantity, Tick, Timestamp};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, fast, well distributed.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+struct Random(u64);
 
 impl Random {
     /// From a seed.
-    pub const fn new(seed: u64) -> Self {
+    const fn new(seed: u64) -> Self {
         Self(seed)
     }
     /// The next number.
-    pub fn draw(&mut self) -> u64 {
+    fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -21,7 +21,7 @@ impl Random {
         z ^ (z >> 31)
     }
     /// A number below `bound`, which is positive.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 }

@@ -16,7 +16,7 @@ use super::figures::{Budget, Figure};
 use super::latency::connected;
 use super::storage::Unsynced;
 use super::system::{self, Plan, Ticks};
-use session::{Session, StopRequest, prepare};
+use session::{BuiltIn, Session, StopRequest, prepare};
 
 /// A trading day.
 const DAY: i64 = 6 * 60 * MINUTE + 15 * MINUTE;
@@ -65,8 +65,14 @@ fn build(plan: &Plan<'_>, wish: &Wish, snapshots: bool) -> anyhow::Result<u64> {
 }
 
 /// Builds the directory, starts from it, and tells how long that took.
-pub fn measure(dir: &Path, wish: &Wish, snapshots: bool) -> anyhow::Result<Vec<Figure>> {
+pub fn measure(
+    built_in: BuiltIn,
+    dir: &Path,
+    wish: &Wish,
+    snapshots: bool,
+) -> anyhow::Result<Vec<Figure>> {
     let plan = Plan {
+        built_in,
         dir,
         brokers: &BROKERS,
         strategies: system::PULSE,

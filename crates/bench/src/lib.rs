@@ -1,15 +1,16 @@
 //! What `panda bench` measures. Here: the pipeline workload, ticks in memory through strategy, risk, engine, paper fills and portfolio,
 //! to events in the output buffer. The same kernel, rules and stages as everything else.
 
-pub mod bare;
-pub mod driver;
+mod bare;
+mod driver;
 pub mod figures;
-pub mod kinds;
+pub mod generate;
+mod kinds;
 pub mod latency;
 pub mod memory;
 pub mod recovery;
-pub mod storage;
-pub mod system;
+mod storage;
+mod system;
 pub mod throughput;
 
 use std::collections::BTreeMap;
@@ -32,14 +33,14 @@ use research::log_hash::{LogHasher, Names};
 use serde::Serialize;
 use strategies::ResolvedStrategy;
 
-use crate::compose::{broker_registry, kind_registry};
 use crate::generate::Generator;
+use session::BuiltIn;
 use session::compose::{Parts, compose};
 use settings::Settings;
 
 /// Every rule is asked, at limits that never bind; fills at the signal's tick; no charges, unless
 /// [`Costs`] adds them.
-pub const SETTINGS: &str = r#"
+const SETTINGS: &str = r#"
 [trading_engine.paper]
 fill = "signal_tick"
 starting_cash = { INR = 1000000000000000 }
@@ -286,6 +287,7 @@ impl EventSink for Counter<'_> {
 
 /// Composes a fresh kernel for a workload.
 pub fn kernel(
+    built_in: BuiltIn,
     workload: &Workload,
     orders: bool,
     costs: Costs,
@@ -312,11 +314,11 @@ pub fn kernel(
     );
     let definitions = strategies::parse("benchmark", &definition)?;
     let resolved: Vec<ResolvedStrategy> =
-        strategies::resolve(definitions, &workload.instruments, &kind_registry())?;
+        strategies::resolve(definitions, &workload.instruments, &(built_in.strategies)())?;
     let system = compose(&Parts {
         settings: &settings,
         brokers: &["paper".to_owned()],
-        registry: &broker_registry(),
+        registry: &(built_in.brokers)(None),
         strategies: &resolved,
         retired: &[],
         instruments: &workload.instruments,
@@ -329,12 +331,13 @@ pub fn kernel(
 
 /// Runs a workload once; `hash` costs time and is left out of timed passes.
 pub fn pass(
+    built_in: BuiltIn,
     workload: &Workload,
     orders: bool,
     costs: Costs,
     hash: bool,
 ) -> anyhow::Result<(Totals, f64, Option<String>)> {
-    let (mut kernel, strategies) = kernel(workload, orders, costs)?;
+    let (mut kernel, strategies) = kernel(built_in, workload, orders, costs)?;
     let names = Names {
         instruments: &workload.instruments,
         strategies: &strategies,
@@ -377,13 +380,13 @@ pub fn pass(
 }
 
 /// CPU time of this thread, in seconds.
-pub fn cpu_seconds() -> f64 {
+fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Resident memory of this process, in bytes.
-pub fn rss_bytes() -> u64 {
+fn rss_bytes() -> u64 {
     status_bytes("VmRSS:")
 }
 

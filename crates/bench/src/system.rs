@@ -8,8 +8,7 @@ use anyhow::Context;
 use model::{InstrumentIdx, Price, Quantity, Tick, Timestamp};
 
 use super::kinds;
-use crate::compose::BUILT_IN;
-use session::{Plugins, Preparation};
+use session::{BuiltIn, Plugins, Preparation};
 use settings::Settings;
 
 /// Every price is near this.
@@ -20,6 +19,8 @@ pub const INSTRUMENTS: u32 = 5;
 
 /// What a system is to be made of.
 pub struct Plan<'a> {
+    /// The kinds that the build has.
+    pub built_in: BuiltIn,
     /// The data directory; its parent takes the strategies' file.
     pub dir: &'a Path,
     /// The namespaces with their kinds.
@@ -79,7 +80,7 @@ pub fn preparation(plan: &Plan<'_>) -> anyhow::Result<(Preparation, Receiver<Ins
         plugins: Plugins {
             brokers: vec![kinds::broker(sender)],
             kinds: vec![kinds::PULSE],
-            ..Plugins::new(BUILT_IN)
+            ..Plugins::new(plan.built_in)
         },
     };
     Ok((preparation, receiver))

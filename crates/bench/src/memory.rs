@@ -13,7 +13,7 @@ use super::figures::{Budget, Figure};
 use super::rss_bytes;
 use super::storage::Unsynced;
 use super::system::{self, Plan, Ticks};
-use session::prepare;
+use session::{BuiltIn, prepare};
 
 /// Days that count for nothing: buffers come to their size.
 const WARM_UP: usize = 2;
@@ -34,10 +34,11 @@ pub struct Wish {
 }
 
 /// Runs the days, and tells the memory at the end of each.
-pub fn measure(dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
+pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
     let start = Timestamp(1_700_000_000 * model::time::SECOND / DAY * DAY);
     let clock = FeedClock::simulated(start);
     let (mut preparation, _called) = system::preparation(&Plan {
+        built_in,
         dir,
         brokers: &[("bench", "bench"), ("paper", "paper")],
         strategies: system::PULSE,

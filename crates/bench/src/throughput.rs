@@ -12,7 +12,7 @@ use runtime::clock::wall;
 
 use super::figures::{Budget, Figure};
 use super::system::{self, Plan, Ticks};
-use session::{Session, StopRequest, prepare};
+use session::{BuiltIn, Session, StopRequest, prepare};
 
 /// Ticks that are handed over at once.
 const BATCH: usize = 256;
@@ -32,8 +32,9 @@ pub struct Wish {
 }
 
 /// Measures it, with two brokers.
-pub fn measure(dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
+pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
     let (preparation, _called) = system::preparation(&Plan {
+        built_in,
         dir,
         brokers: &[("first", "paper"), ("second", "paper")],
         strategies: STRATEGIES,
