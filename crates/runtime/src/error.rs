@@ -41,13 +41,15 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
-    pub(crate) fn journal(name: &str, source: JournalError) -> Self {
+    /// An error of the log that `name` names.
+    pub fn journal(name: &str, source: JournalError) -> Self {
         Self::Journal {
             name: name.to_owned(),
             source,
         }
     }
-    pub(crate) fn record(name: &str, source: RecordError) -> Self {
+    /// A record of the log that `name` names cannot be decoded.
+    pub fn record(name: &str, source: RecordError) -> Self {
         Self::Record {
             name: name.to_owned(),
             source,

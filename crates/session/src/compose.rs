@@ -22,15 +22,14 @@ use traders::{BuildContext, Built, Registry, Trader};
 use settings::live::FeedSource;
 use settings::{BrokerTable, Settings};
 
-/// What a build has: its kinds of brokers and strategies, and the end of a process that hangs.
+/// The kinds of brokers and strategies of a build, and how its process ends when a strategy never returns.
 #[derive(Clone, Copy)]
 pub struct BuiltIn {
-    /// Its kinds of brokers. Without an exchange in this process: for their names and keys, and for what
-    /// has no live feed.
+    /// Makes the registry of its brokers; simulated ones trade on the exchange, where one is given.
     pub brokers: fn(Option<SharedExchange>) -> Registry,
-    /// Its kinds of strategies.
+    /// Makes the registry of its kinds of strategies.
     pub strategies: fn() -> KindRegistry,
-    /// Ends the process once a strategy that never returns has been told of.
+    /// Ends the process; called when a shared strategy does not return, after the log line about it.
     pub end_of_hang: fn(),
 }
 

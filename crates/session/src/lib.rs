@@ -1,5 +1,5 @@
-//! A running system: composed, recovered from its logs, started, and stopped in good order. Which kinds of
-//! brokers and strategies there are tells whoever starts it.
+//! A running system: composed, recovered from its logs, started, and stopped in good order. The kinds of
+//! brokers and strategies are given by whoever starts it.
 
 mod build;
 pub mod compose;
@@ -15,11 +15,11 @@ mod monitor;
 pub mod narrate;
 mod open;
 mod parts;
+pub mod preflight;
 mod refusals;
 mod session;
 mod view;
 
-pub mod preflight;
 pub use compose::BuiltIn;
 pub use handles::{Excluded, Handles, Member, StopRequest};
 pub use open::{

@@ -4,12 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use feeds::live::Item;
 use feeds::live::supervise::FeedState;
+use inspect::render::Names;
 use journal::record::Start;
 use model::event::{Event, EventBody};
 use model::order::OrderChange;
 use model::signal::Side;
 use runtime::host::Detached;
-use runtime::render::Names;
 use traders::BrokerReport;
 
 use super::handles::Handles;

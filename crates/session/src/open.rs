@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use feeds::{Loaded, LoadedInstruments};
+use inspect::replay::ReplayReport;
 use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry};
 use journal::{DirLock, Disk, Log, LogOptions, Owner, Storage};
 use markets::calendar::MarketSessions;
@@ -17,8 +18,7 @@ use runtime::clock::{FeedClock, SessionClock, WallClock, wall};
 use runtime::desk::DeskSettings;
 use runtime::directory::Directory;
 use runtime::layout::{MARKET, journal_dir};
-use runtime::namespace::{Namespace, Recovered, Recovery};
-use runtime::replay::{ReplayParts, ReplayReport};
+use runtime::namespace::{Namespace, Recovered, Recovery, ReplayParts};
 use runtime::tables::Known;
 use strategies::ResolvedStrategy;
 use traders::Trader;
@@ -118,7 +118,7 @@ pub struct Opened {
     pub exchange: Option<exchange::SharedExchange>,
     /// What the operator must know.
     pub warnings: Vec<String>,
-    /// Ends the process when a strategy never returns.
+    /// Ends the process: see [`BuiltIn::end_of_hang`].
     pub end_of_hang: fn(),
 }
 
@@ -358,7 +358,7 @@ pub fn check_strategies(
     Ok(resolved)
 }
 
-/// A recorded namespace, to be walked through: see [`runtime::history`].
+/// A recorded namespace, to be walked through: see [`inspect::history`].
 pub struct RecordedSpace {
     /// What the walk needs.
     pub parts: ReplayParts,
@@ -425,7 +425,7 @@ pub fn recorded(
     })
 }
 
-/// Decides the recorded journal of a namespace again: see [`runtime::replay`]. Takes no lock.
+/// Decides the recorded journal of a namespace again: see [`inspect::replay`]. Takes no lock.
 pub fn decide_again(
     settings: &Settings,
     broker: &str,
@@ -446,7 +446,7 @@ pub fn decide_again(
         .into_iter()
         .find(|stage| stage.pipeline.namespace().as_str() == broker)
         .with_context(|| format!("`{broker}` is not configured"))?;
-    Ok(runtime::replay::replay(ReplayParts {
+    Ok(inspect::replay::replay(ReplayParts {
         storage,
         journal: journal_dir(broker),
         market: PathBuf::from(MARKET),

@@ -263,10 +263,10 @@ fn daily_bytes(data_dir: &Path) -> Option<(u64, &'static str)> {
     logs.extend(names.iter().map(|name| LogPlace::of(name)));
     let dirs: Vec<PathBuf> = logs.iter().map(|log| log.dir.clone()).collect();
     let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data_dir));
-    let whole = runtime::growth::bytes_per_day(storage.as_ref(), &dirs);
+    let whole = inspect::growth::bytes_per_day(storage.as_ref(), &dirs);
     let growth = match whole {
         Some(bytes) => Some((bytes, "the mean of whole days")),
-        None => runtime::growth::pace(&storage, &logs)
+        None => inspect::growth::pace(&storage, &logs)
             .ok()
             .flatten()
             .map(|bytes| (bytes, "at the pace of the first day, around the clock")),

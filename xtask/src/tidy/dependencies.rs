@@ -8,7 +8,7 @@ use super::Finding;
 use crate::workspace::{Package, Workspace};
 
 /// The order of the pipeline: a crate depends only on crates above it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "crates/model",
     "crates/markets",
     "crates/strategies",
@@ -19,6 +19,7 @@ const ORDER: [&str; 18] = [
     "crates/feeds",
     "crates/journal",
     "crates/runtime",
+    "crates/inspect",
     "crates/cluster",
     "crates/store",
     "crates/research",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::ProgressBar;
+use inspect::history::{Ahead, Visitor, walk};
 use model::event::{Event, Snapshot};
 use model::session::Sessions;
 use model::time::HOUR;
@@ -17,7 +18,6 @@ use research::output::OutputDir;
 use research::report::{ReportData, write_html};
 use research::sampler::PriceSampler;
 use research::summary::{Provenance, RunFacts, Summary};
-use runtime::history::{Ahead, Visitor, walk};
 
 use super::backtest::{bound, progress, space_specs, table, warn};
 use super::place::{Place, PlaceArgs};

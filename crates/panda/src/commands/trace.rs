@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::bail;
 use clap::Args;
+use inspect::trace;
 use runtime::layout::MARKET;
-use runtime::trace;
 
 use super::place::PlaceArgs;
 use super::print;

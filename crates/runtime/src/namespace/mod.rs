@@ -28,7 +28,7 @@ use crate::error::RuntimeError;
 use crate::market::TIMER_LATE_MAX;
 use crate::packet::Step;
 
-pub use rebuild::{look, market_position};
+pub use rebuild::{ReplayParts, look, market_position};
 pub use recover::{Recovered, Recovery, SNAPSHOTS};
 
 /// A run of inputs without outputs is closed at this many entries.

@@ -14,8 +14,21 @@ use serde::{Deserialize, Serialize};
 use super::recover::Recovered;
 use crate::error::RuntimeError;
 use crate::market::Cursor;
-use crate::replay::ReplayParts;
 use crate::tables::{self, SavedStart};
+
+/// What a recorded journal is read with, or decided again.
+pub struct ReplayParts {
+    /// Where the logs are.
+    pub storage: Arc<dyn Storage>,
+    /// The journal's folder.
+    pub journal: PathBuf,
+    /// The market log's folder.
+    pub market: PathBuf,
+    /// A fresh composition, as for [`Namespace::open`](super::Namespace::open).
+    pub pipeline: BrokerPipeline,
+    /// What a start would record now.
+    pub start: Start,
+}
 
 /// The state of a namespace in a snapshot.
 #[derive(Serialize, Deserialize)]

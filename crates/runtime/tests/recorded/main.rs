@@ -1,4 +1,4 @@
-//! What a system has recorded, read by everything that reads it, and its threads when one of them fails.
+//! What a system has recorded and how long it is kept, and its threads when one of them fails.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,7 +7,5 @@
 )]
 
 mod host;
-mod read;
-mod replay;
 mod retention;
 mod world;

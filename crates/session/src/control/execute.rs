@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use inspect::render;
 use model::control::{CommandAction, Resolution, TradingState};
 use model::event::EventBody;
 use model::reason::Reason;
 use model::{InstrumentIdx, OrderId, StrategyIdx};
 use runtime::host::market::MarketMessage;
-use runtime::render;
 
 use super::{Action, Effect, Reply, Request, ResolveAs};
 use crate::handles::Handles;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use inspect::render::{Names, host};
 use journal::record::{JournalRecord, MarketRecord, Run, Start};
 use model::event::Event;
 use runtime::layout::{MARKET, journal_dir};
 use runtime::records::{JournalRecords, MarketRecords};
-use runtime::render::{Names, host};
 use serde_json::{Value, json};
 
 use super::super::place::{Place, PlaceArgs};

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use feeds::report::write_table;
+use inspect::stats::{self, LogStats};
 use runtime::records::LogPlace;
-use runtime::stats::{self, LogStats};
 use serde_json::{Map, Value, json};
 
 use super::super::place::{PlaceArgs, bytes};

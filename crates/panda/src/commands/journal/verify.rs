@@ -7,14 +7,14 @@ use std::sync::Arc;
 use anyhow::bail;
 use clap::Args;
 use feeds::report::write_table;
+use inspect::lost::Held;
+use inspect::replay::ReplayReport;
 use journal::{JournalError, Owner, SegmentInfo, Storage, Verified};
 use model::{Date, InputId};
 use runtime::directory::Directory;
 use runtime::error::RuntimeError;
 use runtime::layout::MARKET;
-use runtime::lost::Held;
 use runtime::records::LogPlace;
-use runtime::replay::ReplayReport;
 use serde_json::{Value, json};
 
 use super::super::place::{Place, PlaceArgs, bytes};
@@ -39,7 +39,7 @@ pub struct VerifyArgs {
     json: bool,
 }
 
-/// Decides a namespace's journal again, from a data directory: see [`runtime::replay`]. It is given by
+/// Decides a namespace's journal again, from a data directory: see [`inspect::replay`]. It is given by
 /// whoever can compose a system.
 pub type Replayer<'a> = &'a dyn Fn(&Place, &str) -> anyhow::Result<ReplayReport>;
 
@@ -85,7 +85,7 @@ pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()
         let mut result = check(&place.storage, directory.as_ref(), &log);
         let mut lost = Vec::new();
         if let (Some(held), Ok(_), false) = (&held, &result, log.is_market()) {
-            match runtime::lost::lost(&place.storage, &log, held) {
+            match inspect::lost::lost(&place.storage, &log, held) {
                 Ok(found) => lost = found,
                 Err(error) => result = Err(unreadable(&error)),
             }
@@ -146,7 +146,7 @@ fn check(
     let verified = journal::verify(storage, &log.dir, &owner).map_err(damage)?;
     // The checksums hold; now whether this build can read what they protect.
     let any_day = |_| Date::default();
-    runtime::stats::read(storage, log, &any_day).map_err(|error| unreadable(&error))?;
+    inspect::stats::read(storage, log, &any_day).map_err(|error| unreadable(&error))?;
     Ok(verified)
 }
 
@@ -377,7 +377,7 @@ fn replay_text(name: &str, replay: &anyhow::Result<ReplayReport>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use runtime::replay::{Difference, NotComparable};
+    use inspect::replay::{Difference, NotComparable};
 
     #[test]
     fn a_replay_is_told_with_its_first_difference_and_what_it_could_not_compare() {

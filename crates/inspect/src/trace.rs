@@ -12,9 +12,9 @@ use model::signal::{Signal, Trigger};
 use model::{CorrelationId, InputId, OrderId, SignalId, Timestamp};
 use serde_json::{Map, Value, json};
 
-use crate::error::RuntimeError;
-use crate::records::{JournalRecords, market_input};
 use crate::render::Names;
+use runtime::RuntimeError;
+use runtime::records::{JournalRecords, market_input};
 
 /// A correlation id that a text may mean, and what of it the text was found in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +99,7 @@ fn each_run(
     broker: &str,
     mut take: impl FnMut(&Run, Option<&Arc<Start>>),
 ) -> Result<(), RuntimeError> {
-    let dir = crate::layout::journal_dir(broker);
+    let dir = runtime::layout::journal_dir(broker);
     let mut records = JournalRecords::open(storage, &dir, broker)?;
     while let Some(found) = records.next()? {
         if let JournalRecord::Run(run) = &found.record {

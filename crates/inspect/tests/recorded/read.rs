@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use inspect::render::Names;
+use inspect::{stats, trace};
 use journal::record::{JournalRecord, MarketRecord};
 use model::Timestamp;
 use runtime::layout::{MARKET, journal_dir};
 use runtime::market::Cursor;
 use runtime::records::{JournalRecords, LogPlace, MarketRecords, market_input};
-use runtime::render::Names;
-use runtime::{stats, trace};
 use serde_json::Value;
 
 use crate::world::{BEGIN, World};

@@ -8,9 +8,9 @@ use journal::record::{Entry, JournalRecord, MarketRecord};
 use journal::{Position, Storage};
 use model::InputId;
 
-use crate::error::RuntimeError;
-use crate::layout::MARKET;
-use crate::records::{JournalRecords, LogPlace, MarketRecords};
+use runtime::RuntimeError;
+use runtime::layout::MARKET;
+use runtime::records::{JournalRecords, LogPlace, MarketRecords};
 
 /// The numbers of the inputs that the market log holds.
 #[derive(Debug, Default)]

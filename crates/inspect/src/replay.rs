@@ -6,7 +6,7 @@
 //! the journal is taken as it is, as recovery takes it.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use journal::record::{Entry, JournalRecord, MarketItem, Run, Start, decode};
@@ -15,26 +15,12 @@ use model::InputId;
 use model::event::Event;
 use model::reindex::{self, Reindex};
 use pipeline::{BrokerPipeline, Input};
+use runtime::market::Cursor;
+use runtime::namespace::ReplayParts;
+use runtime::{RuntimeError, tables};
 use serde_json::Value;
 
-use crate::error::RuntimeError;
-use crate::market::Cursor;
 use crate::render::Names;
-use crate::tables;
-
-/// What a journal is decided again with.
-pub struct ReplayParts {
-    /// Where the logs are.
-    pub storage: Arc<dyn Storage>,
-    /// The journal's folder.
-    pub journal: PathBuf,
-    /// The market log's folder.
-    pub market: PathBuf,
-    /// A fresh composition, as for [`Namespace::open`](crate::namespace::Namespace::open).
-    pub pipeline: BrokerPipeline,
-    /// What a start would record now.
-    pub start: Start,
-}
 
 /// Records that were written under something else, and so were taken as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]

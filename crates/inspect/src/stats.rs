@@ -8,8 +8,8 @@ use journal::Storage;
 use journal::record::{Entry, JournalRecord, MarketRecord, Run};
 use model::{Date, Timestamp};
 
-use crate::error::RuntimeError;
-use crate::records::{JournalRecords, LogPlace, MarketRecords};
+use runtime::RuntimeError;
+use runtime::records::{JournalRecords, LogPlace, MarketRecords};
 
 /// One day of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

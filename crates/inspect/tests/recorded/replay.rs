@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use inspect::replay::{ReplayReport, replay};
 use journal::record::{JournalRecord, JournalRecordRef, RunRef, decode, encode};
 use journal::{Log, LogOptions, Position, Reader};
 use model::InputId;
 use model::event::EventBody;
 use runtime::layout::{MARKET, journal_dir};
-use runtime::replay::{ReplayParts, ReplayReport, replay};
+use runtime::namespace::ReplayParts;
 
 use crate::world::World;
 

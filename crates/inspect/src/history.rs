@@ -11,11 +11,9 @@ use model::market::MarketData;
 use model::reindex::{self, Reindex};
 use model::{InputId, Timestamp};
 use pipeline::{BrokerPipeline, Input};
-
-use crate::error::RuntimeError;
-use crate::market::Cursor;
-use crate::replay::ReplayParts;
-use crate::tables;
+use runtime::market::Cursor;
+use runtime::namespace::ReplayParts;
+use runtime::{RuntimeError, tables};
 
 /// What comes next on a walk.
 #[derive(Debug, Clone, Copy)]
