@@ -14,9 +14,8 @@ use runtime::layout::{MARKET, journal_dir};
 use runtime::market::{MarketHost, MarketRecovery};
 use runtime::namespace::Namespace;
 use runtime::packet::{Packet, Step};
-use traders::{BrokerReport, Reports, Trader};
-
 use session::Opened;
+use traders::{BrokerReport, Reports, Trader};
 
 #[derive(Default)]
 struct Said(Mutex<Vec<BrokerReport>>);

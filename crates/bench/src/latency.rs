@@ -10,12 +10,12 @@ use anyhow::{Context, ensure};
 use feeds::live::Batch;
 use model::Timestamp;
 use runtime::clock::wall;
+use session::{BuiltIn, Session, StopRequest, prepare};
 
 use super::bare::Chain;
 use super::figures::{Budget, Figure, rank};
 use super::storage::Memory;
 use super::system::{self, Plan, Ticks};
-use session::{BuiltIn, Session, StopRequest, prepare};
 
 /// Orders before those that count.
 const WARM_UP: usize = 20;

@@ -31,12 +31,12 @@ use model::{
 use pipeline::{EventSink, Kernel};
 use research::log_hash::{LogHasher, Names};
 use serde::Serialize;
-use strategies::ResolvedStrategy;
-
-use crate::generate::Generator;
 use session::BuiltIn;
 use session::compose::{Parts, compose};
 use settings::Settings;
+use strategies::ResolvedStrategy;
+
+use crate::generate::Generator;
 
 /// Every rule is asked, at limits that never bind; fills at the signal's tick; no charges, unless
 /// [`Costs`] adds them.

@@ -7,13 +7,13 @@ use feeds::live::Batch;
 use model::Timestamp;
 use model::time::{DAY, HOUR, MINUTE};
 use runtime::clock::{FeedClock, SessionClock};
+use session::{BuiltIn, prepare};
 
 use super::driver::Driver;
 use super::figures::{Budget, Figure};
 use super::rss_bytes;
 use super::storage::Unsynced;
 use super::system::{self, Plan, Ticks};
-use session::{BuiltIn, prepare};
 
 /// Days that count for nothing: buffers come to their size.
 const WARM_UP: usize = 2;

@@ -10,13 +10,13 @@ use feeds::live::Batch;
 use model::Timestamp;
 use model::time::{MINUTE, SECOND};
 use runtime::clock::{FeedClock, SessionClock, wall};
+use session::{BuiltIn, Session, StopRequest, prepare};
 
 use super::driver::Driver;
 use super::figures::{Budget, Figure};
 use super::latency::connected;
 use super::storage::Unsynced;
 use super::system::{self, Plan, Ticks};
-use session::{BuiltIn, Session, StopRequest, prepare};
 
 /// A trading day.
 const DAY: i64 = 6 * 60 * MINUTE + 15 * MINUTE;

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 use model::{InstrumentIdx, Price, Quantity, Tick, Timestamp};
-
-use super::kinds;
 use session::{BuiltIn, Plugins, Preparation};
 use settings::Settings;
+
+use super::kinds;
 
 /// Every price is near this.
 pub const PRICE: i64 = 100 * model::fixed::ONE;

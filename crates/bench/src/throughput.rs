@@ -9,10 +9,10 @@ use anyhow::ensure;
 use feeds::live::Batch;
 use model::Timestamp;
 use runtime::clock::wall;
+use session::{BuiltIn, Session, StopRequest, prepare};
 
 use super::figures::{Budget, Figure};
 use super::system::{self, Plan, Ticks};
-use session::{BuiltIn, Session, StopRequest, prepare};
 
 /// Ticks that are handed over at once.
 const BATCH: usize = 256;

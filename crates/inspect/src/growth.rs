@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use journal::Storage;
 use model::Date;
-
-use crate::stats;
 use runtime::RuntimeError;
 use runtime::records::LogPlace;
+
+use crate::stats;
 
 /// Bytes of these logs that a trading day adds: the mean over the days that are whole. `None` while there is
 /// none: then [`pace`] tells.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use journal::record::{Entry, JournalRecord, MarketRecord};
 use journal::{Position, Storage};
 use model::InputId;
-
 use runtime::RuntimeError;
 use runtime::layout::MARKET;
 use runtime::records::{JournalRecords, LogPlace, MarketRecords};

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use journal::Storage;
 use journal::record::{Entry, JournalRecord, MarketRecord, Run};
 use model::{Date, Timestamp};
-
 use runtime::RuntimeError;
 use runtime::records::{JournalRecords, LogPlace, MarketRecords};
 

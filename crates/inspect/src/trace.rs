@@ -10,11 +10,11 @@ use journal::record::{Entry, Host, JournalRecord, MarketItem, Run, Start};
 use model::event::{Event, EventBody};
 use model::signal::{Signal, Trigger};
 use model::{CorrelationId, InputId, OrderId, SignalId, Timestamp};
+use runtime::RuntimeError;
+use runtime::records::{JournalRecords, market_input};
 use serde_json::{Map, Value, json};
 
 use crate::render::Names;
-use runtime::RuntimeError;
-use runtime::records::{JournalRecords, market_input};
 
 /// A correlation id that a text may mean, and what of it the text was found in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

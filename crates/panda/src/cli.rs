@@ -1,12 +1,12 @@
 //! The command line.
 
 use clap::{CommandFactory, Parser, Subcommand};
+use session::control::Action;
 
 use crate::commands::{
     backtest, bench, charges, config, control, data, demo, dlq, exchange, journal, market, report,
     run as trade, strategies, trace,
 };
-use session::control::Action;
 
 /// Algorithmic trading on several brokers: one deterministic pipeline, from backtest to live.
 #[derive(Debug, Parser)]

@@ -16,11 +16,10 @@ use pipeline::risk::{LimitSettings, Limits, STALE_SIGNAL_LIVE};
 use pipeline::{
     BrokerMask, BrokerPipeline, BrokerSettings, Kernel, Runner, StrategyHost, StrategySetup,
 };
-use strategies::{KindRegistry, ResolvedStrategy, Scope};
-use traders::{BuildContext, Built, Registry, Trader};
-
 use settings::live::FeedSource;
 use settings::{BrokerTable, Settings};
+use strategies::{KindRegistry, ResolvedStrategy, Scope};
+use traders::{BuildContext, Built, Registry, Trader};
 
 /// The kinds of brokers and strategies of a build, and how its process ends when a strategy never returns.
 #[derive(Clone, Copy)]

@@ -11,9 +11,8 @@ use markets::charges::ChargeError;
 use model::session::Sessions as _;
 use model::signal::Product;
 use model::{Date, InstrumentIdx, Instruments, Timestamp};
-use strategies::ResolvedStrategy;
-
 use settings::{Assumption, Settings};
+use strategies::ResolvedStrategy;
 
 /// What trading is about to depend on.
 pub struct Dependence<'a> {

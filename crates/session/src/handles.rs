@@ -19,10 +19,10 @@ use runtime::host::market::MarketThread;
 use runtime::host::namespace::NamespaceHost;
 use runtime::host::{Detached, Message};
 use runtime::namespace::Namespace;
+use settings::Settings;
 
 use super::letters::Letters;
 use super::monitor::Monitor;
-use settings::Settings;
 
 /// The longest that a reader waits for a namespace to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

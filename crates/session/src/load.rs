@@ -6,7 +6,6 @@ use anyhow::Context;
 use feeds::{Actions, Cleaning, DataSet, LoadOptions, Loaded, Progress, Selection, SessionRule};
 use markets::calendar::MarketSessions;
 use model::{Instruments, Timestamp};
-
 use settings::Settings;
 
 /// What of a data set is wanted.

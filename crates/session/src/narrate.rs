@@ -10,11 +10,11 @@ use model::event::{Event, EventBody};
 use model::order::OrderChange;
 use model::signal::Side;
 use runtime::host::Detached;
+use settings::zone::Zone;
 use traders::BrokerReport;
 
 use super::handles::Handles;
 use super::refusals::{Refusals, Row, Told};
-use settings::zone::Zone;
 
 /// Tells the events of one namespace.
 pub(crate) struct Narrator {

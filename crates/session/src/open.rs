@@ -20,6 +20,8 @@ use runtime::directory::Directory;
 use runtime::layout::{MARKET, journal_dir};
 use runtime::namespace::{Namespace, Recovered, Recovery, ReplayParts};
 use runtime::tables::Known;
+use settings::Settings;
+use settings::live::{FeedSettings, FeedSource};
 use strategies::ResolvedStrategy;
 use traders::Trader;
 
@@ -27,8 +29,6 @@ use super::build;
 use crate::compose::{self, ActiveBroker, BuiltIn, Parts, Stages, stages};
 use crate::facts::Dependence;
 use crate::load::{self, Wish};
-use settings::Settings;
-use settings::live::{FeedSettings, FeedSource};
 
 /// Puts something between the logs and the disk.
 pub type StorageLayer = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;

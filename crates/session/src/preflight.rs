@@ -12,11 +12,11 @@ use runtime::directory::Directory;
 use runtime::layout::MARKET;
 use runtime::records::LogPlace;
 use serde::Serialize;
+use settings::Settings;
+use settings::live::FeedSource;
 
 use super::Plugins;
 use crate::compose::{self, BuiltIn};
-use settings::Settings;
-use settings::live::FeedSource;
 
 /// Less space than this keeps the system from starting, in bytes.
 const SPACE_MIN: u64 = 256 << 20;

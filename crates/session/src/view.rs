@@ -18,11 +18,11 @@ use runtime::clock::uptime;
 use runtime::directory::{Directory, folder};
 use runtime::layout::MARKET;
 use serde_json::{Map, Value, json};
+use settings::Settings;
 
 use crate::compose::BuiltIn;
 use crate::handles::Handles;
 use crate::open;
-use settings::Settings;
 
 /// Names by index, owned, for questions that are answered on another thread.
 #[derive(Debug, Clone)]

@@ -24,14 +24,14 @@ use research::output::OutputDir;
 use research::report::{ReportData, write_html};
 use research::sampler::PriceSampler;
 use research::summary::{FileUse, Provenance, RunFacts, Summary};
-
-use super::Interrupt;
-use super::print;
-use crate::compose::{broker_registry, kind_registry};
 use session::compose::{ActiveBroker, Parts, System, compose, load_strategies};
 use session::facts::{Dependence, date};
 use session::load::Wish;
 use settings::Settings;
+
+use super::Interrupt;
+use super::print;
+use crate::compose::{broker_registry, kind_registry};
 
 /// Backtest strategies over recorded ticks or bars.
 #[derive(Debug, Args)]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use bench::figures::{Budget, Figure, Findings};
+use bench::{Costs, Totals, Workload, latency, memory, pass, peak_rss_bytes, recovery, throughput};
 use clap::{Args, Subcommand};
 use markets::charges::Profile;
 use serde::Serialize;
@@ -12,8 +14,6 @@ use tempfile::TempDir;
 
 use super::print;
 use crate::compose::BUILT_IN;
-use bench::figures::{Budget, Figure, Findings};
-use bench::{Costs, Totals, Workload, latency, memory, pass, peak_rss_bytes, recovery, throughput};
 
 /// Measure how fast the pipeline and the running system are on this machine.
 #[derive(Debug, Args)]

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use session::preflight;
+use settings::layers::FILE;
+use settings::{LayerInputs, Leaf, Settings, example};
 use traders::Registry;
 
 use super::print;
 use crate::compose;
-use session::preflight;
-use settings::layers::FILE;
-use settings::{LayerInputs, Leaf, Settings, example};
 
 /// Write example settings, show what is in effect, or check it.
 #[derive(Debug, Args)]

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
-
-use super::print;
-use crate::compose::BUILT_IN;
 use session::control::{Action, Client, Effect, Reply, Request, ResolveAs};
 use session::recorded_status;
 use settings::Settings;
+
+use super::print;
+use crate::compose::BUILT_IN;
 
 /// Which session, and which of its brokers.
 #[derive(Debug, Args)]

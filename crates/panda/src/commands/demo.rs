@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bench::generate::Generator;
 use clap::Args;
 use model::Timestamp;
 use model::time::{DAY, HOUR, MINUTE, SECOND};
 
 use super::backtest::{self, BacktestArgs};
 use super::print;
-use bench::generate::Generator;
 
 /// Generate a small market and backtest sample strategies on it.
 #[derive(Debug, Args)]

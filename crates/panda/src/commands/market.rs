@@ -10,9 +10,9 @@ use markets::{Calendar, Evidence};
 use model::{Date, Timestamp};
 use runtime::clock::wall;
 use serde_json::{Value, json};
+use settings::Settings;
 
 use super::print;
-use settings::Settings;
 
 /// When markets are open, and what is known of it.
 #[derive(Debug, Args)]

@@ -8,7 +8,6 @@ use anyhow::{Context, bail};
 use clap::Args;
 use journal::{Disk, Storage};
 use runtime::layout;
-
 use settings::Settings;
 
 /// Which data directory.

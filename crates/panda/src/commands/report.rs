@@ -18,12 +18,12 @@ use research::output::OutputDir;
 use research::report::{ReportData, write_html};
 use research::sampler::PriceSampler;
 use research::summary::{Provenance, RunFacts, Summary};
+use session::{RecordedSystem, recorded};
 
 use super::backtest::{bound, progress, space_specs, table, warn};
 use super::place::{Place, PlaceArgs};
 use super::{Interrupt, print};
 use crate::compose::BUILT_IN;
-use session::{RecordedSystem, recorded};
 
 /// Write the files and the page that a backtest writes, about what was traded.
 #[derive(Debug, Args)]

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use runtime::namespace::Recovered;
-
-use super::Interrupt;
-use crate::compose::BUILT_IN;
-use crate::{exit, logging};
 use session::narrate;
 use session::preflight::{self, Verdict};
 use session::{Ended, Plugins, Preparation, Session, StopRequest, Trading, prepare};
 use settings::{LayerInputs, Settings};
+
+use super::Interrupt;
+use crate::compose::BUILT_IN;
+use crate::{exit, logging};
 
 /// Trade: feeds, strategies, risk, engine and traders in this process, durable and crash-safe.
 #[derive(Debug, Args)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-
 use settings::zone::Zone;
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

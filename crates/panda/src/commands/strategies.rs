@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use session::check_strategies;
 
 use super::print;
 use crate::compose::{BUILT_IN, kind_registry};
-use session::check_strategies;
 
 /// List the kinds of strategies with their parameters, or check definitions.
 #[derive(Debug, Args)]

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use model::Timestamp;
 use serde_json::{Map, Value};
-
-use super::DEFAULT_CHANNEL;
 use settings::logging::Level;
 use settings::zone::Zone;
+
+use super::DEFAULT_CHANNEL;
 
 /// One line. Its texts hold no secrets any more.
 #[derive(Debug, Clone)]

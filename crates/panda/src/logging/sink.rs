@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-
-use super::{Line, Output};
 use settings::logging::Level;
 use settings::zone::Zone;
+
+use super::{Line, Output};
 
 /// Lines that may wait: a second of a loud start, at some hundred bytes each.
 const QUEUE: usize = 8_192;

@@ -2,10 +2,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-
-use super::*;
 use settings::Settings;
 use settings::secret::redact;
+
+use super::*;
 
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);

@@ -11,7 +11,6 @@ use model::event::EventBody;
 use model::ids::CommandId;
 use model::reason::Reason;
 use model::time::SECOND;
-
 use runtime::records::JournalRecords;
 
 use crate::oracle::Story;

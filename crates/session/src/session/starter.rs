@@ -25,6 +25,7 @@ use runtime::inbox::{Inbox, Refused};
 use runtime::layout::{MARKET, journal_dir};
 use runtime::lockstep::Lockstep;
 use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
+use settings::Settings;
 
 use crate::control::ControlServer;
 use crate::feeding::{FeedPlan, FeedThread};
@@ -34,7 +35,6 @@ use crate::letters::{Clerk, Letters, Posts};
 use crate::lifecycle::Lifecycle;
 use crate::narrate;
 use crate::open::{Ready, log_options};
-use settings::Settings;
 
 /// Starts the parts of a session in the order of the pipeline.
 pub(super) struct Starter {

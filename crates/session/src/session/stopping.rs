@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use model::control::CommandAction;
+use settings::OnStop;
 
 use crate::handles::Handles;
 use crate::narrate;
-use settings::OnStop;
 
 /// Of the time that stopping takes, what `on_stop` may take.
 const ON_STOP: Duration = Duration::from_millis(1500);

@@ -10,9 +10,9 @@ use feeds::clock::time_zone;
 use feeds::{Band, Cleaning, ColumnMap, ImportOptions, ImportReport, Outcome, SessionRule};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::market::{BarStamp, Timeframe};
+use settings::Settings;
 
 use super::{SessionsFor, print, print_json};
-use settings::Settings;
 
 /// Clean raw CSV files and keep them as Parquet, by day and instrument
 ///

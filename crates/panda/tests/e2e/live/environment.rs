@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use panda::compose::BUILT_IN;
 use rustix::process::Signal;
 use serde_json::Value;
 use session::Plugins;
@@ -13,7 +14,6 @@ use super::inside::{Failure, Trouble, finish, settings, start};
 use super::logs::Journal;
 use super::{Running, replay_world, status, until};
 use crate::harness::World;
-use panda::compose::BUILT_IN;
 
 /// Sets the wall clock of a process, and no other clock, forward: an hour for each byte of a file.
 const STEP: &str = r#"

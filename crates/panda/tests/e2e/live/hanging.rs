@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use model::Tick;
 use panda::commands::run::{self, RunArgs};
+use panda::compose::BUILT_IN;
 use session::Plugins;
 use strategies::{
     BuildError, Context, InstrumentsWanted, KindDescriptor, ParameterSpec, ParameterType, Scope,
@@ -16,7 +17,6 @@ use strategies::{
 use super::logs::Journal;
 use super::{Running, status, until};
 use crate::harness::World;
-use panda::compose::BUILT_IN;
 
 /// Set in a process that is to be `panda` with the kind below: this test's own binary, run again.
 const PANDA: &str = "E2E_PANDA_WITH_A_SLOW_KIND";

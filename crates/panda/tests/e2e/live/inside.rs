@@ -11,13 +11,13 @@ use model::Timestamp;
 use model::event::Event;
 use model::market::MarketData;
 use model::trader::{Capabilities, InPipelineTrader, TraderReport, TraderStateError};
+use panda::compose::BUILT_IN;
 use session::{Ended, Plugins, Preparation, Session, StopRequest, prepare};
 use settings::Settings;
 use traders::{BrokerKind, Built};
 
 use super::until;
 use crate::harness::World;
-use panda::compose::BUILT_IN;
 
 /// The settings of a replaying world with absolute paths, and what else is to be set.
 pub fn settings(world: &World, dir: &str, more: &str) -> Settings {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use panda::compose::BUILT_IN;
 use rustix::process::Signal;
 use serde_json::Value;
 use session::{Plugins, Session};
@@ -15,7 +16,6 @@ use super::inside::{Failure, Fault, Trouble, finish, paper_that_fails, settings,
 use super::logs::Journal;
 use super::{Running, replay_world, until};
 use crate::harness::{World, text};
-use panda::compose::BUILT_IN;
 
 /// The deadline is long enough for a machine that has much else to do.
 const SECOND: &str = "\

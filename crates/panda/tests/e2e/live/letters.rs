@@ -11,6 +11,7 @@ use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
 use model::topic::{Channel, Namespace, Topic};
 use model::trader::{Capabilities, ReportKind};
+use panda::compose::BUILT_IN;
 use runtime::dead_letters::{DeadLetters, LetterReason};
 use serde_json::Value;
 use session::{Plugins, Session};
@@ -23,7 +24,6 @@ use super::inside::start;
 use super::logs::Journal;
 use super::{status, until};
 use crate::harness::{World, text};
-use panda::compose::BUILT_IN;
 
 /// What the broker does.
 #[derive(Default)]

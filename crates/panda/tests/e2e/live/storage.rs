@@ -10,6 +10,7 @@ use std::time::Duration;
 use model::event::{Event, EventBody};
 use model::order::OrderRole;
 use model::reason::Reason;
+use panda::compose::BUILT_IN;
 use rustix::process::Signal;
 use serde_json::Value;
 use session::{Plugins, Preparation, Session, prepare};
@@ -18,7 +19,6 @@ use super::inside::{Failure, Trouble, finish, settings, start};
 use super::logs::Journal;
 use super::{Running, replay_world, status, until};
 use crate::harness::{World, assert_clear};
-use panda::compose::BUILT_IN;
 
 const SECOND: &str = "\
 [log]
