@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use journal::record::{Entry, JournalRecord, Run, Start, decode};
+use journal::record::{Entry, JournalRecord, Run, Start, decode_with};
 use journal::{Position, Reader};
 use model::event::Event;
 use model::market::MarketData;
-use model::reindex::{self, Reindex};
+use model::reindex::Reindex;
 use model::{InputId, Timestamp};
 use pipeline::{BrokerPipeline, Input};
 use runtime::market::Cursor;
@@ -79,19 +79,14 @@ pub fn walk(parts: ReplayParts, visitor: &mut dyn Visitor) -> Result<Walked, Run
         return Ok(walk.walked);
     }
     let mut reader = Reader::open(storage, &journal, Position(0)).map_err(failed)?;
-    let mut map: Option<Arc<Reindex>> = None;
+    let mut map: Option<Reindex> = None;
     while walk.goes_on
         && let Some((_, bytes)) = reader.next().map_err(failed)?
     {
-        let record = match &map {
-            Some(map) if !tables::is_start(bytes) => {
-                reindex::with(map, || decode::<JournalRecord>(bytes))
-            }
-            _ => decode(bytes),
-        };
+        let record = decode_with::<JournalRecord>(bytes, map.as_ref());
         match record.map_err(|e| RuntimeError::record(&name, e))? {
             JournalRecord::Start(at) => {
-                map = Some(Arc::new(tables::reindex(&at, &start)));
+                map = Some(tables::reindex(&at, &start));
                 walk.enter(&at);
             }
             JournalRecord::Run(run) => walk.run(&run, visitor)?,

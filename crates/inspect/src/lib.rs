@@ -2,7 +2,6 @@
 
 pub mod growth;
 pub mod history;
-mod identity;
 pub mod lost;
 pub mod render;
 pub mod replay;

@@ -9,16 +9,17 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::record::{Entry, JournalRecord, MarketItem, Run, Start, decode};
+use journal::record::{Entry, JournalRecord, MarketItem, Run, Start, decode_with};
 use journal::{Position, Reader, Storage};
 use model::InputId;
 use model::event::Event;
-use model::reindex::{self, Reindex};
+use model::reindex::Reindex;
 use pipeline::{BrokerPipeline, Input};
 use runtime::market::Cursor;
 use runtime::namespace::ReplayParts;
 use runtime::{RuntimeError, tables};
 use serde_json::Value;
+use wire::EventPlace;
 
 use crate::render::Names;
 
@@ -140,20 +141,15 @@ impl Replay {
     fn run(&mut self, storage: &Arc<dyn Storage>, dir: &Path) -> Result<(), RuntimeError> {
         let mut reader = Reader::open(Arc::clone(storage), dir, Position(0))
             .map_err(|e| RuntimeError::journal(&self.name, e))?;
-        let mut map: Option<Arc<Reindex>> = None;
+        let mut map: Option<Reindex> = None;
         while let Some((_, bytes)) = reader
             .next()
             .map_err(|e| RuntimeError::journal(&self.name, e))?
         {
-            let record = match &map {
-                Some(map) if !tables::is_start(bytes) => {
-                    reindex::with(map, || decode::<JournalRecord>(bytes))
-                }
-                _ => decode(bytes),
-            };
+            let record = decode_with::<JournalRecord>(bytes, map.as_ref());
             match record.map_err(|e| RuntimeError::record(&self.name, e))? {
                 JournalRecord::Start(start) => {
-                    map = Some(Arc::new(tables::reindex(&start, &self.start)));
+                    map = Some(tables::reindex(&start, &self.start));
                     self.enter(&start);
                 }
                 JournalRecord::Run(run) => {
@@ -260,7 +256,12 @@ impl Replay {
         self.report.compared += equal as u64;
         if equal < run.outputs.len().max(self.out.len()) {
             let names = Names(&self.start);
-            let shown = |events: &[Event]| events.get(equal).map(|e| names.event(&self.name, e));
+            let at = EventPlace {
+                step: run.step,
+                ordinal: equal,
+            };
+            let shown =
+                |events: &[Event]| events.get(equal).map(|e| names.event(&self.name, e, at));
             self.report.first_difference = Some(Difference {
                 epoch: self.epoch.unwrap_or_default(),
                 step: run.step,

@@ -13,6 +13,7 @@ use model::{CorrelationId, InputId, OrderId, SignalId, Timestamp};
 use runtime::RuntimeError;
 use runtime::records::{JournalRecords, market_input};
 use serde_json::{Map, Value, json};
+use wire::EventPlace;
 
 use crate::render::Names;
 
@@ -169,8 +170,12 @@ pub fn trace(
         let mut life: Vec<Moment> = Vec::new();
         let mut times: Vec<(OrderId, OrderTimes)> = Vec::new();
         each_run(storage, broker, |run, start| {
-            let mine = run.outputs.iter().filter(|e| e.correlation == correlation);
-            for event in mine {
+            let outputs = run.outputs.iter().enumerate();
+            for (ordinal, event) in outputs.filter(|(_, e)| e.correlation == correlation) {
+                let at = EventPlace {
+                    step: run.step,
+                    ordinal,
+                };
                 match &event.body {
                     EventBody::OrderSubmitted(intent) => {
                         let mut order = OrderTimes::default();
@@ -187,7 +192,7 @@ pub fn trace(
                 life.push(Moment {
                     ts,
                     broker: broker.clone(),
-                    value: render(start, broker, event),
+                    value: render(start, broker, event, at),
                 });
             }
             for entry in &run.inputs {
@@ -293,9 +298,9 @@ fn timed(signal: &Signal, ts: Timestamp, kind: &str, start: Option<&Arc<Start>>)
     }
 }
 
-fn render(start: Option<&Arc<Start>>, broker: &str, event: &Event) -> Value {
+fn render(start: Option<&Arc<Start>>, broker: &str, event: &Event, at: EventPlace) -> Value {
     match start {
-        Some(start) => Names(start).event(broker, event),
+        Some(start) => Names(start).event(broker, event, at),
         // Its tables have been removed with the log's beginning.
         None => json!({
             "type": event.kind(), "ts": event.ts.nanos(), "time": event.ts.to_string(),
@@ -493,7 +498,7 @@ fn summary(value: &Value) -> String {
         ("", "/amount"),
         ("equity", "/equity"),
         ("trade", "/trade_id"),
-        ("entry refused:", "/entry_refused"),
+        ("entry refused:", "/entry_refused/reason"),
         ("", "/reason"),
         ("·", "/text"),
         ("", "/value"),

@@ -36,6 +36,7 @@ impl TradingState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Its identity.
+    #[serde(rename = "command_id")]
     pub id: CommandId,
     /// What to do.
     pub action: CommandAction,

@@ -40,6 +40,7 @@ pub struct Event {
     /// Event time.
     pub ts: Timestamp,
     /// The chain of events that it belongs to.
+    #[serde(rename = "correlation_id")]
     pub correlation: CorrelationId,
     /// What caused it.
     pub cause: Cause,
@@ -108,6 +109,7 @@ pub enum EventBody {
     /// A protective leg has been adjusted to the position: ask the broker to change the order.
     ModifyRequested {
         /// Which order.
+        #[serde(rename = "order_id")]
         order: OrderId,
         /// New total quantity, executed part included.
         quantity: Quantity,
@@ -124,6 +126,7 @@ pub enum EventBody {
         /// What about.
         reason: Reason,
         /// The order it is about.
+        #[serde(rename = "order_id")]
         order: Option<OrderId>,
         /// The strategy it is about.
         strategy: Option<StrategyIdx>,
@@ -145,8 +148,10 @@ pub enum EventBody {
     /// A parked report is void: the broker's book does not show it, or an operator has ended its order.
     ReportDropped {
         /// The order that it was about.
+        #[serde(rename = "order_id")]
         order: OrderId,
         /// The broker's trade id.
+        #[serde(rename = "trade_id")]
         trade: TradeId,
         /// Why.
         reason: Reason,
@@ -227,12 +232,14 @@ impl Doubt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedReport {
     /// The order that it is about.
+    #[serde(rename = "order_id")]
     pub order: OrderId,
     /// Whose order it is.
     pub strategy: StrategyIdx,
     /// In what.
     pub instrument: InstrumentIdx,
     /// The broker's trade id.
+    #[serde(rename = "trade_id")]
     pub trade: TradeId,
     /// Bought or sold.
     pub side: Side,
@@ -243,6 +250,7 @@ pub struct ParkedReport {
     /// What cannot be true of it.
     pub doubt: Doubt,
     /// The instrument's last price; zero where there is none.
+    #[serde(rename = "last_price")]
     pub last: Price,
     /// The broker's own book confirms it, and it cannot be booked: only an operator can end it.
     pub confirmed: bool,
@@ -292,6 +300,7 @@ pub struct Settled {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Validated {
     /// Which signal.
+    #[serde(rename = "signal_id")]
     pub signal: SignalId,
     /// Whose.
     pub strategy: StrategyIdx,
@@ -319,6 +328,7 @@ pub struct Validated {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// Which signal.
+    #[serde(rename = "signal_id")]
     pub signal: SignalId,
     /// Whose.
     pub strategy: StrategyIdx,
@@ -340,6 +350,7 @@ pub struct Refused {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderStep {
     /// Which order.
+    #[serde(rename = "order_id")]
     pub order: OrderId,
     /// Its number among the order's events; the intent is 0.
     pub sequence: u32,

@@ -17,8 +17,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 pub struct InputId(pub u64);
 
 /// A strategy's dense index in one start of the system; 0 is the reserved owner `manual`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
-#[serde(transparent)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct StrategyIdx(pub u32);
 
 impl StrategyIdx {
@@ -238,6 +239,10 @@ impl OrderId {
     /// As a number.
     pub const fn get(self) -> u128 {
         self.0
+    }
+    /// The order of a number that [`get`](Self::get) gave; bits beyond its 100 are dropped.
+    pub const fn from_number(number: u128) -> Self {
+        Self(number & ((1 << ORDER_ID_BITS) - 1))
     }
 
     /// What the broker sees: this id salted per run, as 20 letters and digits, which fits every

@@ -11,8 +11,9 @@ use crate::money::{Currency, CurrencyIdx, Multiplier};
 use crate::time::Date;
 
 /// An instrument's dense index: its rank among the registry's canonical ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
-#[serde(transparent)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct InstrumentIdx(pub u32);
 
 impl InstrumentIdx {
@@ -95,7 +96,6 @@ pub enum OptionKind {
 
 /// One tradable thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
 pub struct Instrument {
     /// Canonical id: `EXCHANGE:SYMBOL`, such as `NSE:RELIANCE`.
     pub id: String,
@@ -126,76 +126,6 @@ pub struct Instrument {
     /// Whether contracts are written on this share, where the list of instruments says: its market
     /// closes in another way then.
     pub fno: Option<bool>,
-}
-
-/// An instrument as it is stored. Records that were written before a field was there hold the fields up
-/// to `references`, and encodings that know no names cannot tell a missing field: later ones are
-/// entries among the references, under keys that no broker can have.
-#[derive(Serialize, Deserialize)]
-#[serde(rename = "Instrument")]
-struct Stored {
-    id: String,
-    exchange: String,
-    symbol: String,
-    asset_class: AssetClass,
-    currency: Currency,
-    multiplier: Multiplier,
-    tick_size: Price,
-    lot_size: Quantity,
-    expiry: Option<Date>,
-    strike: Option<Price>,
-    option_kind: Option<OptionKind>,
-    aliases: Vec<String>,
-    references: BTreeMap<String, String>,
-}
-
-/// The key of [`Instrument::fno`] in what is stored.
-const STORED_FNO: &str = "#fno";
-
-impl From<Instrument> for Stored {
-    fn from(instrument: Instrument) -> Self {
-        let mut references = instrument.references;
-        if let Some(fno) = instrument.fno {
-            references.insert(STORED_FNO.to_owned(), fno.to_string());
-        }
-        Self {
-            id: instrument.id,
-            exchange: instrument.exchange,
-            symbol: instrument.symbol,
-            asset_class: instrument.asset_class,
-            currency: instrument.currency,
-            multiplier: instrument.multiplier,
-            tick_size: instrument.tick_size,
-            lot_size: instrument.lot_size,
-            expiry: instrument.expiry,
-            strike: instrument.strike,
-            option_kind: instrument.option_kind,
-            aliases: instrument.aliases,
-            references,
-        }
-    }
-}
-
-impl From<Stored> for Instrument {
-    fn from(mut stored: Stored) -> Self {
-        let fno = stored.references.remove(STORED_FNO);
-        Self {
-            id: stored.id,
-            exchange: stored.exchange,
-            symbol: stored.symbol,
-            asset_class: stored.asset_class,
-            currency: stored.currency,
-            multiplier: stored.multiplier,
-            tick_size: stored.tick_size,
-            lot_size: stored.lot_size,
-            expiry: stored.expiry,
-            strike: stored.strike,
-            option_kind: stored.option_kind,
-            aliases: stored.aliases,
-            references: stored.references,
-            fno: fno.and_then(|fno| fno.parse().ok()),
-        }
-    }
 }
 
 impl Instrument {

@@ -53,8 +53,9 @@ impl fmt::Display for Currency {
 }
 
 /// A currency's dense index in the registry of instruments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
-#[serde(transparent)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct CurrencyIdx(pub u16);
 
 impl CurrencyIdx {

@@ -51,10 +51,13 @@ impl OrderRole {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OrderIntent {
     /// Its identity.
+    #[serde(rename = "order_id")]
     pub id: OrderId,
     /// The chain of events that it belongs to.
+    #[serde(rename = "correlation_id")]
     pub correlation: CorrelationId,
     /// The signal that led to it; `None` for scheduled and operator orders.
+    #[serde(rename = "signal_id")]
     pub signal: Option<SignalId>,
     /// Whose position it changes.
     pub strategy: StrategyIdx,
@@ -81,8 +84,10 @@ pub struct OrderIntent {
     /// Exits to place as it fills.
     pub bracket: Bracket,
     /// The other leg of a one-cancels-other pair.
+    #[serde(rename = "oco_id")]
     pub oco: Option<OrderId>,
     /// The entry that this leg protects.
+    #[serde(rename = "parent_id")]
     pub parent: Option<OrderId>,
     /// When it was decided.
     pub submitted: Timestamp,
@@ -179,6 +184,7 @@ pub enum OrderChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
     /// The broker's trade id.
+    #[serde(rename = "trade_id")]
     pub trade: TradeId,
     /// How much, positive.
     pub quantity: Quantity,

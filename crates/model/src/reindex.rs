@@ -1,14 +1,5 @@
 //! Interned indices over starts of the system. Recorded bytes hold the indices of the start that wrote
 //! them; each start has its own tables, so what an earlier one recorded is read through a translation.
-//!
-//! The translation is a scope: while [`with`] runs its closure, [`InstrumentIdx`], [`StrategyIdx`] and
-//! [`CurrencyIdx`] that are deserialised on this thread are translated, wherever they stand. An index
-//! that has no counterpart is an error of the deserialiser. Bytes stay what they are.
-
-use std::cell::RefCell;
-use std::sync::Arc;
-
-use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::ids::StrategyIdx;
 use crate::instrument::InstrumentIdx;
@@ -47,6 +38,16 @@ impl Reindex {
         }
     }
 
+    /// Between equal tables: every index stays what it is.
+    pub const fn same() -> Self {
+        Self {
+            instruments: Vec::new(),
+            strategies: Vec::new(),
+            currencies: Vec::new(),
+            identity: true,
+        }
+    }
+
     /// A table by instrument as it was, brought into today's order: `fresh` is today's, for those that
     /// it did not have.
     pub fn by_instrument<T>(&self, old: Vec<T>, fresh: Vec<T>) -> Vec<T> {
@@ -65,6 +66,19 @@ impl Reindex {
         reorder(old, fresh, |at| {
             self.currencies.get(at).map(|new| new.map(|c| c.index()))
         })
+    }
+
+    /// Today's index of an instrument; `None` where it is not known today, or was not then.
+    pub fn instrument(&self, at: usize) -> Option<InstrumentIdx> {
+        self.instruments.get(at).copied().flatten()
+    }
+    /// The same of a strategy.
+    pub fn strategy(&self, at: usize) -> Option<StrategyIdx> {
+        self.strategies.get(at).copied().flatten()
+    }
+    /// The same of a currency.
+    pub fn currency(&self, at: usize) -> Option<CurrencyIdx> {
+        self.currencies.get(at).copied().flatten()
     }
 
     /// True when every index stays what it is.
@@ -87,100 +101,4 @@ fn reorder<T>(
         }
     }
     fresh
-}
-
-thread_local! {
-    static SCOPE: RefCell<Option<Arc<Reindex>>> = const { RefCell::new(None) };
-}
-
-/// Ends a scope, also when its closure panics.
-struct Restore(Option<Arc<Reindex>>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        let before = self.0.take();
-        SCOPE.with(|scope| *scope.borrow_mut() = before);
-    }
-}
-
-/// Runs `f`; what it deserialises on this thread is translated. An identity changes nothing and still refuses an
-/// index beyond its tables: no later stage looks for it again.
-pub fn with<R>(map: &Arc<Reindex>, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(SCOPE.with(|current| current.replace(Some(Arc::clone(map)))));
-    f()
-}
-
-fn translate<T: Copy, E: Error>(
-    raw: T,
-    at: usize,
-    what: &str,
-    table: impl Fn(&Reindex) -> &[Option<T>],
-) -> Result<T, E> {
-    SCOPE.with(|scope| match scope.borrow().as_deref() {
-        None => Ok(raw),
-        Some(map) => table(map).get(at).copied().flatten().ok_or_else(|| {
-            E::custom(format_args!(
-                "{what} {at} of the start that wrote this is not known any more"
-            ))
-        }),
-    })
-}
-
-impl<'de> Deserialize<'de> for InstrumentIdx {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Self(u32::deserialize(deserializer)?);
-        translate(raw, raw.index(), "instrument", |map| &map.instruments)
-    }
-}
-
-impl<'de> Deserialize<'de> for StrategyIdx {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Self(u32::deserialize(deserializer)?);
-        translate(raw, raw.index(), "strategy", |map| &map.strategies)
-    }
-}
-
-impl<'de> Deserialize<'de> for CurrencyIdx {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Self(u16::deserialize(deserializer)?);
-        translate(raw, raw.index(), "currency", |map| &map.currencies)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde::de::IntoDeserializer;
-    use serde::de::value::{Error as ValueError, U32Deserializer};
-
-    fn read(raw: u32) -> Result<InstrumentIdx, ValueError> {
-        let deserializer: U32Deserializer<ValueError> = raw.into_deserializer();
-        InstrumentIdx::deserialize(deserializer)
-    }
-
-    #[test]
-    fn indices_are_translated_within_the_scope_and_only_there() {
-        let map = Arc::new(Reindex::new(
-            vec![Some(InstrumentIdx(4)), None],
-            Vec::new(),
-            Vec::new(),
-        ));
-        assert_eq!(read(0), Ok(InstrumentIdx(0)));
-        with(&map, || {
-            assert_eq!(read(0), Ok(InstrumentIdx(4)));
-            assert!(read(1).unwrap_err().to_string().contains("not known"));
-            assert!(read(2).is_err());
-            let same = vec![Some(InstrumentIdx(0)), Some(InstrumentIdx(1))];
-            let inner = Arc::new(Reindex::new(same, Vec::new(), Vec::new()));
-            assert!(inner.is_identity());
-            with(&inner, || {
-                assert_eq!(read(1), Ok(InstrumentIdx(1)));
-                assert!(read(2).unwrap_err().to_string().contains("not known"));
-            });
-            assert_eq!(read(0), Ok(InstrumentIdx(4)));
-        });
-        let caught = std::panic::catch_unwind(|| with(&map, || panic!("on purpose")));
-        assert!(caught.is_err());
-        assert_eq!(read(1), Ok(InstrumentIdx(1)));
-    }
 }

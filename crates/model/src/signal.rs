@@ -270,6 +270,7 @@ pub enum Trigger {
     /// A timer of its own.
     Timer {
         /// The strategy's number of it.
+        #[serde(rename = "timer")]
         id: u32,
         /// When it was due.
         due: Timestamp,
@@ -310,8 +311,10 @@ impl Trigger {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
     /// Its identity, the same on every broker.
+    #[serde(rename = "signal_id")]
     pub id: SignalId,
     /// The chain of events that it belongs to.
+    #[serde(rename = "correlation_id")]
     pub correlation: CorrelationId,
     /// Who asks.
     pub strategy: StrategyIdx,

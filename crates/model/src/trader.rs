@@ -9,6 +9,7 @@ use crate::ids::{OrderId, TradeId};
 use crate::market::MarketData;
 use crate::order::OrderIntent;
 use crate::reason::Reason;
+use crate::reindex::Reindex;
 use crate::signal::Side;
 use crate::time::Timestamp;
 
@@ -39,6 +40,7 @@ pub enum TraderCommand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraderReport {
     /// Which order.
+    #[serde(rename = "order_id")]
     pub order: OrderId,
     /// When, on the session's clock.
     pub ts: Timestamp,
@@ -72,6 +74,7 @@ pub enum ReportKind {
     /// A part or all of it executed.
     Filled {
         /// The broker's trade id.
+        #[serde(rename = "trade_id")]
         trade: TradeId,
         /// Bought or sold.
         side: Side,
@@ -160,5 +163,5 @@ pub trait InPipelineTrader: Send {
     /// The state as bytes that [`restore`](Self::restore) takes back; equal states give equal bytes.
     fn save(&self) -> Result<Vec<u8>, TraderStateError>;
     /// Takes over a saved state of a trader with the same settings.
-    fn restore(&mut self, state: &[u8]) -> Result<(), TraderStateError>;
+    fn restore(&mut self, state: &[u8], map: &Reindex) -> Result<(), TraderStateError>;
 }

@@ -1,7 +1,7 @@
 //! Why the runtime cannot go on.
 
 use journal::JournalError;
-use journal::record::RecordError;
+use wire::WireError;
 
 /// Errors of the runtime. Each names the namespace or log that it concerns; the others go on.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum RuntimeError {
         /// The namespace, or `market`.
         name: String,
         /// Why.
-        source: RecordError,
+        source: WireError,
     },
     /// Saved state does not fit.
     #[error("the state of `{name}`: {why}")]
@@ -49,7 +49,7 @@ impl RuntimeError {
         }
     }
     /// A record of the log that `name` names cannot be decoded.
-    pub fn record(name: &str, source: RecordError) -> Self {
+    pub fn record(name: &str, source: WireError) -> Self {
         Self::Record {
             name: name.to_owned(),
             source,

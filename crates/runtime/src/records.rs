@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::record::{JournalRecord, MarketItem, MarketRecord, Start, decode};
+use journal::record::{JournalRecord, MarketItem, MarketRecord, Record, Start, decode, is_start};
 use journal::{Position, Reader, Storage};
 use model::InputId;
 
 use crate::error::RuntimeError;
-use crate::tables::{self, MaybeStart};
+use crate::tables;
 
 /// A record, where it is, and the start in force. A start is its own.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub struct Records<R> {
     of: std::marker::PhantomData<fn() -> R>,
 }
 
-impl<R: MaybeStart> Records<R> {
+impl<R: Record> Records<R> {
     /// From the beginning of the log in `dir`, which `name` names in messages.
     pub fn open(storage: &Arc<dyn Storage>, dir: &Path, name: &str) -> Result<Self, RuntimeError> {
         Self::open_at(storage, dir, name, Position(0))
@@ -77,7 +77,7 @@ impl<R: MaybeStart> Records<R> {
             return Ok(None);
         };
         let failed = |e| RuntimeError::record(&self.name, e);
-        if tables::is_start(bytes)
+        if is_start(bytes)
             && let Some(start) = decode::<R>(bytes).map_err(failed)?.start()
         {
             self.start = Some(Arc::new(start));

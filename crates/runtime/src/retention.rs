@@ -67,7 +67,8 @@ impl Namespace {
         let (log, start, bytes) = self.log_parts();
         log.roll(day).map_err(|e| RuntimeError::journal(&name, e))?;
         bytes.clear();
-        journal::record::encode(&JournalRecordRef::Start(start), bytes)
+        JournalRecordRef::Start(start)
+            .encode(bytes)
             .map_err(|e| RuntimeError::record(&name, e))?;
         log.append(bytes)
             .and_then(|_| log.commit())
@@ -101,7 +102,8 @@ impl MarketHost {
         self.commit();
         let (log, start, bytes) = self.log_parts();
         bytes.clear();
-        let result = journal::record::encode(&MarketRecord::Start(start.clone()), bytes)
+        let result = MarketRecord::Start(start.clone())
+            .encode(bytes)
             .map_err(|e| RuntimeError::record("market", e))
             .and_then(|()| {
                 log.roll(day)

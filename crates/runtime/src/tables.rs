@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry, decode};
+use journal::record::{Record, Start, StrategyEntry, decode, is_start};
 use journal::{Position, Reader, Storage};
 use model::instrument::Instrument;
 use model::reindex::Reindex;
 use model::{CurrencyIdx, InstrumentIdx, StrategyIdx};
-use serde::de::DeserializeOwned;
 
 use crate::error::RuntimeError;
 
@@ -61,38 +60,9 @@ pub fn unchanged(old: &Start, new: &Start, name: &str) -> bool {
     definition(old).is_some_and(|old| Some(old) == definition(new))
 }
 
-/// A record that may be a start.
-pub trait MaybeStart: DeserializeOwned {
-    /// The start, if it is one.
-    fn start(self) -> Option<Start>;
-}
-
-impl MaybeStart for JournalRecord {
-    fn start(self) -> Option<Start> {
-        match self {
-            Self::Start(start) => Some(start),
-            _ => None,
-        }
-    }
-}
-
-impl MaybeStart for MarketRecord {
-    fn start(self) -> Option<Start> {
-        match self {
-            Self::Start(start) => Some(start),
-            _ => None,
-        }
-    }
-}
-
-/// True for the encoding of a start: it is the first variant of both vocabularies.
-pub fn is_start(bytes: &[u8]) -> bool {
-    bytes.get(1) == Some(&0)
-}
-
 /// The start in force at a position of a log: the newest that is recorded or saved before it. `None`
 /// at a log's beginning, or where retention has removed it.
-pub fn in_force<R: MaybeStart>(
+pub fn in_force<R: Record>(
     storage: &Arc<dyn Storage>,
     dir: &Path,
     name: &str,
@@ -101,7 +71,7 @@ pub fn in_force<R: MaybeStart>(
     let failed = |e| RuntimeError::journal(name, e);
     let found = journal::snapshot::load_newest(storage.as_ref(), dir, at).map_err(failed)?;
     let saved = found.and_then(|(position, payload)| {
-        let saved = postcard::from_bytes::<SavedStart>(&payload).ok()?;
+        let saved = SavedStart::read(name, position, &payload).ok()?;
         Some((position, saved.start))
     });
     // From the snapshot on only; and each day's first file begins with a start.
@@ -167,7 +137,7 @@ impl Known {
 
     /// Reads every start of the log in `dir` from its newest snapshot on. A start knows all that
     /// the ones before it knew.
-    pub fn read<R: MaybeStart>(
+    pub fn read<R: Record>(
         &mut self,
         storage: &Arc<dyn Storage>,
         dir: &Path,
@@ -178,7 +148,7 @@ impl Known {
         let found = journal::snapshot::load_newest(storage.as_ref(), dir, Position(u64::MAX))
             .map_err(journal)?;
         if let Some((at, payload)) = found
-            && let Ok(saved) = postcard::from_bytes::<SavedStart>(&payload)
+            && let Ok(saved) = SavedStart::read(name, at, &payload)
         {
             self.add(saved.start);
             from = at;
@@ -203,12 +173,47 @@ impl Known {
     }
 }
 
-/// The head of every snapshot: the tables that its indices belong to. What follows is read by whoever
-/// wrote it.
+/// The head of every snapshot: the tables that its indices belong to. The state is a message of its own, as each log
+/// has another.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct SavedStart {
     /// The start under which it was saved.
     pub start: Start,
-    /// The rest, encoded.
-    pub state: Vec<u8>,
+    state: Vec<u8>,
+}
+
+impl SavedStart {
+    /// A state behind its head.
+    pub fn write(
+        start: &Start,
+        root: wire::Root,
+        state: &impl serde::Serialize,
+    ) -> Result<Vec<u8>, wire::WireError> {
+        let mut head = Self {
+            start: start.clone(),
+            state: Vec::new(),
+        };
+        wire::encode(root, state, &mut head.state)?;
+        let mut payload = Vec::with_capacity(head.state.len() + 4096);
+        wire::encode(wire::roots::SAVED_START, &head, &mut payload)?;
+        Ok(payload)
+    }
+
+    /// The head of a snapshot.
+    pub fn read(name: &str, at: Position, payload: &[u8]) -> Result<Self, RuntimeError> {
+        wire::decode(wire::roots::SAVED_START, payload, None)
+            .map_err(|e| RuntimeError::state(name, format!("the snapshot at {at}: {e}")))
+    }
+
+    /// What it is the head of, with today's indices where `map` translates them.
+    pub fn state<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &str,
+        at: Position,
+        root: wire::Root,
+        map: Option<&Reindex>,
+    ) -> Result<T, RuntimeError> {
+        wire::decode(root, &self.state, map)
+            .map_err(|e| RuntimeError::state(name, format!("the snapshot at {at}: {e}")))
+    }
 }

@@ -20,6 +20,7 @@ use runtime::host::namespace::NamespaceHost;
 use runtime::host::{Detached, Message};
 use runtime::namespace::Namespace;
 use settings::Settings;
+use wire::EventPlace;
 
 use super::letters::Letters;
 use super::monitor::Monitor;
@@ -165,7 +166,11 @@ impl Handles {
     }
 
     /// Gives a namespace a command, and waits until what follows from it is durable.
-    pub fn command(&self, index: usize, action: CommandAction) -> Result<Vec<Event>, String> {
+    pub fn command(
+        &self,
+        index: usize,
+        action: CommandAction,
+    ) -> Result<Vec<(Event, EventPlace)>, String> {
         let member = self.members.get(index).ok_or("there is no such broker")?;
         let id = command_id().map_err(|e| e.to_string())?;
         let (sender, receiver) = sync_channel(1);

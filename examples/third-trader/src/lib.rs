@@ -16,6 +16,7 @@ use model::event::{Event, EventBody};
 use model::market::MarketData;
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
+use model::reindex::Reindex;
 use model::session::{SessionStatus, Sessions};
 use model::signal::{OrderType, Side, Validity};
 use model::trader::{
@@ -246,8 +247,22 @@ impl InPipelineTrader for Midpoint {
         postcard::to_stdvec(&self.state).map_err(|e| TraderStateError(e.to_string()))
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<(), TraderStateError> {
-        self.state = postcard::from_bytes(state).map_err(|e| TraderStateError(e.to_string()))?;
+    fn restore(&mut self, state: &[u8], map: &Reindex) -> Result<(), TraderStateError> {
+        let mut state: State =
+            postcard::from_bytes(state).map_err(|e| TraderStateError(e.to_string()))?;
+        // It may have been saved by a start with other tables.
+        if !map.is_identity() {
+            let gone = || TraderStateError("an order of what is not known any more".to_owned());
+            for order in &mut state.orders {
+                let intent = &mut order.intent;
+                intent.instrument = map.instrument(intent.instrument.index()).ok_or_else(gone)?;
+                intent.strategy = map.strategy(intent.strategy.index()).ok_or_else(gone)?;
+            }
+            if let Some((instrument, _)) = &mut state.middle {
+                *instrument = map.instrument(instrument.index()).ok_or_else(gone)?;
+            }
+        }
+        self.state = state;
         Ok(())
     }
 }

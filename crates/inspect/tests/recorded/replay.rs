@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use inspect::replay::{ReplayReport, replay};
-use journal::record::{JournalRecord, JournalRecordRef, RunRef, decode, encode};
+use journal::record::{JournalRecord, JournalRecordRef, RunRef, decode};
 use journal::{Log, LogOptions, Position, Reader};
 use model::InputId;
 use model::event::EventBody;
@@ -42,7 +42,7 @@ fn copy(world: &World, from: &Path, to: &Path, mut change: impl FnMut(&mut Journ
             JournalRecord::Stop { at, why } => JournalRecordRef::Stop { at: *at, why },
         };
         let mut bytes = Vec::new();
-        encode(&record, &mut bytes).unwrap();
+        record.encode(&mut bytes).unwrap();
         log.append(&bytes).unwrap();
     }
     log.commit().unwrap();

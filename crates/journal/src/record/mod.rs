@@ -1,6 +1,4 @@
-//! What the logs hold. A record is one self-contained fact: version byte, then its encoding. Schemas only
-//! grow: a variant or a field is added at the end, and [`VERSION`] rises where old readers must not
-//! read on.
+//! What the logs hold. A record is one self-contained fact in the form of `proto/alpha_panda/v1/journal.proto`.
 //!
 //! Two logs, two vocabularies: a namespace's journal holds [`JournalRecord`]s, the market log
 //! [`MarketRecord`]s. Both begin each start of the system with a [`Start`], whose tables give the names
@@ -12,16 +10,15 @@ use model::control::Command;
 use model::event::Event;
 use model::market::MarketData;
 use model::reason::Reason;
+use model::reindex::Reindex;
 use model::signal::Signal;
 use model::trader::TraderReport;
 use model::{Bar, Depth, InputId, StrategyIdx, Tick, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use wire::{Root, WireError};
 
 pub use start::{Start, StrategyEntry};
-
-/// Version of the records.
-pub const VERSION: u8 = 2;
 
 /// A market input that owns its data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,6 +26,7 @@ pub const VERSION: u8 = 2;
     clippy::large_enum_variant,
     reason = "plain values in reused buffers; a box would allocate per tick"
 )]
+#[serde(rename_all = "snake_case")]
 pub enum MarketItem {
     /// A tick without depth.
     Tick(Tick),
@@ -63,6 +61,7 @@ impl MarketItem {
     clippy::large_enum_variant,
     reason = "plain values in reused buffers; a box would allocate per input"
 )]
+#[serde(rename_all = "snake_case")]
 pub enum Entry {
     /// Market inputs `first..=last` of the market log, none of which caused an output.
     Market {
@@ -138,6 +137,7 @@ pub struct RunRef<'a> {
 /// A record of a namespace's journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
+#[serde(rename_all = "snake_case")]
 pub enum JournalRecord {
     /// The system starts: a new epoch.
     Start(Start),
@@ -154,6 +154,7 @@ pub enum JournalRecord {
 
 /// The same, borrowed, for writing.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JournalRecordRef<'a> {
     /// See [`JournalRecord::Start`].
     Start(&'a Start),
@@ -171,6 +172,7 @@ pub enum JournalRecordRef<'a> {
 /// A record of the market log: the runner's inputs, in its order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
+#[serde(rename_all = "snake_case")]
 pub enum MarketRecord {
     /// The system starts: a new epoch.
     Start(Start),
@@ -202,52 +204,62 @@ pub enum MarketRecord {
     },
 }
 
-/// Why a record cannot be read or written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// Written by a build with other records.
-    #[error("the record has version {0}, this build reads {VERSION}: use the build that wrote it")]
-    Version(u8),
-    /// Its bytes are no record: the checksum held, so the writer was wrong.
-    #[error("the record cannot be decoded: {0}")]
-    Malformed(String),
+/// A record of one of the two logs.
+pub trait Record: DeserializeOwned {
+    /// Its message in the schema.
+    const ROOT: Root;
+
+    /// The start, if it is one.
+    fn start(self) -> Option<Start>;
 }
 
-/// Writes into a buffer that is there already.
-struct Appender<'a>(&'a mut Vec<u8>);
+impl Record for JournalRecord {
+    const ROOT: Root = wire::roots::JOURNAL_RECORD;
 
-impl postcard::ser_flavors::Flavor for Appender<'_> {
-    type Output = ();
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// Appends the encoding of a record.
-pub fn encode(record: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), RecordError> {
-    buffer.push(VERSION);
-    postcard::serialize_with_flavor(record, Appender(buffer))
-        .map_err(|e| RecordError::Malformed(e.to_string()))
-}
-
-/// The record in these bytes. Interned indices are those of the start that wrote it; within
-/// [`model::reindex::with`] they are translated.
-pub fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, RecordError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            postcard::from_bytes(rest).map_err(|e| RecordError::Malformed(e.to_string()))
+    fn start(self) -> Option<Start> {
+        match self {
+            Self::Start(start) => Some(start),
+            _ => None,
         }
-        Some((&version, _)) => Err(RecordError::Version(version)),
-        None => Err(RecordError::Malformed("it is empty".to_owned())),
     }
+}
+
+impl Record for MarketRecord {
+    const ROOT: Root = wire::roots::MARKET_RECORD;
+
+    fn start(self) -> Option<Start> {
+        match self {
+            Self::Start(start) => Some(start),
+            _ => None,
+        }
+    }
+}
+
+impl JournalRecordRef<'_> {
+    /// Appends the encoding.
+    pub fn encode(&self, buffer: &mut Vec<u8>) -> Result<(), WireError> {
+        wire::encode(JournalRecord::ROOT, self, buffer)
+    }
+}
+
+impl MarketRecord {
+    /// Appends the encoding.
+    pub fn encode(&self, buffer: &mut Vec<u8>) -> Result<(), WireError> {
+        wire::encode(Self::ROOT, self, buffer)
+    }
+}
+
+/// The record in these bytes, with the indices of the start that wrote it.
+pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, WireError> {
+    wire::decode(R::ROOT, bytes, None)
+}
+
+/// The record in these bytes, with today's indices: `map` translates those of the start that wrote it.
+pub fn decode_with<R: Record>(bytes: &[u8], map: Option<&Reindex>) -> Result<R, WireError> {
+    wire::decode(R::ROOT, bytes, map)
+}
+
+/// True for the encoding of a start: it is member 2 of both vocabularies.
+pub fn is_start(bytes: &[u8]) -> bool {
+    wire::member(bytes) == Some(2)
 }

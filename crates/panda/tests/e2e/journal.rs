@@ -257,7 +257,7 @@ strategies:
             }
             "by_bar" => {
                 assert_eq!(cause["type"], "bar", "{life}");
-                assert_eq!(cause["data"], signal["trigger"]["bar"]);
+                assert_eq!(cause["data"], signal["trigger"]);
                 let close: f64 = text(&cause["data"], "close").parse().unwrap();
                 assert_eq!(note["price"], close);
                 assert!(note["fast"] != note["slow"]);

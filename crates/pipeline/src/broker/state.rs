@@ -72,9 +72,7 @@ impl BrokerPipeline {
         match saved.trader {
             Some(state) => {
                 if let Some(trader) = &mut self.trader {
-                    // Its bytes are read only here: their indices are translated here.
-                    let map = Arc::new(map.clone());
-                    model::reindex::with(&map, || trader.restore(&state))?;
+                    trader.restore(&state, map)?;
                 }
             }
             // It was detached, and stays so.

@@ -57,7 +57,7 @@ impl InPipelineTrader for Liar {
     fn save(&self) -> Result<Vec<u8>, TraderStateError> {
         Ok(format!("{:?}", self.order).into_bytes())
     }
-    fn restore(&mut self, _: &[u8]) -> Result<(), TraderStateError> {
+    fn restore(&mut self, _: &[u8], _: &model::reindex::Reindex) -> Result<(), TraderStateError> {
         Ok(())
     }
 }

@@ -1,58 +1,29 @@
 //! The hash over everything that a pipeline produced, in order.
 //!
-//! Each event is encoded canonically: little-endian, every text and every event with its length in
-//! front, every variant with a stated tag, instruments, strategies and currencies by their names.
-//! So the hash depends neither on interned indices nor on the layout of a build, and two runs with
-//! equal hashes produced equal events. Matches name every field and variant: a new one does not
-//! compile until it has its place here, and then [`VERSION`] goes up.
-
-mod encode;
+//! Each event is taken in its stored form with names instead of indices ([`wire::encode_named`]), behind its
+//! namespace and its length. So the hash depends neither on interned indices nor on the salt of a run, and two runs
+//! with equal hashes produced equal events.
 
 use model::event::Event;
-use model::ids::StrategyIdx;
-use model::instrument::{InstrumentIdx, Instruments};
-use model::money::CurrencyIdx;
+pub use wire::Registry as Names;
 
-pub use encode::encode;
-
-/// Version of the encoding; part of the hash.
-pub const VERSION: u16 = 2;
-
-/// The names behind the interned indices of events.
-#[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
-    /// The run's registry.
-    pub instruments: &'a Instruments,
-    /// Strategy names by index; index 0 is the reserved owner `manual`.
-    pub strategies: &'a [String],
-}
-
-impl<'a> Names<'a> {
-    /// A strategy's name; empty for an index that the run does not have.
-    pub fn strategy(&self, index: StrategyIdx) -> &'a str {
-        self.strategies
-            .get(index.index())
-            .map_or("", String::as_str)
-    }
-    /// An instrument's canonical id; empty for an index that the registry does not have.
-    pub fn instrument(&self, index: InstrumentIdx) -> &'a str {
-        if index.index() < self.instruments.len() {
-            &self.instruments.get(index).id
-        } else {
-            ""
-        }
-    }
-    /// A currency's code; empty for an index that the registry does not have.
-    pub fn currency(&self, index: CurrencyIdx) -> &'a str {
-        self.instruments
-            .currencies()
-            .get(index.index())
-            .map_or("", |c| c.code())
-    }
-}
+/// Version of the hash: what is hashed, and how. Part of it.
+pub const VERSION: u16 = 3;
 
 /// Bytes gathered before they are hashed: blake3 is at its best on long inputs.
 const CHUNK: usize = 64 * 1024;
+
+/// Appends an event as it is hashed.
+fn encode(out: &mut Vec<u8>, namespace: &str, names: &Names<'_>, event: &Event) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&(namespace.len() as u32).to_le_bytes());
+    out.extend_from_slice(namespace.as_bytes());
+    wire::encode_named(wire::roots::EVENT, event, names, out)
+        .expect("the schema has every event, as the tests of the wire crate show");
+    let length = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
 
 /// Hashes a stream of events.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ use model::event::Event;
 use traders::BrokerReport;
 
 use crate::desk::{Call, Outcome};
+use wire::EventPlace;
 
 /// A question to a namespace, asked on its thread.
 pub type Question = Box<dyn FnOnce(&crate::namespace::Namespace) + Send>;
@@ -42,8 +43,8 @@ pub enum Message {
 /// What a command led to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandReply {
-    /// Its events, durable; none where it changed nothing.
-    pub events: Vec<Event>,
+    /// Its events, durable, and where they stand; none where it changed nothing.
+    pub events: Vec<(Event, EventPlace)>,
 }
 
 /// Why a namespace does not trade any more until the next start.

@@ -429,7 +429,7 @@ impl Worker {
                 let before = self.namespace.recorded().len();
                 self.namespace.command(self.now(), &command, wall())?;
                 if let Some(reply) = reply {
-                    let events = self.namespace.recorded()[before..].to_vec();
+                    let events = self.namespace.recorded_from(before);
                     self.replies.push((reply, CommandReply { events }));
                 }
             }

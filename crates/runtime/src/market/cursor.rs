@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use journal::record::{MarketItem, MarketRecord, Start, decode};
+use journal::record::{MarketItem, MarketRecord, Start, decode_with};
 use journal::{JournalError, Position, Reader, Storage};
 use model::InputId;
-use model::reindex::{self, Reindex};
+use model::reindex::Reindex;
 
 use crate::error::RuntimeError;
 use crate::tables;
@@ -17,7 +17,7 @@ pub struct Cursor {
     dir: PathBuf,
     from: Position,
     tables: Start,
-    map: Option<Arc<Reindex>>,
+    map: Option<Reindex>,
     reader: Option<Reader>,
     /// Read already and not asked for yet.
     waiting: Option<(InputId, MarketItem)>,
@@ -40,7 +40,7 @@ impl Cursor {
             from,
             map: old
                 .filter(|_| from > Position(0))
-                .map(|old| Arc::new(tables::reindex(old, &tables))),
+                .map(|old| tables::reindex(old, &tables)),
             tables,
             reader: None,
             waiting: None,
@@ -60,7 +60,7 @@ impl Cursor {
             && let Some(start) =
                 tables::in_force::<MarketRecord>(&self.storage, &self.dir, "market", first)?
         {
-            self.map = Some(Arc::new(tables::reindex(&start, &self.tables)));
+            self.map = Some(tables::reindex(&start, &self.tables));
         }
         Ok(())
     }
@@ -88,15 +88,11 @@ impl Cursor {
                 self.ended = true;
                 return Ok(None);
             };
-            let record = match &self.map {
-                Some(map) if !tables::is_start(bytes) => {
-                    reindex::with(map, || decode::<MarketRecord>(bytes))
-                }
-                _ => decode(bytes),
-            };
-            match record.map_err(|e| RuntimeError::record("market", e))? {
+            match decode_with::<MarketRecord>(bytes, self.map.as_ref())
+                .map_err(|e| RuntimeError::record("market", e))?
+            {
                 MarketRecord::Start(start) => {
-                    self.map = Some(Arc::new(tables::reindex(&start, &self.tables)));
+                    self.map = Some(tables::reindex(&start, &self.tables));
                 }
                 MarketRecord::Market(id, item) => return Ok(Some((id, item))),
                 _ => {}

@@ -243,7 +243,8 @@ impl MarketHost {
             return;
         }
         self.bytes.clear();
-        let result = journal::record::encode(record, &mut self.bytes)
+        let result = record
+            .encode(&mut self.bytes)
             .map_err(|e| RuntimeError::record("market", e))
             .and_then(|()| {
                 self.log

@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::record::{MarketRecord, Start, decode};
+use journal::record::{MarketRecord, Start, decode_with};
 use journal::{Cut, Log, LogOptions, Opened, Position, Reader, Storage};
-use model::reindex;
 use model::{StrategyIdx, Timestamp};
 use pipeline::strategy_host::HostState;
 use pipeline::{BrokerMask, Runner, RunnerInput, RunnerOutput};
@@ -258,14 +257,9 @@ impl MarketHost {
             let Some((at, payload)) = found else {
                 return Ok(None);
             };
-            let wrong = |e: postcard::Error| {
-                let why = format!("the snapshot at {at}: {e}: another build may have written it");
-                RuntimeError::state("market", why)
-            };
-            let head: SavedStart = postcard::from_bytes(&payload).map_err(wrong)?;
-            let map = Arc::new(tables::reindex(&head.start, &self.start));
-            let saved = reindex::with(&map, || postcard::from_bytes::<Saved>(&head.state))
-                .map_err(wrong)?;
+            let head = SavedStart::read("market", at, &payload)?;
+            let map = tables::reindex(&head.start, &self.start);
+            let saved: Saved = head.state("market", at, wire::roots::RUNNER_STATE, Some(&map))?;
             // What a namespace has taken of input n came after all signals of the inputs before n.
             let passed = namespaces
                 .iter()
@@ -310,9 +304,7 @@ impl MarketHost {
                 .fold(BrokerMask::default(), |mask, (at, _)| mask.with(at))
         };
         let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(failed)?;
-        let mut map = old
-            .as_ref()
-            .map(|old| Arc::new(tables::reindex(old, &self.start)));
+        let mut map = old.as_ref().map(|old| tables::reindex(old, &self.start));
         let mut epoch = Epoch::new(old, &self.start);
         let mut packet = Packet {
             steps: Vec::new(),
@@ -320,15 +312,10 @@ impl MarketHost {
             received: 0,
         };
         while let Some((position, bytes)) = reader.next().map_err(failed)? {
-            let record = match &map {
-                Some(map) if !tables::is_start(bytes) => {
-                    reindex::with(map, || decode::<MarketRecord>(bytes))
-                }
-                _ => decode(bytes),
-            };
+            let record = decode_with::<MarketRecord>(bytes, map.as_ref());
             match record.map_err(|e| RuntimeError::record("market", e))? {
                 MarketRecord::Start(start) => {
-                    map = Some(Arc::new(tables::reindex(&start, &self.start)));
+                    map = Some(tables::reindex(&start, &self.start));
                     self.start.salt = start.salt;
                     epoch.pass(&mut self.runner, fresh, &start, recovered);
                     self.disable(disabled);
@@ -424,11 +411,8 @@ impl MarketHost {
             latest: self.latest,
             drained,
         };
-        let head = SavedStart {
-            start: self.start.clone(),
-            state: postcard::to_stdvec(&saved).map_err(|e| wrong(e.to_string()))?,
-        };
-        let payload = postcard::to_stdvec(&head).map_err(|e| wrong(e.to_string()))?;
+        let payload = SavedStart::write(&self.start, wire::roots::RUNNER_STATE, &saved)
+            .map_err(|e| RuntimeError::record("market", e))?;
         // All is committed: what comes later stands behind this position, wherever it begins.
         journal::snapshot::save(
             storage,

@@ -27,6 +27,7 @@ use crate::desk::{Call, Desk, Heard, Outcome};
 use crate::error::RuntimeError;
 use crate::market::TIMER_LATE_MAX;
 use crate::packet::Step;
+use wire::EventPlace;
 
 pub use rebuild::{ReplayParts, look, market_position};
 pub use recover::{Recovered, Recovery, SNAPSHOTS};
@@ -85,6 +86,8 @@ pub struct Namespace {
     out: Vec<Event>,
     /// Recorded, not yet durable.
     recorded: Vec<Event>,
+    /// Where each of them stands.
+    places: Vec<EventPlace>,
     /// Durable, and the tap is not told yet.
     untold: Vec<Event>,
     reports: Vec<TraderReport>,
@@ -397,11 +400,15 @@ impl Namespace {
             host,
         });
         self.bytes.clear();
-        journal::record::encode(&record, &mut self.bytes)
+        record
+            .encode(&mut self.bytes)
             .map_err(|source| RuntimeError::record(self.name(), source))?;
         self.log
             .append(&self.bytes)
             .map_err(|source| RuntimeError::journal(self.pipeline.namespace().as_str(), source))?;
+        let step = self.step;
+        let place = |ordinal| EventPlace { step, ordinal };
+        self.places.extend((0..self.out.len()).map(place));
         self.step += 1;
         self.stats.records += 1;
         self.stats.events += self.out.len() as u64;
@@ -414,6 +421,16 @@ impl Namespace {
     /// Events that are recorded and not yet durable.
     pub fn recorded(&self) -> &[Event] {
         &self.recorded
+    }
+
+    /// The same but for the first `from`, with where they stand.
+    pub fn recorded_from(&self, from: usize) -> Vec<(Event, EventPlace)> {
+        let all = self
+            .recorded
+            .iter()
+            .copied()
+            .zip(self.places.iter().copied());
+        all.skip(from).collect()
     }
 
     /// True while events wait to be made durable: what follows from them may not be done yet.
@@ -501,6 +518,7 @@ impl Namespace {
             std::mem::swap(&mut self.untold, &mut self.recorded);
         }
         self.recorded.clear();
+        self.places.clear();
         Ok(())
     }
 
@@ -733,7 +751,8 @@ impl Namespace {
             why,
         };
         self.bytes.clear();
-        journal::record::encode(&record, &mut self.bytes)
+        record
+            .encode(&mut self.bytes)
             .map_err(|source| RuntimeError::record(self.name(), source))?;
         self.log
             .append(&self.bytes)

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::record::{Entry, JournalRecord, Run, Start, decode};
+use journal::record::{Entry, JournalRecord, Run, Start, decode_with};
 use journal::{Position, Reader, Storage};
-use model::reindex;
 use pipeline::broker::PipelineState;
 use pipeline::strategy_host::HostState;
 use pipeline::{BrokerPipeline, Input};
@@ -41,15 +40,14 @@ pub struct Saved {
 
 /// Where the market log stood at a namespace's snapshot: recovery from it reads on from there.
 pub fn market_position(name: &str, at: Position, payload: &[u8]) -> Result<Position, RuntimeError> {
-    let wrong = |e: postcard::Error| {
-        RuntimeError::state(
-            name,
-            format!("the snapshot at {at}: {e}: another build may have written it"),
-        )
-    };
-    let head: SavedStart = postcard::from_bytes(payload).map_err(wrong)?;
-    let saved: Saved = postcard::from_bytes(&head.state).map_err(wrong)?;
-    Ok(saved.market)
+    /// All that is wanted of it.
+    #[derive(Deserialize)]
+    struct Place {
+        market: Position,
+    }
+    let head = SavedStart::read(name, at, payload)?;
+    let place: Place = head.state(name, at, wire::roots::NAMESPACE_STATE, None)?;
+    Ok(place.market)
 }
 
 /// Where a namespace is read from.
@@ -183,14 +181,9 @@ fn load_snapshot(
     let Some((at, payload)) = found else {
         return Ok(None);
     };
-    let wrong = |e: postcard::Error| {
-        let why = format!("the snapshot at {at}: {e}: another build may have written it");
-        RuntimeError::state(name, why)
-    };
-    let head: SavedStart = postcard::from_bytes(&payload).map_err(wrong)?;
-    let map = Arc::new(tables::reindex(&head.start, start));
-    let saved =
-        reindex::with(&map, || postcard::from_bytes::<Saved>(&head.state)).map_err(wrong)?;
+    let head = SavedStart::read(name, at, &payload)?;
+    let map = tables::reindex(&head.start, start);
+    let saved = head.state(name, at, wire::roots::NAMESPACE_STATE, Some(&map))?;
     Ok(Some((at, head.start, saved)))
 }
 
@@ -232,17 +225,12 @@ impl Replay<'_> {
         let mut map = self
             .latest
             .as_ref()
-            .map(|old| Arc::new(tables::reindex(old, self.start)));
+            .map(|old| tables::reindex(old, self.start));
         while let Some((_, bytes)) = reader.next().map_err(failed)? {
-            let record = match &map {
-                Some(map) if !tables::is_start(bytes) => {
-                    reindex::with(map, || decode::<JournalRecord>(bytes))
-                }
-                _ => decode(bytes),
-            };
+            let record = decode_with::<JournalRecord>(bytes, map.as_ref());
             match record.map_err(|e| RuntimeError::record(name, e))? {
                 JournalRecord::Start(start) => {
-                    map = Some(Arc::new(tables::reindex(&start, self.start)));
+                    map = Some(tables::reindex(&start, self.start));
                     self.pass(rebuilt, &start);
                     self.latest = Some(start);
                 }

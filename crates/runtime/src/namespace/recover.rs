@@ -122,6 +122,7 @@ impl Namespace {
             run: Vec::new(),
             out: Vec::new(),
             recorded: Vec::new(),
+            places: Vec::new(),
             untold: Vec::new(),
             reports: Vec::new(),
             foreign: Vec::new(),
@@ -157,7 +158,8 @@ impl Namespace {
         // not have been passed.
         self.passed = self.next.saturating_sub(1);
         self.bytes.clear();
-        journal::record::encode(&JournalRecordRef::Start(&self.start), &mut self.bytes)
+        JournalRecordRef::Start(&self.start)
+            .encode(&mut self.bytes)
             .map_err(|e| RuntimeError::record(self.name(), e))?;
         self.log
             .append(&self.bytes)
@@ -218,11 +220,8 @@ impl Namespace {
             next: self.next,
             market: self.market,
         };
-        let head = SavedStart {
-            start: self.start.clone(),
-            state: postcard::to_stdvec(&saved).map_err(|e| wrong(e.to_string()))?,
-        };
-        let payload = postcard::to_stdvec(&head).map_err(|e| wrong(e.to_string()))?;
+        let payload = SavedStart::write(&self.start, wire::roots::NAMESPACE_STATE, &saved)
+            .map_err(|e| RuntimeError::record(&name, e))?;
         // All is committed: what comes later stands behind this position, wherever it begins.
         journal::snapshot::save(
             storage,

@@ -101,7 +101,7 @@ fn command(brokers: &[String], targets: &[usize], action: &Action, handles: &Han
             let names = render::Names(&handles.start);
             let (events, error) = match handles.command(*index, command) {
                 Ok(events) => {
-                    let refused = events.iter().find_map(|event| match event.body {
+                    let refused = events.iter().find_map(|(event, _)| match event.body {
                         EventBody::ResumeRefused {
                             strategy,
                             reason,
@@ -118,7 +118,7 @@ fn command(brokers: &[String], targets: &[usize], action: &Action, handles: &Han
                 broker: member.name.clone(),
                 events: events
                     .iter()
-                    .map(|e| names.event(&member.name, e))
+                    .map(|(e, at)| names.event(&member.name, e, *at))
                     .collect(),
                 error,
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use model::market::MarketData;
 use model::order::{Execution, OrderIntent};
 use model::reason::Reason;
+use model::reindex::Reindex;
 use model::{InstrumentIdx, OrderId, Price, Quantity, Timestamp};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,41 @@ impl State {
         }
     }
 
+    /// A saved state with the indices of today, if all that it holds is known today.
+    pub fn reindexed(mut self, map: &Reindex) -> Option<Self> {
+        fn table<T: Default + PartialEq>(old: Vec<T>, map: &Reindex) -> Option<Vec<T>> {
+            let mut new = Vec::new();
+            for (at, row) in old.into_iter().enumerate() {
+                if row == T::default() {
+                    continue;
+                }
+                let to = map.instrument(at)?.index();
+                if to >= new.len() {
+                    new.resize_with(to + 1, T::default);
+                }
+                new[to] = row;
+            }
+            Some(new)
+        }
+        if map.is_identity() {
+            return Some(self);
+        }
+        let today = |index: InstrumentIdx| map.instrument(index.index());
+        for order in self.books.iter_mut().flat_map(|book| &mut book.orders) {
+            order.instrument = today(order.instrument)?;
+        }
+        let markets = self.markets.iter_mut().chain([&mut self.market]);
+        for bar in markets.filter_map(|market| market.bar.as_mut()) {
+            bar.instrument = today(bar.instrument)?;
+        }
+        if let Some(current) = &mut self.current {
+            *current = today(*current)?;
+        }
+        self.books = table(self.books, map)?;
+        self.markets = table(self.markets, map)?;
+        Some(self)
+    }
+
     /// A saved state, if it fits a trader of so many instruments: there may be more than there were.
     pub fn restored(mut self, instruments: usize, look_ahead: bool) -> Option<Self> {
         let wanted = Self::new(instruments, look_ahead);
@@ -77,6 +113,9 @@ impl State {
             && self.books.len() <= wanted.books.len()
             && self.markets.len() <= wanted.markets.len()
             && self.current.is_none_or(|i| i.index() < instruments)
+            && (self.markets.iter().chain([&self.market]))
+                .filter_map(|market| market.bar.as_ref())
+                .all(|bar| bar.instrument.index() < instruments)
             && (self.books.iter().enumerate())
                 .all(|(at, book)| book.orders.iter().all(|o| o.instrument.index() == at));
         if !fits {

@@ -7,6 +7,7 @@ use model::event::{Event, EventBody};
 use model::market::MarketData;
 use model::order::{OrderChange, OrderIntent};
 use model::reason::Reason;
+use model::reindex::Reindex;
 use model::session::{SessionGroup, SessionStatus, SessionWindow, Sessions};
 use model::signal::Validity;
 use model::trader::{
@@ -317,14 +318,17 @@ impl InPipelineTrader for PaperTrader {
         postcard::to_stdvec(&self.state).map_err(|e| TraderStateError(e.to_string()))
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<(), TraderStateError> {
+    fn restore(&mut self, state: &[u8], map: &Reindex) -> Result<(), TraderStateError> {
         let (state, rest): (State, _) =
             postcard::take_from_bytes(state).map_err(|e| TraderStateError(e.to_string()))?;
         if !rest.is_empty() {
             return Err(TraderStateError(format!("{} bytes too many", rest.len())));
         }
         let count = self.instruments.len();
-        let Some(state) = state.restored(count, self.settings.look_ahead) else {
+        let Some(state) = state
+            .reindexed(map)
+            .and_then(|state| state.restored(count, self.settings.look_ahead))
+        else {
             return Err(TraderStateError(format!(
                 "saved with other instruments or another `fill`; it must be of these {count}"
             )));

@@ -214,7 +214,9 @@ impl Subject for InPipelineSubject {
     fn restart(&mut self) -> Result<(), String> {
         let state = self.trader.save().map_err(|e| e.to_string())?;
         self.trader = (self.build)();
-        self.trader.restore(&state).map_err(|e| e.to_string())?;
+        self.trader
+            .restore(&state, &model::reindex::Reindex::same())
+            .map_err(|e| e.to_string())?;
         let again = self.trader.save().map_err(|e| e.to_string())?;
         if again == state {
             Ok(())

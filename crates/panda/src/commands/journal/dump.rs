@@ -11,6 +11,7 @@ use model::event::Event;
 use runtime::layout::{MARKET, journal_dir};
 use runtime::records::{JournalRecords, MarketRecords};
 use serde_json::{Value, json};
+use wire::EventPlace;
 
 use super::super::place::{Place, PlaceArgs};
 
@@ -209,10 +210,11 @@ impl<'a> Filter<'a> {
     }
 
     fn run(&self, broker: &str, run: &Run, names: &Names<'_>) -> Vec<Value> {
-        let wanted: Vec<&Event> = run
+        let wanted: Vec<(usize, &Event)> = run
             .outputs
             .iter()
-            .filter(|event| self.wants(broker, event))
+            .enumerate()
+            .filter(|(_, event)| self.wants(broker, event))
             .collect();
         let mut lines = Vec::new();
         let put = |mut value: Value, more: &[(&str, Value)]| {
@@ -230,9 +232,13 @@ impl<'a> Filter<'a> {
                 lines.push(put(names.entry(entry), &of));
             }
         }
-        for event in wanted {
+        for (ordinal, event) in wanted {
+            let at = EventPlace {
+                step: run.step,
+                ordinal,
+            };
             let of = [step.clone(), ("host", host(&run.host))];
-            lines.push(put(names.event(broker, event), &of));
+            lines.push(put(names.event(broker, event, at), &of));
         }
         lines
     }

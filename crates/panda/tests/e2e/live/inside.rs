@@ -133,8 +133,12 @@ impl InPipelineTrader for Failing {
     fn save(&self) -> Result<Vec<u8>, TraderStateError> {
         self.trader.save()
     }
-    fn restore(&mut self, state: &[u8]) -> Result<(), TraderStateError> {
-        self.trader.restore(state)
+    fn restore(
+        &mut self,
+        state: &[u8],
+        map: &model::reindex::Reindex,
+    ) -> Result<(), TraderStateError> {
+        self.trader.restore(state, map)
     }
 }
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::record::{JournalRecord, MarketItem, MarketRecord, Run, Start, decode};
+use journal::record::{JournalRecord, MarketItem, MarketRecord, Run, Start, decode, decode_with};
 use journal::{Disk, Position, Reader, Storage};
+use model::Instruments;
 use model::event::Event;
-use model::{Instruments, reindex};
 use research::log_hash::{LogHasher, Names};
 use runtime::tables;
 
@@ -32,7 +32,7 @@ impl Journal {
         let raw = records(data, &Path::new("journal").join(broker));
         let starts: Vec<Start> = raw
             .iter()
-            .filter(|bytes| tables::is_start(bytes))
+            .filter(|bytes| journal::record::is_start(bytes))
             .map(|bytes| match decode::<JournalRecord>(bytes).unwrap() {
                 JournalRecord::Start(start) => start,
                 other => panic!("{other:?}"),
@@ -42,14 +42,14 @@ impl Journal {
         let mut map = None;
         let mut runs = Vec::new();
         for bytes in &raw {
-            if tables::is_start(bytes) {
+            if journal::record::is_start(bytes) {
                 let JournalRecord::Start(start) = decode(bytes).unwrap() else {
                     unreachable!()
                 };
-                map = Some(Arc::new(tables::reindex(&start, &last)));
+                map = Some(tables::reindex(&start, &last));
                 continue;
             }
-            let record = reindex::with(map.as_ref().unwrap(), || decode(bytes)).unwrap();
+            let record = decode_with(bytes, map.as_ref()).unwrap();
             if let JournalRecord::Run(run) = record {
                 runs.push(run);
             }

@@ -1,6 +1,7 @@
 //! How orders end and change, and what is kept of them.
 
 use model::order::OrderIntent;
+use model::reindex::Reindex;
 use model::signal::{OrderType, Side, Validity};
 use model::time::{DAY, SECOND};
 use model::trader::{InPipelineTrader, ReportKind, TraderCommand};
@@ -166,7 +167,7 @@ fn what_is_kept_does_not_grow_over_a_week() {
 fn a_state_that_does_not_fit_is_refused() {
     let defaults = PaperSettings::default();
     let state = trader(&defaults).save().unwrap();
-    assert!(trader(&defaults).restore(&state).is_ok());
+    assert!(trader(&defaults).restore(&state, &Reindex::same()).is_ok());
     let ahead = PaperSettings {
         fill: FillOn::SignalTick,
         ..defaults
@@ -177,7 +178,10 @@ fn a_state_that_does_not_fit_is_refused() {
         (&defaults, &[0xff; 40][..]),
         (&ahead, &state[..]),
     ] {
-        let error = trader(settings).restore(bytes).unwrap_err().to_string();
+        let error = trader(settings)
+            .restore(bytes, &Reindex::same())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with("the trader's saved state does not fit"),
             "{error}"
@@ -186,6 +190,9 @@ fn a_state_that_does_not_fit_is_refused() {
     // One row, of the greatest instrument that there could be, wherever it stands: no memory is taken.
     for at in 0..state.len() {
         let row = [&state[..at], &[1, 0xff, 0xff, 0xff, 0xff, 0x0f], &[0; 64]].concat();
-        assert!(trader(&defaults).restore(&row).is_err(), "at byte {at}");
+        assert!(
+            trader(&defaults).restore(&row, &Reindex::same()).is_err(),
+            "at byte {at}"
+        );
     }
 }

@@ -1,10 +1,19 @@
-//! The ids of events as they leave: an event's own and that of what caused it. Both are hashes of what
-//! the event is about, salted per data directory, so that every reader of the same log makes the same
-//! ids, whenever it reads and wherever it begins.
+//! The ids of events as they leave: an event's own and that of what caused it. Both are hashes of what makes the event
+//! unique, salted per data directory, so that every reader of the same log makes the same ids, whenever it reads and
+//! wherever it begins.
 
-use model::event::{Cause, Event, EventBody, SCHEMA_VERSION};
+use model::event::{Cause, Event, EventBody};
 use model::ids::NameHash;
 use model::{EventId, InputId};
+
+/// Where a namespace recorded an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventPlace {
+    /// The number of its run.
+    pub step: u64,
+    /// Its place among that run's outputs, from zero.
+    pub ordinal: usize,
+}
 
 /// Makes the ids of one data directory.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +33,9 @@ impl Identity {
         self.derive("market", "input", u128::from(id.0), 0)
     }
 
-    /// Of an event. What has no identity of its own is identified by its content, `rendered` with
-    /// names: one that repeats word for word within an instant has the same id.
-    pub fn event(self, broker: &str, event: &Event, rendered: impl FnOnce() -> String) -> EventId {
+    /// Of an event. What can be a cause has an identity of its own, by which whoever follows from it names it; the
+    /// rest is identified by where it stands: the number of its run, and its place among that run's outputs.
+    pub fn event(self, broker: &str, event: &Event, place: EventPlace) -> EventId {
         match &event.body {
             EventBody::SignalRaw(signal)
             | EventBody::SignalDeferred(signal)
@@ -40,10 +49,8 @@ impl Identity {
                 self.derive(broker, "order", step.order.get(), step.sequence)
             }
             _ => {
-                let what = NameHash::of(&rendered()).0;
-                let at = event.ts.nanos() as u64;
-                let what = (u128::from(what) << 64) | u128::from(at);
-                self.derive(broker, event.kind(), what, u32::from(SCHEMA_VERSION))
+                let step = u128::from(place.step);
+                self.derive(broker, "output", step, place.ordinal as u32)
             }
         }
     }
