@@ -12,8 +12,10 @@ const HELP_WIDTH: usize = 100;
 
 /// Every generated page: its path and its text.
 pub fn pages() -> anyhow::Result<Vec<(&'static str, String)>> {
+    let proto = Workspace::load()?.root.join("proto");
     let brokers = panda::compose::broker_registry();
     Ok(vec![
+        (schema_table::TABLE, schema_table::table(&proto)?),
         (".env.example", settings::example::env_example(&brokers)),
         (
             "docs/reference/cli.md",

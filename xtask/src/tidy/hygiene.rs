@@ -12,7 +12,9 @@ const EXTENSIONS: [&str; 9] = ["rs", "md", "toml", "yaml", "yml", "py", "css", "
 pub fn is_text(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    (EXTENSIONS.contains(&extension) || path == ".ci/run") && !name.contains(".min.")
+    (EXTENSIONS.contains(&extension) || path == ".ci/run")
+        && !name.contains(".min.")
+        && path != schema_table::TABLE
 }
 
 /// Checks of any text: length and white space.
