@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::record::{Entry, JournalRecord, MarketRecord};
+use journal::record::{Entry, JournalRecord};
 use journal::{Position, Storage};
 use model::InputId;
 use runtime::RuntimeError;
@@ -31,7 +31,7 @@ impl Held {
         };
         let mut records = MarketRecords::open(storage, Path::new(MARKET), MARKET)?;
         while let Some(found) = records.next()? {
-            if let MarketRecord::Market(id, _) = &found.record {
+            for (id, _) in found.record.into_inputs() {
                 held.add(id.0);
             }
         }

@@ -93,6 +93,10 @@ fn market(
                 stats.inputs += 1;
                 Some(item.data().ts())
             }
+            MarketRecord::Ticks(ticks) => {
+                stats.inputs += ticks.items.len() as u64;
+                ticks.items.first().map(|item| item.data().ts())
+            }
             MarketRecord::Clock(_, due) => Some(*due),
             MarketRecord::TimersMissed(until) => Some(*until),
             MarketRecord::Switch { ts, .. } => Some(*ts),

@@ -100,6 +100,8 @@ pub struct Departure {
     at: u64,
     /// The length that the file is to be given first.
     allocate: Option<u64>,
+    /// Whether the device is to confirm it, and with it all that was written before.
+    is_synced: bool,
     landed: SyncSender<Landing>,
 }
 
@@ -107,10 +109,11 @@ pub struct Departure {
 struct Landing {
     result: Result<(), JournalError>,
     batch: Vec<u8>,
+    is_synced: bool,
 }
 
 impl Departure {
-    /// Writes the batch and waits until the device has confirmed it. The log is told.
+    /// Writes the batch and, where it is to be synced, waits until the device has confirmed it. The log is told.
     pub fn carry(mut self) {
         let result = write(
             self.file.as_mut(),
@@ -118,11 +121,13 @@ impl Departure {
             &self.batch,
             self.at,
             self.allocate,
+            self.is_synced,
         );
         // A log that is gone needs no word.
         let _ = self.landed.send(Landing {
             result,
             batch: self.batch,
+            is_synced: self.is_synced,
         });
     }
 }
@@ -133,14 +138,20 @@ fn write(
     batch: &[u8],
     at: u64,
     allocate: Option<u64>,
+    is_synced: bool,
 ) -> Result<(), JournalError> {
     if let Some(length) = allocate {
         file.allocate(length)
             .map_err(|e| JournalError::write(path, &e))?;
     }
-    file.write_all_at(batch, at)
-        .map_err(|e| JournalError::write(path, &e))?;
-    file.sync().map_err(|e| JournalError::sync(path, &e))
+    if !batch.is_empty() {
+        file.write_all_at(batch, at)
+            .map_err(|e| JournalError::write(path, &e))?;
+    }
+    if is_synced {
+        file.sync().map_err(|e| JournalError::sync(path, &e))?;
+    }
+    Ok(())
 }
 
 /// The writer of a log.
@@ -310,6 +321,10 @@ impl Log {
     pub fn pending_bytes(&self) -> usize {
         if self.count == 0 { 0 } else { self.batch.len() }
     }
+    /// Whether anything was written that the device has not confirmed.
+    pub const fn is_unsynced(&self) -> bool {
+        self.durable < self.end
+    }
     /// True while a batch is on its way to the device.
     pub const fn is_in_flight(&self) -> bool {
         self.flight.is_some()
@@ -353,7 +368,7 @@ impl Log {
     pub fn commit(&mut self) -> Result<Position, JournalError> {
         self.land(true)?;
         self.check()?;
-        if self.count == 0 {
+        if self.count == 0 && !self.is_unsynced() {
             return Ok(self.durable());
         }
         match self.write() {
@@ -366,11 +381,11 @@ impl Log {
     }
 
     /// The same without waiting: what it gives must be carried, by any thread, and [`land`](Self::land)
-    /// tells what came of it. One batch is on its way at a time, as the next says that the one before
-    /// it is durable: `None` until then, and where nothing waits. What begins or ends a segment is
-    /// written here.
-    pub fn depart(&mut self) -> Result<Option<Departure>, JournalError> {
-        if self.count == 0 || !self.land(false)? {
+    /// tells what came of it. One batch is on its way at a time: `None` until then, and where there is nothing to
+    /// do. What begins or ends a segment is written here. A batch that is not to be synced is safe from the end of
+    /// this process, and durable with the next one that is.
+    pub fn depart(&mut self, sync: bool) -> Result<Option<Departure>, JournalError> {
+        if !self.land(false)? || (self.count == 0 && !(sync && self.is_unsynced())) {
             return Ok(None);
         }
         self.check()?;
@@ -380,7 +395,11 @@ impl Log {
             self.commit()?;
             return Ok(None);
         }
-        let (at, allocate) = self.seal();
+        let (at, allocate) = if self.count == 0 {
+            (0, None)
+        } else {
+            self.seal()
+        };
         let Some(current) = &self.current else {
             return Ok(None);
         };
@@ -399,8 +418,10 @@ impl Log {
         let (landed, flight) = sync_channel(1);
         let path = current.path.clone();
         let mut batch = std::mem::take(&mut self.spare);
-        batch.resize(BATCH, 0);
-        std::mem::swap(&mut batch, &mut self.batch);
+        if self.count > 0 {
+            batch.resize(BATCH, 0);
+            std::mem::swap(&mut batch, &mut self.batch);
+        }
         self.count = 0;
         self.end += batch.len() as u64;
         self.flight = Some(flight);
@@ -410,6 +431,7 @@ impl Log {
             batch,
             at,
             allocate,
+            is_synced: sync,
             landed,
         }))
     }
@@ -425,6 +447,7 @@ impl Log {
         } else {
             flight.try_recv()
         };
+        let mut is_synced = false;
         let result = match landing {
             Err(TryRecvError::Empty) => return Ok(false),
             Err(TryRecvError::Disconnected) => {
@@ -434,11 +457,15 @@ impl Log {
             Ok(landing) => {
                 self.spare = landing.batch;
                 self.spare.clear();
+                is_synced = landing.is_synced;
                 landing.result
             }
         };
         self.flight = None;
-        let result = result.and_then(|()| self.landed());
+        let result = result.and_then(|()| match is_synced {
+            true => self.synced(),
+            false => Ok(()),
+        });
         if let Err(error) = &result {
             self.failed = Some(error.clone());
         }
@@ -473,25 +500,31 @@ impl Log {
         if self.current.is_none() {
             self.begin()?;
         }
-        let (at, allocate) = self.seal();
+        let (at, allocate, length) = if self.count == 0 {
+            (0, None, 0)
+        } else {
+            let (at, allocate) = self.seal();
+            (at, allocate, self.batch.len())
+        };
         let Some(current) = &mut self.current else {
             return Ok(());
         };
         write(
             current.file.as_mut(),
             &current.path,
-            &self.batch,
+            &self.batch[..length],
             at,
             allocate,
+            true,
         )?;
-        self.end += self.batch.len() as u64;
+        self.end += length as u64;
         self.batch.truncate(BATCH);
         self.count = 0;
-        self.landed()
+        self.synced()
     }
 
     /// Everything up to the end of the latest batch is durable.
-    fn landed(&mut self) -> Result<(), JournalError> {
+    fn synced(&mut self) -> Result<(), JournalError> {
         self.durable = self.end;
         if let Some(last) = self.segments.last_mut() {
             last.end = Position(self.end);

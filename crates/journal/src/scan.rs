@@ -69,8 +69,8 @@ pub struct Tail {
     pub records: u64,
     /// Bytes of the records.
     pub bytes: u64,
-    /// The position of the last batch, or of the segment where it has at most one: all before it was
-    /// durable when the last one was written.
+    /// All before it was durable when the last batch was written: what that batch names, or the segment's position
+    /// where it is the first.
     pub last: u64,
     /// The last batch's generation.
     pub generation: u64,
@@ -267,7 +267,7 @@ pub fn segment(storage: &dyn Storage, path: &Path, base: u64) -> Result<Scanned,
     let mut at = HEAD as u64;
     while let Some(head) = batch_at(&mut pieces, base, at, tail.generation).map_err(failed)? {
         if tail.batches > 0 {
-            tail.last = head.base;
+            tail.last = head.confirmed.max(base);
         }
         tail.batches += 1;
         tail.records += u64::from(head.count);

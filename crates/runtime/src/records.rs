@@ -113,19 +113,20 @@ pub fn market_input(
         let mut records = MarketRecords::open_at(storage, dir, "market", segment.base)?;
         let mut first = true;
         while let Some(found) = records.next()? {
-            let MarketRecord::Market(id, item) = found.record else {
+            let inputs = found.record.into_inputs();
+            let Some((least, _)) = inputs.first() else {
                 continue;
             };
-            if id == wanted {
-                return Ok(Some((item, found.start)));
-            }
-            if id > wanted {
+            if *least > wanted {
                 if first {
                     break;
                 }
                 return Ok(None);
             }
             first = false;
+            if let Some((_, item)) = inputs.into_iter().find(|(id, _)| *id == wanted) {
+                return Ok(Some((item, found.start)));
+            }
         }
     }
     Ok(None)

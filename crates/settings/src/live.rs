@@ -107,8 +107,11 @@ impl FeedSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
-    /// What has no consequence is made durable so often, in milliseconds.
+    /// What has no consequence is made durable in the journals so often, and written to the market log, in
+    /// milliseconds.
     pub sync_interval_ms: u64,
+    /// The market log is made durable so often, in milliseconds.
+    pub market_sync_interval_ms: u64,
     /// Snapshots are saved so often, in seconds.
     pub snapshot_interval_seconds: u64,
     /// The market log is kept for so many trading days; 0: for ever.
@@ -121,6 +124,7 @@ impl Default for LogSettings {
     fn default() -> Self {
         Self {
             sync_interval_ms: 100,
+            market_sync_interval_ms: 1_000,
             snapshot_interval_seconds: 60,
             market_keep_days: 30,
             journal_keep_days: 0,
@@ -198,7 +202,10 @@ impl LiveSettings {
         if self.runtime.queue_capacity < 1024 {
             bail!("[runtime] queue_capacity: must be at least 1024");
         }
-        if self.log.sync_interval_ms == 0 || self.log.snapshot_interval_seconds == 0 {
+        if self.log.sync_interval_ms == 0
+            || self.log.market_sync_interval_ms == 0
+            || self.log.snapshot_interval_seconds == 0
+        {
             bail!("[log]: intervals must be at least 1");
         }
         Ok(())
@@ -207,6 +214,10 @@ impl LiveSettings {
     /// How often what has no consequence is made durable.
     pub const fn sync_interval(&self) -> Duration {
         Duration::from_millis(self.log.sync_interval_ms)
+    }
+    /// How often the market log is made durable.
+    pub const fn market_sync_interval(&self) -> Duration {
+        Duration::from_millis(self.log.market_sync_interval_ms)
     }
     /// How often snapshots are saved.
     pub const fn snapshot_interval(&self) -> Duration {
@@ -281,7 +292,12 @@ pub const LOG_REFERENCE: &[(&str, &str, &str)] = &[
     (
         "sync_interval_ms",
         "100",
-        "what has no consequence is made durable so often; intents at once",
+        "what has no consequence is made durable in the journals so often, and written to the market log; intents are made durable at once",
+    ),
+    (
+        "market_sync_interval_ms",
+        "1000",
+        "the market log is made durable so often: a loss of power takes the ticks of that time, which costs strategies some warmth and no order",
     ),
     (
         "snapshot_interval_seconds",

@@ -5,6 +5,7 @@
 //! behind the interned indices of all records up to the next start.
 
 mod start;
+mod ticks;
 
 use model::control::Command;
 use model::event::Event;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use wire::{Root, WireError};
 
 pub use start::{Start, StrategyEntry};
+pub use ticks::{TICKS_MAX, Ticks};
 
 /// A market input that owns its data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -176,8 +178,10 @@ pub enum JournalRecordRef<'a> {
 pub enum MarketRecord {
     /// The system starts: a new epoch.
     Start(Start),
-    /// A market input with its number in the source's session.
+    /// A market input with its number in the source's session: a bar.
     Market(InputId, MarketItem),
+    /// Ticks that follow each other.
+    Ticks(Ticks),
     /// A timer of the runner, at its due time.
     Clock(InputId, Timestamp),
     /// The system was off or suspended until then: the runner's timers due before it were missed.
@@ -231,6 +235,17 @@ impl Record for MarketRecord {
         match self {
             Self::Start(start) => Some(start),
             _ => None,
+        }
+    }
+}
+
+impl MarketRecord {
+    /// The market inputs that it holds, in order.
+    pub fn into_inputs(self) -> Vec<(InputId, MarketItem)> {
+        match self {
+            Self::Market(id, item) => vec![(id, item)],
+            Self::Ticks(ticks) => ticks.numbered().collect(),
+            _ => Vec::new(),
         }
     }
 }

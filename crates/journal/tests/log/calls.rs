@@ -108,7 +108,7 @@ fn lives(storage: &Arc<dyn Storage>, kept: &mut Kept) -> Result<(), JournalError
             for number in 0..4 {
                 let record = random.record(number);
                 let position = log.append(&record)?;
-                if let Some(departure) = log.depart()? {
+                if let Some(departure) = log.depart(true)? {
                     departure.carry();
                     log.land(true)?;
                 } else {

@@ -230,7 +230,7 @@ fn a_batch_on_its_way_is_durable_once_it_has_landed() {
     for number in 0..600u64 {
         let record = random.record(number);
         wanted.push((log.append(&record).unwrap(), record));
-        let Some(departure) = log.depart().unwrap() else {
+        let Some(departure) = log.depart(true).unwrap() else {
             continue;
         };
         departures += 1;
@@ -240,7 +240,7 @@ fn a_batch_on_its_way_is_durable_once_it_has_landed() {
         let record = random.record(number);
         let second = log.append(&record).unwrap();
         wanted.push((second, record));
-        assert!(log.depart().unwrap().is_none());
+        assert!(log.depart(true).unwrap().is_none());
         assert_eq!(log.durable(), durable);
         if random.below(4) == 0 {
             departure.carry();
@@ -268,7 +268,7 @@ fn a_batch_that_does_not_arrive_ends_the_log_and_leaves_what_was_durable() {
         log.append(b"one").unwrap();
         log.commit().unwrap();
         log.append(b"two").unwrap();
-        let departure = log.depart().unwrap().unwrap();
+        let departure = log.depart(true).unwrap().unwrap();
         log.append(b"three").unwrap();
         if fails {
             disk.fail_sync(1);
@@ -279,7 +279,7 @@ fn a_batch_that_does_not_arrive_ends_the_log_and_leaves_what_was_durable() {
         let error = log.commit().unwrap_err();
         assert_eq!(matches!(error, JournalError::Sync { .. }), fails, "{error}");
         assert!(matches!(log.commit(), Err(JournalError::Failed(_))));
-        assert!(matches!(log.depart(), Err(JournalError::Failed(_))));
+        assert!(matches!(log.depart(true), Err(JournalError::Failed(_))));
         disk.power_loss();
         let (_, opened) = open(&disk).unwrap();
         let there = read(&disk, Position(0)).unwrap();

@@ -10,6 +10,8 @@ use super::*;
 struct Model {
     acknowledged: Vec<Vec<u8>>,
     hoped: Vec<Vec<u8>>,
+    /// So many of those are written: only a loss of power may take them.
+    written: usize,
 }
 
 /// One life after another, each ended by a loss of power or of the process. `Err` says what was lost.
@@ -43,6 +45,7 @@ fn lives(seed: u64, ignore_sync: bool) -> Result<(), String> {
         }
         model.acknowledged = there;
         model.hoped.clear();
+        model.written = 0;
         for _ in 0..random.below(60) {
             match random.below(10) {
                 0..6 => {
@@ -52,16 +55,33 @@ fn lives(seed: u64, ignore_sync: bool) -> Result<(), String> {
                     assert!(said < log.end());
                     model.hoped.push(record);
                 }
-                6..9 => {
+                6 => {
+                    let sync = random.below(2) == 0;
+                    if let Some(departure) = log.depart(sync).map_err(|e| e.to_string())? {
+                        departure.carry();
+                        log.land(true).map_err(|e| e.to_string())?;
+                    }
+                    assert_eq!(log.pending_bytes(), 0);
+                    if log.is_unsynced() {
+                        model.written = model.hoped.len();
+                    } else {
+                        model.acknowledged.append(&mut model.hoped);
+                        model.written = 0;
+                    }
+                }
+                7..9 => {
                     let durable = log.commit().map_err(|e| e.to_string())?;
                     assert_eq!(log.pending_bytes(), 0);
                     assert_eq!(durable, log.durable());
+                    assert!(!log.is_unsynced());
                     model.acknowledged.append(&mut model.hoped);
+                    model.written = 0;
                 }
                 _ => {
                     day += 1;
                     log.roll(Date::from_days(day)).map_err(|e| e.to_string())?;
                     model.acknowledged.append(&mut model.hoped);
+                    model.written = 0;
                 }
             }
         }
@@ -73,6 +93,10 @@ fn lives(seed: u64, ignore_sync: bool) -> Result<(), String> {
         }
         drop(log);
         if random.below(4) == 0 {
+            // What was written is safe from it, whether synced or not.
+            model
+                .acknowledged
+                .extend(model.hoped.drain(..model.written));
             disk.process_loss();
         } else {
             disk.power_loss();

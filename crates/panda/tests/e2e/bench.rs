@@ -353,7 +353,7 @@ fn ticks_at_a_modest_rate_are_all_taken_and_none_is_conflated() {
     let found = figures(&["throughput", "--for", "300ms", "--rate", "10000"]);
     assert!(found["ticks"] >= 2_560.0, "{found:?}");
     assert_eq!(found["ticks conflated"], 0.0);
-    assert!(found["logs, of all brokers"] > 10.0);
+    assert!(found["logs, of all brokers"] > 2.0);
 }
 
 #[test]

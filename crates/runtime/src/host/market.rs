@@ -34,7 +34,9 @@ const SOON: Duration = Duration::from_millis(1);
 
 /// How the runner's thread works.
 pub struct MarketThreadSettings {
-    /// The market log is made durable so often.
+    /// The market log is written so often: the end of the process takes no more of it.
+    pub write_interval: Duration,
+    /// The market log is synced so often: a loss of power takes no more of it.
     pub sync_interval: Duration,
     /// Snapshots are saved so often.
     pub snapshot_interval: Duration,
@@ -151,6 +153,7 @@ impl MarketThread {
             parts,
             messages: Arc::clone(&messages),
             status: Arc::clone(&status),
+            written: Instant::now(),
             synced: Instant::now(),
             signalled: (Instant::now(), 0),
             saved: Instant::now(),
@@ -217,6 +220,7 @@ struct Worker {
     carrier: SyncSender<(Departure, Instant)>,
     messages: Arc<Mutex<Vec<MarketMessage>>>,
     status: Arc<MarketStatus>,
+    written: Instant,
     synced: Instant,
     /// When signals were last handed on, and how many there were by then.
     signalled: (Instant, u64),
@@ -273,8 +277,8 @@ impl Worker {
             let left = self
                 .parts
                 .settings
-                .sync_interval
-                .saturating_sub(self.synced.elapsed());
+                .write_interval
+                .saturating_sub(self.written.elapsed());
             // A batch that is overdue waits for the one before it.
             wait = wait.min(left.max(SOON));
         }
@@ -380,15 +384,15 @@ impl Worker {
         }
     }
 
-    /// Whether the market log is to be synced: shortly before it must be in a quiet moment, so that it
+    /// Whether the market log is to be written: shortly before it must be in a quiet moment, so that it
     /// does not meet an intent at the device, and else when it must.
     fn is_due(&mut self) -> bool {
         let signals = self.parts.host.stats().signals;
         if signals != self.signalled.1 {
             self.signalled = (Instant::now(), signals);
         }
-        let interval = self.parts.settings.sync_interval;
-        let since = self.synced.elapsed();
+        let interval = self.parts.settings.write_interval;
+        let since = self.written.elapsed();
         since >= interval
             || (since >= interval - interval / 8 && self.signalled.0.elapsed() >= BUSY)
     }
@@ -399,11 +403,15 @@ impl Worker {
             self.parts.host.commit();
             self.status.took(start);
         } else if self.parts.host.land() && self.parts.host.is_dirty() && self.is_due() {
-            self.synced = Instant::now();
-            if let Some(departure) = self.parts.host.depart() {
+            self.written = Instant::now();
+            let is_synced = self.synced.elapsed() >= self.parts.settings.sync_interval;
+            if is_synced {
+                self.synced = self.written;
+            }
+            if let Some(departure) = self.parts.host.depart(is_synced) {
                 // There is room for the one that may be on its way; without its thread the log
                 // notices that nobody carries it.
-                let _ = self.carrier.try_send((departure, self.synced));
+                let _ = self.carrier.try_send((departure, self.written));
             }
         }
         if self.saved.elapsed() >= self.parts.settings.snapshot_interval {

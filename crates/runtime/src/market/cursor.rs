@@ -1,5 +1,6 @@
 //! Reads ranges of market inputs that journals refer to, forward only.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub struct Cursor {
     map: Option<Reindex>,
     reader: Option<Reader>,
     /// Read already and not asked for yet.
-    waiting: Option<(InputId, MarketItem)>,
+    waiting: VecDeque<(InputId, MarketItem)>,
     ended: bool,
 }
 
@@ -43,7 +44,7 @@ impl Cursor {
                 .map(|old| tables::reindex(old, &tables)),
             tables,
             reader: None,
-            waiting: None,
+            waiting: VecDeque::new(),
             ended: false,
         }
     }
@@ -66,7 +67,7 @@ impl Cursor {
     }
 
     fn next(&mut self) -> Result<Option<(InputId, MarketItem)>, RuntimeError> {
-        if let Some(waiting) = self.waiting.take() {
+        if let Some(waiting) = self.waiting.pop_front() {
             return Ok(Some(waiting));
         }
         if self.ended {
@@ -94,8 +95,12 @@ impl Cursor {
                 MarketRecord::Start(start) => {
                     self.map = Some(tables::reindex(&start, &self.tables));
                 }
-                MarketRecord::Market(id, item) => return Ok(Some((id, item))),
-                _ => {}
+                record => {
+                    self.waiting = record.into_inputs().into();
+                    if let Some(first) = self.waiting.pop_front() {
+                        return Ok(Some(first));
+                    }
+                }
             }
         }
     }
@@ -111,7 +116,7 @@ impl Cursor {
         let mut have = first.0;
         while let Some((id, item)) = self.next()? {
             if id > last {
-                self.waiting = Some((id, item));
+                self.waiting.push_front((id, item));
                 break;
             }
             if id < first {

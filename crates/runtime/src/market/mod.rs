@@ -7,7 +7,7 @@ mod recover;
 use std::sync::Arc;
 
 use feeds::live::{Batch, Item};
-use journal::record::{MarketItem, MarketRecord, Start};
+use journal::record::{MarketItem, MarketRecord, Start, TICKS_MAX, Ticks};
 use journal::{Departure, Log, Position};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
@@ -45,6 +45,8 @@ pub struct MarketHost {
     clock: Arc<dyn SessionClock>,
     outputs: Vec<RunnerOutput>,
     bytes: Vec<u8>,
+    /// Ticks that are not in the log yet.
+    ticks: Ticks,
     /// The number of the next market input.
     next: u64,
     /// The greatest stamp so far.
@@ -87,7 +89,8 @@ impl MarketHost {
     pub(crate) fn fail(&mut self, error: &RuntimeError) {
         self.failed = Some(error.to_string());
     }
-    pub(crate) const fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
+    pub(crate) fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
+        self.record_ticks();
         (&mut self.log, &self.start, &mut self.bytes)
     }
     /// What has been counted.
@@ -142,7 +145,7 @@ impl MarketHost {
             self.clock.reach(data.ts());
         }
         self.advance(id, data.ts(), packet);
-        self.record(&MarketRecord::Market(id, *item));
+        self.record_input(id, item);
         packet.steps.push(Step::Market(id, *item));
         self.runner
             .step(&RunnerInput::Market(id, &data), &mut self.outputs);
@@ -238,7 +241,45 @@ impl MarketHost {
         self.outputs = outputs;
     }
 
+    /// Ticks wait until they make a record together.
+    fn record_input(&mut self, id: InputId, item: &MarketItem) {
+        if self.failed.is_some() {
+            return;
+        }
+        if matches!(item, MarketItem::Bar(_)) {
+            self.record(&MarketRecord::Market(id, *item));
+            return;
+        }
+        let waiting = &self.ticks;
+        if id.0 != waiting.first.0 + waiting.items.len() as u64 || waiting.items.len() >= TICKS_MAX
+        {
+            self.record_ticks();
+            self.ticks.first = id;
+        }
+        self.ticks.items.push(*item);
+    }
+
+    /// The ticks that wait become a record.
+    pub(crate) fn record_ticks(&mut self) {
+        if self.ticks.items.is_empty() {
+            return;
+        }
+        let record = MarketRecord::Ticks(std::mem::take(&mut self.ticks));
+        self.append(&record);
+        // The buffer is used again.
+        if let MarketRecord::Ticks(mut ticks) = record {
+            ticks.first = InputId(ticks.last().0 + 1);
+            ticks.items.clear();
+            self.ticks = ticks;
+        }
+    }
+
     fn record(&mut self, record: &MarketRecord) {
+        self.record_ticks();
+        self.append(record);
+    }
+
+    fn append(&mut self, record: &MarketRecord) {
         if self.failed.is_some() {
             return;
         }
@@ -263,6 +304,7 @@ impl MarketHost {
 
     /// Makes everything so far durable. A failure is kept: the market goes on without its log.
     pub fn commit(&mut self) {
+        self.record_ticks();
         if self.failed.is_some() {
             return;
         }
@@ -273,13 +315,14 @@ impl MarketHost {
         }
     }
 
-    /// As [`commit`](Self::commit), but on another thread: what it gives must be carried there. `None`
-    /// where nothing waits, and while a batch is on its way.
-    pub fn depart(&mut self) -> Option<Departure> {
+    /// As [`commit`](Self::commit), but on another thread: what it gives must be carried there. Without `sync` it is
+    /// safe from the end of the process alone. `None` where nothing waits, and while a batch is on its way.
+    pub fn depart(&mut self, sync: bool) -> Option<Departure> {
+        self.record_ticks();
         if self.failed.is_some() {
             return None;
         }
-        match self.log.depart() {
+        match self.log.depart(sync) {
             Ok(departure) => {
                 self.stats.commits += u64::from(departure.is_some());
                 departure
@@ -306,7 +349,11 @@ impl MarketHost {
 
     /// True while anything waits to be made durable.
     pub fn is_dirty(&self) -> bool {
-        self.failed.is_none() && (self.log.pending_bytes() > 0 || self.log.is_in_flight())
+        self.failed.is_none()
+            && (!self.ticks.items.is_empty()
+                || self.log.pending_bytes() > 0
+                || self.log.is_in_flight()
+                || self.log.is_unsynced())
     }
 
     /// Records why it ends, durably.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::record::{MarketRecord, Start, decode_with};
+use journal::record::{MarketRecord, Start, Ticks, decode_with};
 use journal::{Cut, Log, LogOptions, Opened, Position, Reader, Storage};
 use model::{StrategyIdx, Timestamp};
 use pipeline::strategy_host::HostState;
@@ -177,6 +177,7 @@ impl MarketHost {
             clock,
             outputs: Vec::new(),
             bytes: Vec::new(),
+            ticks: Ticks::default(),
             next: 0,
             latest: Timestamp::MIN,
             failed: None,
@@ -321,17 +322,19 @@ impl MarketHost {
                     self.disable(disabled);
                     epoch = Epoch::new(Some(start), &self.start);
                 }
-                MarketRecord::Market(id, item) => {
-                    let data = item.data();
-                    self.latest = self.latest.max(data.ts());
-                    if id.0 >= floor {
-                        packet.steps.push(Step::Market(id, item));
+                record @ (MarketRecord::Market(..) | MarketRecord::Ticks(_)) => {
+                    for (id, item) in record.into_inputs() {
+                        let data = item.data();
+                        self.latest = self.latest.max(data.ts());
+                        if id.0 >= floor {
+                            packet.steps.push(Step::Market(id, item));
+                        }
+                        self.runner
+                            .step(&RunnerInput::Market(id, &data), &mut self.outputs);
+                        self.again(data.ts(), &epoch, behind(id.0 + 1), &mut packet);
+                        self.next = id.0 + 1;
+                        recovered.inputs += 1;
                     }
-                    self.runner
-                        .step(&RunnerInput::Market(id, &data), &mut self.outputs);
-                    self.again(data.ts(), &epoch, behind(id.0 + 1), &mut packet);
-                    self.next = id.0 + 1;
-                    recovered.inputs += 1;
                 }
                 MarketRecord::Clock(id, due) => {
                     self.runner

@@ -406,6 +406,7 @@ fn runner(
         instruments: world.instruments(),
         sessions,
         settings: MarketThreadSettings {
+            write_interval: Duration::ZERO,
             sync_interval: Duration::ZERO,
             snapshot_interval: Duration::ZERO,
             patience: Duration::ZERO,

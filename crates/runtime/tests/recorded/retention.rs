@@ -279,7 +279,7 @@ fn a_market_log_that_fails_is_failed_for_good_whatever_it_was_doing() {
         (
             "a batch on its way",
             |_, market| {
-                market.depart().unwrap().carry();
+                market.depart(true).unwrap().carry();
                 assert!(market.land());
             },
             unconfirmed,
@@ -288,7 +288,7 @@ fn a_market_log_that_fails_is_failed_for_good_whatever_it_was_doing() {
             "a batch that cannot set out",
             |world, market| {
                 world.disk.read_only(true);
-                assert!(market.depart().is_none());
+                assert!(market.depart(true).is_none());
             },
             "make the data directory writable",
         ),
@@ -310,7 +310,7 @@ fn a_market_log_that_fails_is_failed_for_good_whatever_it_was_doing() {
         world.disk.fail_sync(0);
         world.disk.read_only(false);
         system.market.commit();
-        assert!(system.market.depart().is_none() && !system.market.is_dirty());
+        assert!(system.market.depart(true).is_none() && !system.market.is_dirty());
         assert!(!system.market.begin_day(day(9)));
         let storage = world.storage();
         let saved = system

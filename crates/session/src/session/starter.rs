@@ -220,7 +220,8 @@ impl Starter {
             instruments: Arc::clone(&self.instruments),
             sessions: Arc::clone(&self.sessions),
             settings: MarketThreadSettings {
-                sync_interval: self.settings.live.sync_interval(),
+                write_interval: self.settings.live.sync_interval(),
+                sync_interval: self.settings.live.market_sync_interval(),
                 snapshot_interval: self.settings.live.snapshot_interval(),
                 patience: Duration::from_secs(limits.namespace_deadline_seconds),
                 storage: Arc::clone(&self.storage),

@@ -129,20 +129,28 @@ fn market(args: &DumpArgs, place: &Place, out: &mut Out) -> anyhow::Result<()> {
     let mut records = MarketRecords::open(&place.storage, dir, MARKET)?;
     loop {
         while let Some(found) = records.next()? {
-            let number = match &found.record {
-                MarketRecord::Market(id, _) | MarketRecord::Clock(id, _) => Some(id.0),
-                MarketRecord::Switch { input, .. } => Some(input.0),
-                MarketRecord::Start(_)
-                | MarketRecord::TimersMissed(_)
-                | MarketRecord::Stop { .. } => None,
-            };
-            if args.since.is_some_and(|since| number.unwrap_or(0) < since) {
-                continue;
-            }
             let nameless = nameless();
             let names = Names(found.start.as_deref().unwrap_or(&nameless));
-            if !out.line(&names.market_record(&found.record))? {
-                return Ok(());
+            // For a reader each tick is a record.
+            let records = match found.record {
+                MarketRecord::Ticks(ticks) => ticks
+                    .numbered()
+                    .map(|(id, item)| MarketRecord::Market(id, item))
+                    .collect(),
+                record => vec![record],
+            };
+            for record in &records {
+                let number = match record {
+                    MarketRecord::Market(id, _) | MarketRecord::Clock(id, _) => id.0,
+                    MarketRecord::Switch { input, .. } => input.0,
+                    _ => 0,
+                };
+                if args.since.is_some_and(|since| number < since) {
+                    continue;
+                }
+                if !out.line(&names.market_record(record))? {
+                    return Ok(());
+                }
             }
         }
         if !out.flush()? || !args.follow {

@@ -90,9 +90,7 @@ impl Journal {
 pub fn market(data: &Path) -> Vec<(u64, MarketItem)> {
     records(data, Path::new("market"))
         .iter()
-        .filter_map(|bytes| match decode::<MarketRecord>(bytes).unwrap() {
-            MarketRecord::Market(id, item) => Some((id.0, item)),
-            _ => None,
-        })
+        .flat_map(|bytes| decode::<MarketRecord>(bytes).unwrap().into_inputs())
+        .map(|(id, item)| (id.0, item))
         .collect()
 }

@@ -76,7 +76,8 @@ impl Simulation {
         self.carry();
         if let Some(market) = &mut self.market {
             if market.land() && self.chance.one_in(2) {
-                self.departed = market.depart();
+                // Now and then it is only written: without a draw, which would change every seed's story.
+                self.departed = market.depart(market.next_input() % 3 != 0);
             } else {
                 market.commit();
             }
