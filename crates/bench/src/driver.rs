@@ -70,7 +70,10 @@ impl Driver {
                 runner,
                 start,
                 clock: Arc::clone(&clock),
-                options: session::log_options(directory.owner(MARKET, MARKET)),
+                options: session::log_options(
+                    directory.owner(MARKET, MARKET),
+                    model::Date::default(),
+                ),
                 namespaces: ready.iter().map(|r| r.namespace.next_input()).collect(),
                 disabled: Vec::new(),
             },

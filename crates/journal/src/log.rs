@@ -48,6 +48,8 @@ pub struct LogOptions {
     pub segment_max: u64,
     /// Whose it is: files that say another are refused.
     pub owner: Owner,
+    /// The trading day of a log's first segment.
+    pub first_day: Date,
 }
 
 impl Default for LogOptions {
@@ -56,6 +58,7 @@ impl Default for LogOptions {
             preallocate: 16 << 20,
             segment_max: 1 << 30,
             owner: Owner::NONE,
+            first_day: Date::default(),
         }
     }
 }
@@ -210,7 +213,7 @@ impl Log {
             generation: 0,
             segments: Vec::new(),
             current: None,
-            day: Date::default(),
+            day: options.first_day,
             batch: vec![0; BATCH],
             count: 0,
             end: 0,
@@ -298,6 +301,14 @@ impl Log {
             allocated,
         });
         Ok(cut)
+    }
+
+    /// Gives the trading day of the first segment, where it is known only after the opening. A log that has segments
+    /// keeps its own.
+    pub fn begin_in(&mut self, day: Date) {
+        if self.segments.is_empty() {
+            self.day = day;
+        }
     }
 
     /// The writer's generation: one more at every opening of a log that something was written to.

@@ -33,6 +33,7 @@ const LOG: LogOptions = LogOptions {
     preallocate: 64 << 10,
     segment_max: 1 << 20,
     owner: journal::Owner::NONE,
+    first_day: model::Date::from_days(0),
 };
 
 /// Why a letter was parked. Codes are never reused.

@@ -13,7 +13,7 @@ use markets::calendar::MarketSessions;
 use model::ids::SourceSession;
 use model::session::Sessions;
 use model::trader::Delivery;
-use model::{Instrument, Instruments, Timestamp};
+use model::{Date, Instrument, Instruments, Timestamp};
 use runtime::clock::{FeedClock, SessionClock, WallClock, wall};
 use runtime::desk::DeskSettings;
 use runtime::directory::Directory;
@@ -123,9 +123,10 @@ pub struct Opened {
 }
 
 /// How the embedded logs are kept.
-pub fn log_options(owner: Owner) -> LogOptions {
+pub fn log_options(owner: Owner, first_day: Date) -> LogOptions {
     LogOptions {
         owner,
+        first_day,
         ..LogOptions::default()
     }
 }
@@ -480,10 +481,10 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     let mut directory = Directory::open(storage.as_ref(), &on_disk, random()?)?;
     directory.check(storage.as_ref(), MARKET, MARKET)?;
     // Damage in it is refused before a namespace records anything, or a broker is called.
-    let market = Log::open(
+    let mut market = Log::open(
         Arc::clone(&storage),
         Path::new(MARKET),
-        log_options(directory.owner(MARKET, MARKET)),
+        log_options(directory.owner(MARKET, MARKET), Date::default()),
     )
     .context("market log")?;
     let mut excluded = Vec::new();
@@ -513,6 +514,11 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         strategies,
         warnings,
     } = stages;
+    // The trading day that the session begins in: the logs' first files bear it.
+    let days = replay.iter().flat_map(|(_, _, data)| data.stream.days());
+    let first_day = days.map(|(day, _)| day).min();
+    let first_day = first_day.unwrap_or_else(|| sessions.trading_day(Timestamp(wall())).date);
+    market.0.begin_in(first_day);
     let clock: Arc<dyn SessionClock> = match given {
         Some(clock) if start.live => clock,
         _ if start.live => WallClock::shared(),
@@ -544,7 +550,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
             start: start.clone(),
             clock: Arc::clone(&clock),
             desk,
-            options: log_options(directory.owner(&name, &broker.table.kind)),
+            options: log_options(directory.owner(&name, &broker.table.kind), first_day),
         });
         match opened {
             Ok((mut namespace, recovered)) => ready.push(Ready {

@@ -17,6 +17,7 @@ fn a_reader_sees_every_record_and_no_damage_however_fast_the_writer_is() {
         preallocate: 1 << 14,
         segment_max: 1 << 15,
         owner: Owner::NONE,
+        ..LogOptions::default()
     };
     let log_dir = Path::new("log");
     let (mut log, _) = Log::open(Arc::clone(&storage), log_dir, options).unwrap();

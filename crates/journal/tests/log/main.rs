@@ -24,6 +24,7 @@ pub(crate) fn options() -> LogOptions {
         preallocate: 4096,
         segment_max: 24 << 10,
         owner: NONE,
+        ..LogOptions::default()
     }
 }
 

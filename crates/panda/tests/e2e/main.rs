@@ -26,6 +26,7 @@ mod market;
 mod naive;
 mod nse;
 mod range;
+mod recorded;
 mod robustness;
 mod running;
 mod sessions;

@@ -87,7 +87,8 @@ fn a_log_with_a_mutated_record_is_refused_or_read_by_every_reader() {
         crate::damage::lay(&files, &mutated);
         std::fs::remove_dir_all(mutated.join(dir)).unwrap();
         let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&mutated));
-        let (mut log, _) = Log::open(storage, dir, log_options(*owner)).unwrap();
+        let (mut log, _) =
+            Log::open(storage, dir, log_options(*owner, model::Date::default())).unwrap();
         for (number, record) in all.iter().enumerate() {
             log.append(if number == at { &bytes } else { record })
                 .unwrap();

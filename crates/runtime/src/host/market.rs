@@ -157,6 +157,7 @@ impl MarketThread {
             synced: Instant::now(),
             signalled: (Instant::now(), 0),
             saved: Instant::now(),
+            day_end: Timestamp::MIN,
             blocked: false,
         };
         let ended = Arc::clone(&status);
@@ -225,6 +226,8 @@ struct Worker {
     /// When signals were last handed on, and how many there were by then.
     signalled: (Instant, u64),
     saved: Instant,
+    /// When the trading day of the log ends.
+    day_end: Timestamp,
     /// Entries are stopped everywhere, as the market log failed.
     blocked: bool,
 }
@@ -414,8 +417,10 @@ impl Worker {
                 let _ = self.carrier.try_send((departure, self.written));
             }
         }
-        if self.saved.elapsed() >= self.parts.settings.snapshot_interval {
+        if self.parts.host.latest() >= self.day_end {
             self.new_day();
+        }
+        if self.saved.elapsed() >= self.parts.settings.snapshot_interval {
             self.save();
         }
         if !self.blocked
@@ -447,7 +452,9 @@ impl Worker {
         if latest == Timestamp::MIN {
             return;
         }
-        let day = self.parts.sessions.trading_day(latest).date;
+        let day = self.parts.sessions.trading_day(latest);
+        self.day_end = day.end;
+        let day = day.date;
         if !self.parts.host.begin_day(day) {
             return;
         }

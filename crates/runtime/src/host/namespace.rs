@@ -522,8 +522,8 @@ impl Worker {
         {
             link.confirm(number);
         }
+        self.new_day()?;
         if self.saved.elapsed() >= self.settings.snapshot_interval {
-            self.new_day()?;
             // What became of it is noted.
             let _ = self.save()?;
         }

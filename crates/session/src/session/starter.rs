@@ -13,7 +13,7 @@ use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
 use model::session::Sessions;
-use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
+use model::{Date, InstrumentIdx, Instruments, StrategyIdx, Timestamp};
 use runtime::clock::SessionClock;
 use runtime::directory::Directory;
 use runtime::host::Message;
@@ -173,7 +173,7 @@ impl Starter {
             runner,
             start: start.clone(),
             clock: Arc::clone(&self.clock),
-            options: log_options(self.directory.owner(MARKET, MARKET)),
+            options: log_options(self.directory.owner(MARKET, MARKET), Date::default()),
             namespaces,
             disabled,
         };
