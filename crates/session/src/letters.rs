@@ -16,7 +16,9 @@ use model::topic::{Channel, Namespace, Topic};
 use model::trader::ReportKind;
 use model::{AssetClass, Bar, InstrumentIdx, Instruments, Tick, Timestamp};
 use runtime::clock::wall;
-use runtime::dead_letters::{DeadLetters, Letter, LetterReason, LetterStatus, Owner, PAYLOAD_MAX};
+use runtime::dead_letters::{
+    DeadLetters, Letter, LetterAction, LetterReason, LetterStatus, Owner, PAYLOAD_MAX,
+};
 use runtime::error::RuntimeError;
 use runtime::host::Message;
 use runtime::host::namespace::NamespaceHost;
@@ -24,12 +26,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use traders::BrokerReport;
 
+use crate::control::LetterOutcome;
+
 /// Letters that may wait to be written; more are counted and gone.
 const WAITING_MAX: usize = 256;
-/// The pause between two looks at what other processes ask for.
-const LOOK: Duration = Duration::from_millis(500);
 /// The longest that a namespace may take over a letter that it is given again.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest that a command about a letter waits for the thread that writes.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// What is to be parked.
 struct Post {
@@ -38,6 +42,20 @@ struct Post {
     text: String,
     payload: Vec<u8>,
     ts: Timestamp,
+}
+
+/// What is asked of one letter.
+struct LetterRequest {
+    owner: Owner,
+    id: String,
+    action: LetterAction,
+    reply: SyncSender<Result<LetterOutcome, String>>,
+}
+
+/// What the thread that writes has to do.
+enum Work {
+    Park(Post),
+    Act(LetterRequest),
 }
 
 /// Whom letters are given to that are to be taken again.
@@ -62,7 +80,7 @@ struct Counts {
 
 /// What every thread that finds something to park has.
 pub struct Letters {
-    posts: SyncSender<Post>,
+    work: SyncSender<Work>,
     counts: BTreeMap<Owner, Counts>,
     targets: OnceLock<Targets>,
 }
@@ -89,15 +107,15 @@ struct ParkedItem {
 
 impl Letters {
     /// Of these namespaces and of the feeds; the rest is for [`Clerk::start`].
-    pub fn new(namespaces: &[Namespace]) -> (Arc<Self>, Posts) {
-        let (posts, receiver) = sync_channel(WAITING_MAX);
+    pub fn new(namespaces: &[Namespace]) -> (Arc<Self>, Waiting) {
+        let (work, receiver) = sync_channel(WAITING_MAX);
         let owners = namespaces.iter().map(Owner::from).chain([Owner::Market]);
         let this = Self {
-            posts,
+            work,
             counts: owners.map(|owner| (owner, Counts::default())).collect(),
             targets: OnceLock::new(),
         };
-        (Arc::new(this), Posts(receiver))
+        (Arc::new(this), Waiting(receiver))
     }
 
     /// Whom letters are given to again, once they are there.
@@ -116,7 +134,7 @@ impl Letters {
             payload: kept.to_vec(),
             ts: Timestamp(wall()),
         };
-        let full = self.posts.try_send(post);
+        let full = self.work.try_send(Work::Park(post));
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = full
             && let Some(counts) = owner.and_then(|owner| self.counts.get(&owner))
         {
@@ -195,12 +213,41 @@ impl Letters {
         })
     }
 
+    /// Does what an operator asks of a letter, and waits for what becomes of it.
+    pub fn act(
+        &self,
+        owner: Owner,
+        id: &str,
+        action: LetterAction,
+    ) -> Result<LetterOutcome, String> {
+        let (reply, answer) = sync_channel(1);
+        let stopping = || "the session is stopping".to_owned();
+        let request = LetterRequest {
+            owner,
+            id: id.to_owned(),
+            action,
+            reply,
+        };
+        match self.work.try_send(Work::Act(request)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                return Err("too much is being parked at once: try again".to_owned());
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(stopping()),
+        }
+        match answer.recv_timeout(ANSWER) {
+            Ok(outcome) => outcome,
+            Err(RecvTimeoutError::Timeout) => Err(format!(
+                "no answer within {} s: what was asked may still happen; `panda dlq list --all` shows it",
+                ANSWER.as_secs()
+            )),
+            Err(RecvTimeoutError::Disconnected) => Err(stopping()),
+        }
+    }
+
     /// Gives a letter again to whom it was for; why it could not be taken.
     fn again(&self, owner: &Owner, letter: &Letter) -> Result<(), String> {
         let targets = self.targets.get().ok_or("the session is not up yet")?;
-        if letter.cut {
-            return Err("its payload was too long and is cut".to_owned());
-        }
         match owner {
             Owner::Market => targets.item(&letter.bytes()),
             Owner::Broker(namespace) => targets.report(namespace, letter),
@@ -263,8 +310,8 @@ impl Targets {
     }
 }
 
-/// What waits to be written.
-pub struct Posts(Receiver<Post>);
+/// What waits for the thread that writes.
+pub struct Waiting(Receiver<Work>);
 
 /// The thread that writes.
 pub struct Clerk {
@@ -276,7 +323,7 @@ impl Clerk {
     /// Starts it.
     pub fn start(
         letters: Arc<Letters>,
-        posts: Posts,
+        waiting: Waiting,
         storage: Arc<dyn Storage>,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -289,7 +336,7 @@ impl Clerk {
         };
         let thread = std::thread::Builder::new()
             .name("dead-letters".to_owned())
-            .spawn(move || desk.run(&posts.0, &stopped))?;
+            .spawn(move || desk.run(&waiting.0, &stopped))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -322,26 +369,33 @@ struct Desk {
 }
 
 impl Desk {
-    fn run(&mut self, posts: &Receiver<Post>, stopped: &AtomicBool) {
-        let mut looked: Option<Instant> = None;
+    fn run(&mut self, work: &Receiver<Work>, stopped: &AtomicBool) {
+        let mut has_resumed = false;
         loop {
-            match posts.recv_timeout(Duration::from_millis(20)) {
-                Ok(post) => self.park(post),
+            let is_stopped = || stopped.load(Ordering::Acquire);
+            match work.recv_timeout(Duration::from_millis(20)) {
+                Ok(Work::Park(post)) => self.park(post),
+                // Who asks hears from the reply's end that the session stops.
+                Ok(Work::Act(request)) if is_stopped() => drop(request),
+                Ok(Work::Act(request)) => {
+                    let outcome = self.act(&request.owner, &request.id, request.action);
+                    // Who asked may have given up.
+                    let _ = request.reply.try_send(outcome);
+                }
                 Err(RecvTimeoutError::Timeout) => {
-                    if stopped.load(Ordering::Acquire) {
+                    if is_stopped() {
                         return;
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            // Before all is up nobody could take a letter, and the wish would be spent.
-            let is_up = self.letters.targets.get().is_some() && !stopped.load(Ordering::Acquire);
-            if is_up && looked.is_none_or(|at| at.elapsed() >= LOOK) {
-                looked = Some(Instant::now());
+            // Before all is up nobody could take a letter, and the request would be spent.
+            if !has_resumed && self.letters.targets.get().is_some() && !is_stopped() {
+                has_resumed = true;
                 let owners: Vec<Owner> = self.letters.counts.keys().cloned().collect();
                 for owner in owners {
-                    let looked = self.look(&owner);
-                    self.said(&owner, looked);
+                    let resumed = self.resume(&owner);
+                    self.said(&owner, resumed);
                 }
             }
         }
@@ -382,35 +436,79 @@ impl Desk {
         self.said(&owner, parked.map(|_| ()));
     }
 
-    /// Does what other processes ask for.
-    fn look(&mut self, owner: &Owner) -> Result<(), RuntimeError> {
-        let now = Timestamp(wall());
-        let wanted = self.of(owner)?.take_requested(now)?;
-        for letter in wanted {
-            let status = match self.letters.again(owner, &letter) {
-                Ok(()) => {
-                    tracing::info!(
-                        channel = "system",
-                        broker = owner.name(),
-                        "dead letter {} was taken again",
-                        letter.id
-                    );
-                    LetterStatus::Replayed
-                }
-                Err(why) => {
-                    tracing::warn!(
-                        channel = "system",
-                        broker = owner.name(),
-                        "dead letter {} cannot be taken: {why}",
-                        letter.id
-                    );
-                    LetterStatus::Parked
-                }
-            };
-            self.of(owner)?.mark(&letter.id, status, now)?;
+    /// Gives out what was asked for while no session ran, or before a crash.
+    fn resume(&mut self, owner: &Owner) -> Result<(), RuntimeError> {
+        for letter in self.of(owner)?.requested() {
+            self.give_out(owner, &letter)?;
         }
         self.count(owner);
         Ok(())
+    }
+
+    /// Does what is asked of a letter; why it cannot be done.
+    fn act(
+        &mut self,
+        owner: &Owner,
+        id: &str,
+        action: LetterAction,
+    ) -> Result<LetterOutcome, String> {
+        let letters = self.of(owner).map_err(|e| e.to_string())?;
+        let letter = letters.show(id).cloned();
+        let letter = letter.ok_or_else(|| format!("letter {id} is not kept any more"))?;
+        if let Some(why) = letter.refusal(action) {
+            return Err(why);
+        }
+        let outcome = self.apply(owner, &letter, action);
+        if outcome.is_err() {
+            // As for the next post.
+            self.open.remove(owner);
+        }
+        self.count(owner);
+        outcome.map_err(|e| e.to_string())
+    }
+
+    fn apply(
+        &mut self,
+        owner: &Owner,
+        letter: &Letter,
+        action: LetterAction,
+    ) -> Result<LetterOutcome, RuntimeError> {
+        let now = Timestamp(wall());
+        self.of(owner)?.mark(&letter.id, action.status(), now)?;
+        let is_here =
+            self.letters.targets.get().is_some() && self.letters.counts.contains_key(owner);
+        match action {
+            LetterAction::Drop => Ok(LetterOutcome::Dropped),
+            LetterAction::Replay if is_here => self.give_out(owner, letter),
+            LetterAction::Replay => Ok(LetterOutcome::Requested),
+        }
+    }
+
+    /// Gives out a letter that is marked as requested, and marks what came of it.
+    fn give_out(&mut self, owner: &Owner, letter: &Letter) -> Result<LetterOutcome, RuntimeError> {
+        let (status, outcome) = match self.letters.again(owner, letter) {
+            Ok(()) => {
+                tracing::info!(
+                    channel = "system",
+                    broker = owner.name(),
+                    "dead letter {} was taken again",
+                    letter.id
+                );
+                (LetterStatus::Replayed, LetterOutcome::Taken)
+            }
+            Err(why) => {
+                tracing::warn!(
+                    channel = "system",
+                    broker = owner.name(),
+                    "dead letter {} cannot be taken: {why}",
+                    letter.id
+                );
+                (LetterStatus::Parked, LetterOutcome::Parked(why))
+            }
+        };
+        let now = Timestamp(wall());
+        self.of(owner)?.mark(&letter.id, status, now)?;
+        Ok(outcome)
     }
 
     fn count(&self, owner: &Owner) {
@@ -447,10 +545,10 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use feeds::live::Policy;
+    use feeds::live::{BATCH_MAX, Policy};
     use journal::SimDisk;
     use model::Price;
-    use runtime::dead_letters::{self, Wish};
+    use runtime::dead_letters;
 
     fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         let began = Instant::now();
@@ -463,8 +561,8 @@ mod tests {
     #[test]
     fn a_tick_that_was_parked_is_taken_again_and_nonsense_stays_nonsense() {
         let storage: Arc<dyn Storage> = Arc::new(SimDisk::new(1));
-        let (letters, posts) = Letters::new(&[Namespace::new("east").unwrap()]);
-        let mut clerk = Clerk::start(Arc::clone(&letters), posts, Arc::clone(&storage)).unwrap();
+        let (letters, waiting) = Letters::new(&[Namespace::new("east").unwrap()]);
+        let mut clerk = Clerk::start(Arc::clone(&letters), waiting, Arc::clone(&storage)).unwrap();
         let instruments = Arc::new(Instruments::new(exchange::instruments()).unwrap());
         let index = InstrumentIdx(2);
         let tick = |price: &str| Item::Tick {
@@ -491,16 +589,17 @@ mod tests {
         let codes: Vec<&str> = all.iter().map(|l| l.reason.as_str()).collect();
         assert_eq!(codes, ["unknown_instrument", "nonsense_price"]);
         assert!(all[1].text.contains("price 0"), "{}", all[1].text);
-        for letter in &all {
-            dead_letters::request(&storage, &Owner::Market, &letter.id, Wish::Replay).unwrap();
-        }
-        until("one is taken", || parked(&letters) == Some(1));
+        let replay = |id: &str| letters.act(Owner::Market, id, LetterAction::Replay);
+        assert_eq!(replay(&all[0].id), Ok(LetterOutcome::Taken));
+        let why = "it is still nonsense (price)".to_owned();
+        assert_eq!(replay(&all[1].id), Ok(LetterOutcome::Parked(why)));
+        assert_eq!(parked(&letters), Some(1));
         let status = || {
             let all = dead_letters::read(&storage, &Owner::Market).unwrap();
             all.iter().map(|l| (l.status, l.tries)).collect::<Vec<_>>()
         };
         let wanted = [(LetterStatus::Replayed, 1), (LetterStatus::Parked, 1)];
-        until("both are marked", || status() == wanted);
+        assert_eq!(status(), wanted);
         let mut batch = Batch::default();
         queue.pop(&mut batch, Duration::from_secs(30));
         let Some(Item::Tick { tick, .. }) = batch.items.first() else {
@@ -514,8 +613,78 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_was_taken_before_a_crash_and_not_marked_is_given_out_again() {
+        let disk = SimDisk::new(3);
+        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        let instruments = Arc::new(Instruments::new(exchange::instruments()).unwrap());
+        let tick = |price: &str| Tick {
+            instrument: InstrumentIdx(2),
+            price: price.parse().unwrap(),
+            ..Tick::default()
+        };
+        let started = |queue: &Arc<FeedQueue>| {
+            let (letters, waiting) = Letters::new(&[]);
+            let clerk = Clerk::start(Arc::clone(&letters), waiting, Arc::clone(&storage)).unwrap();
+            letters.connect(Targets {
+                hosts: Vec::new(),
+                queue: Arc::clone(queue),
+                instruments: Arc::clone(&instruments),
+                live: true,
+            });
+            (letters, clerk)
+        };
+        let next = |queue: &FeedQueue| {
+            let mut batch = Batch::default();
+            queue.pop(&mut batch, Duration::from_secs(30));
+            match batch.items.first() {
+                Some(Item::Tick { tick, .. }) => tick.price.to_string(),
+                _ => panic!("{batch:?}"),
+            }
+        };
+        let letter = || dead_letters::read(&storage, &Owner::Market).unwrap().pop();
+        let status = || letter().map(|letter| letter.status);
+
+        let queue = Arc::new(FeedQueue::new(1, Policy::Block, 1));
+        let (letters, mut clerk) = started(&queue);
+        let item = Item::Tick {
+            number: 7,
+            tick: tick("12.5"),
+            depth: None,
+        };
+        letters.nonsense(&instruments, "sim", &item, Nonsense::Instrument);
+        until("it is parked", || status() == Some(LetterStatus::Parked));
+        let id = letter().unwrap().id;
+        // The runner is behind: the hand-over waits, and with it the letter.
+        let mut batch = Batch::default();
+        for _ in 0..BATCH_MAX {
+            batch.tick(0, tick("10"), None);
+        }
+        assert!(queue.push(&mut batch));
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| letters.act(Owner::Market, &id, LetterAction::Replay));
+            until("it is given out", || {
+                status() == Some(LetterStatus::ReplayRequested)
+            });
+            disk.power_loss();
+            assert_eq!((next(&queue), next(&queue)), ("10".into(), "12.5".into()));
+            let outcome = asked.join().unwrap();
+            assert!(outcome.is_err(), "{outcome:?}");
+        });
+        assert!(clerk.stop(Duration::from_secs(30)));
+
+        // Taken, and not marked: the next session gives it out without being asked.
+        assert_eq!(status(), Some(LetterStatus::ReplayRequested));
+        let queue = Arc::new(FeedQueue::new(1, Policy::Block, 1));
+        let (_letters, mut clerk) = started(&queue);
+        assert_eq!(next(&queue), "12.5");
+        until("it is marked", || status() == Some(LetterStatus::Replayed));
+        assert_eq!(letter().unwrap().tries, 1);
+        assert!(clerk.stop(Duration::from_secs(30)));
+    }
+
+    #[test]
     fn a_flood_is_counted_and_holds_up_nobody() {
-        let (letters, posts) = Letters::new(&[]);
+        let (letters, waiting) = Letters::new(&[]);
         let instruments = Instruments::new(exchange::instruments()).unwrap();
         let item = Item::Tick {
             number: 0,
@@ -527,8 +696,10 @@ mod tests {
             letters.nonsense(&instruments, "sim", &item, Nonsense::Price);
         }
         assert_eq!(letters.view("market")["lost"], 3);
-        drop(posts);
+        drop(waiting);
         letters.nonsense(&instruments, "sim", &item, Nonsense::Price);
         assert_eq!(letters.view("market")["lost"], 4);
+        let asked = letters.act(Owner::Market, "0", LetterAction::Drop);
+        assert_eq!(asked, Err("the session is stopping".to_owned()));
     }
 }

@@ -117,7 +117,7 @@ impl Session {
             .iter()
             .map(|r| r.broker.table.namespace.clone())
             .collect();
-        let (letters, posts) = Letters::new(&names);
+        let (letters, waiting) = Letters::new(&names);
         let mut starter = Starter {
             settings,
             storage,
@@ -131,7 +131,7 @@ impl Session {
             unsaved: Arc::default(),
             letters,
         };
-        starter.clerk(posts)?;
+        starter.clerk(waiting)?;
         let excluded = excluded
             .into_iter()
             .map(|(name, why)| Excluded {

@@ -1,12 +1,17 @@
 //! `panda dlq`: the dead letters, looked at, taken again or dropped.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use feeds::report::write_table;
-use runtime::dead_letters::{self, Letter, LetterStatus, Owner, Wish};
+use journal::DirLock;
+use model::Timestamp;
+use runtime::clock::wall;
+use runtime::dead_letters::{self, DeadLetters, Letter, LetterAction, LetterStatus, Owner};
 use serde_json::{Value, json};
+use session::control::{Client, LetterOutcome, Reply, Request};
 
 use super::place::{Place, PlaceArgs};
 use super::print;
@@ -24,10 +29,10 @@ enum DlqCommand {
     List(ListArgs),
     /// Show one letter with its payload
     Show(ShowArgs),
-    /// Ask the running or the next session to take a letter again
-    Replay(WishArgs),
-    /// Ask the running or the next session to drop a letter
-    Drop(WishArgs),
+    /// Have the running session, or else the next, take a letter again
+    Replay(ActArgs),
+    /// Drop a letter
+    Drop(ActArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +63,7 @@ struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
-struct WishArgs {
+struct ActArgs {
     /// The letter's id, or the beginning of it
     id: String,
     #[command(flatten)]
@@ -70,8 +75,8 @@ pub fn run(args: &DlqArgs) -> anyhow::Result<()> {
     match &args.command {
         DlqCommand::List(args) => list(args),
         DlqCommand::Show(args) => show(args),
-        DlqCommand::Replay(args) => wish(args, Wish::Replay),
-        DlqCommand::Drop(args) => wish(args, Wish::Drop),
+        DlqCommand::Replay(args) => act(args, LetterAction::Replay),
+        DlqCommand::Drop(args) => act(args, LetterAction::Drop),
     }
 }
 
@@ -182,26 +187,55 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     print(&text)
 }
 
-fn wish(args: &WishArgs, wish: Wish) -> anyhow::Result<()> {
+fn act(args: &ActArgs, action: LetterAction) -> anyhow::Result<()> {
     let place = args.place.open()?;
-    let (broker, letter) = one(&place, &args.id)?;
-    if letter.status == LetterStatus::Dropped {
-        bail!("letter {} was dropped already", letter.id);
+    let (owner, letter) = one(&place, &args.id)?;
+    if let Some(why) = letter.refusal(action) {
+        bail!(why);
     }
-    if wish == Wish::Replay && letter.cut {
-        bail!(
-            "letter {} cannot be taken again: its payload was too long and is cut",
-            letter.id
-        );
-    }
-    dead_letters::request(&place.storage, &broker, &letter.id, wish)?;
-    let what = match wish {
-        Wish::Replay => "will take it again",
-        Wish::Drop => "will drop it",
+    let (id, name) = (&letter.id, owner.name());
+    let request = Request::Letter {
+        owner: name.to_owned(),
+        id: id.clone(),
+        action,
     };
-    print(&format!(
-        "letter {}: the running session of `{}`, or else the next, {what}\n",
-        letter.id,
-        broker.name()
-    ))
+    let outcome = match Client::find(&place.dir)? {
+        Some(mut client) => match client.ask(&request)? {
+            Reply::Letter(outcome) => outcome,
+            other => bail!("the session answered something else: {other:?}"),
+        },
+        None => in_files(&place, &owner, id, action)?,
+    };
+    print(&match outcome {
+        LetterOutcome::Taken => format!("letter {id}: `{name}` has taken it again\n"),
+        LetterOutcome::Requested => {
+            format!("letter {id}: the next session of `{name}` will take it again\n")
+        }
+        LetterOutcome::Dropped => format!("letter {id}: dropped\n"),
+        LetterOutcome::Parked(why) => {
+            bail!("letter {id} cannot be taken again and stays parked: {why}")
+        }
+    })
+}
+
+/// Marks a letter where no session runs. Only a session can give it out.
+fn in_files(
+    place: &Place,
+    owner: &Owner,
+    id: &str,
+    action: LetterAction,
+) -> anyhow::Result<LetterOutcome> {
+    let _lock = DirLock::acquire(&place.dir)?;
+    let mut letters = DeadLetters::open(Arc::clone(&place.storage), owner.clone())?;
+    // Before the lock was there another process may have had it.
+    if let Some(why) = letters.show(id).and_then(|letter| letter.refusal(action)) {
+        bail!(why);
+    }
+    if !letters.mark(id, action.status(), Timestamp(wall()))? {
+        bail!("letter {id} is not kept any more");
+    }
+    Ok(match action {
+        LetterAction::Replay => LetterOutcome::Requested,
+        LetterAction::Drop => LetterOutcome::Dropped,
+    })
 }

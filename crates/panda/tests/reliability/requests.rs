@@ -34,9 +34,10 @@ pub fn send(socket: &Path, bytes: &[u8], name: &str) -> Vec<u8> {
 
 #[test]
 fn a_mutated_request_is_answered_and_the_session_goes_on() {
-    const REQUESTS: [&str; 8] = [
+    const REQUESTS: [&str; 9] = [
         r#"{"request":"status"}"#,
         r#"{"request":"history","by_minute":true}"#,
+        r#"{"request":"letter","owner":"paper","id":"0000000000000000","action":"replay"}"#,
         r#"{"request":"command","brokers":["paper"],"action":"reduce_only"}"#,
         r#"{"request":"command","brokers":[],"action":"resume"}"#,
         r#"{"request":"command","brokers":["paper"],"action":"disable_strategy","strategy":"trend"}"#,

@@ -8,6 +8,7 @@ use model::control::{CommandAction, Resolution, TradingState};
 use model::event::EventBody;
 use model::reason::Reason;
 use model::{InstrumentIdx, OrderId, StrategyIdx};
+use runtime::dead_letters::Owner;
 use runtime::host::market::MarketMessage;
 
 use super::{Action, Effect, Reply, Request, ResolveAs};
@@ -26,6 +27,12 @@ pub fn execute(request: &Request, handles: &Handles) -> Reply {
                 Ok(value) => Reply::Answer(value),
                 Err(error) => Reply::Refused(error.to_string()),
             }
+        }
+        Request::Letter { owner, id, action } => {
+            let outcome = Owner::named(owner)
+                .ok_or_else(|| format!("`{owner}` is no namespace"))
+                .and_then(|owner| handles.letters.act(owner, id, *action));
+            outcome.map_or_else(Reply::Refused, Reply::Letter)
         }
         Request::Stop => {
             handles.stop.ask("an operator asked for it");

@@ -5,6 +5,7 @@ mod client;
 mod execute;
 mod server;
 
+use runtime::dead_letters::LetterAction;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -97,8 +98,31 @@ pub enum Request {
         #[serde(flatten)]
         action: Action,
     },
+    /// Do something with a dead letter.
+    Letter {
+        /// Whose it is: a namespace, or `market`.
+        owner: String,
+        /// Its whole id.
+        id: String,
+        /// What to do.
+        action: LetterAction,
+    },
     /// End the session in good order.
     Stop,
+}
+
+/// What became of a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterOutcome {
+    /// It was taken again.
+    Taken,
+    /// It could not be taken, for this reason, and stays parked.
+    Parked(String),
+    /// Its owner takes no part now: the next session in which it does takes it.
+    Requested,
+    /// It was dropped.
+    Dropped,
 }
 
 /// What a command led to in one namespace.
@@ -120,6 +144,8 @@ pub enum Reply {
     Answer(Value),
     /// To a command.
     Effects(Vec<Effect>),
+    /// To what was asked of a dead letter.
+    Letter(LetterOutcome),
     /// The stop has begun.
     Stopping,
     /// The request cannot be done, and nothing was changed.

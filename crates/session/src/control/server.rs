@@ -145,7 +145,7 @@ const fn is_urgent(request: &Request) -> bool {
                 | Action::CancelAll
                 | Action::SquareOff { .. }
         ),
-        Request::Status | Request::History { .. } => false,
+        Request::Status | Request::History { .. } | Request::Letter { .. } => false,
     }
 }
 

@@ -31,7 +31,7 @@ use crate::control::ControlServer;
 use crate::feeding::{FeedPlan, FeedThread};
 use crate::handles::{Handles, Member};
 use crate::hanging;
-use crate::letters::{Clerk, Letters, Posts};
+use crate::letters::{Clerk, Letters, Waiting};
 use crate::lifecycle::Lifecycle;
 use crate::narrate;
 use crate::open::{Ready, log_options};
@@ -361,10 +361,10 @@ impl Starter {
     }
 
     /// Stopped after everything that may have something to park.
-    pub(super) fn clerk(&mut self, posts: Posts) -> anyhow::Result<()> {
+    pub(super) fn clerk(&mut self, waiting: Waiting) -> anyhow::Result<()> {
         let (letters, storage) = (Arc::clone(&self.letters), Arc::clone(&self.storage));
         self.part("dead letters", || {
-            let mut clerk = Clerk::start(letters, posts, storage)?;
+            let mut clerk = Clerk::start(letters, waiting, storage)?;
             anyhow::Ok((
                 (),
                 Box::new(move |patience: Duration| {

@@ -160,22 +160,22 @@ fn what_a_broker_says_in_vain_is_parked_and_looked_after() {
         shown.contains("sim.orders.updated.dlq") && shown.contains("NOBODYSORDER00000000"),
         "{shown}"
     );
-    world.ok(&["dlq", "drop", &bytes]);
-    world.ok(&["dlq", "replay", &foreign]);
-    world.ok(&["dlq", "replay", &half]);
+    let dropped = world.ok(&["dlq", "drop", &bytes]);
+    assert_eq!(dropped, format!("letter {bytes}: dropped\n"));
+    // What they are about is known no more than before.
+    for (id, why) in [
+        (&foreign, "its order is still not known here"),
+        (&half, "it is no report that can be read"),
+    ] {
+        world.refuses(&["dlq", "replay", id], &["stays parked", why]);
+    }
     let is = |id: &str, status: &str, tries: u64| {
         let all = letters(&world);
         let letter = all.iter().find(|l| l["id"] == id).unwrap();
         letter["status"] == status && letter["tries"] == tries
     };
-    until(
-        "the session has seen to it",
-        Duration::from_secs(30),
-        || {
-            // Taken again, and what it is about is known no more than before.
-            is(&bytes, "dropped", 0) && is(&foreign, "parked", 1) && is(&half, "parked", 1)
-        },
-    );
+    assert!(is(&bytes, "dropped", 0) && is(&foreign, "parked", 1) && is(&half, "parked", 1));
+    world.refuses(&["dlq", "replay", &bytes], &["was dropped already"]);
     until("it is shown", Duration::from_secs(30), || {
         parked()["parked"] == 2
     });
@@ -205,7 +205,7 @@ fn a_report_whose_order_is_known_by_now_is_taken_from_its_letter() {
         unresolved() > Some(0)
     });
     first.stop();
-    // A letter as if its report had come before the order was known.
+    // Letters as if its report had come before the order was known.
     let storage: Arc<dyn Storage> = Arc::new(Disk::existing(world.path("data")));
     let sim = Namespace::new("sim").unwrap();
     let mut letters = DeadLetters::open(Arc::clone(&storage), &sim).unwrap();
@@ -214,21 +214,29 @@ fn a_report_whose_order_is_known_by_now_is_taken_from_its_letter() {
         "kind": ReportKind::Cancelled(Reason::BrokerRejected),
         "number": 0,
     });
-    let (topic, reason) = (
-        Topic::Broker(sim, Channel::OrdersUpdated),
-        LetterReason::UnknownOrder,
-    );
+    let topic = Topic::Broker(sim, Channel::OrdersUpdated);
     let payload = payload.to_string();
-    let letter = letters.park(&topic, reason, "early", payload.as_bytes(), Timestamp(1));
-    let letter = letter.unwrap();
+    let [before, during] = [1, 2].map(|at| {
+        let (reason, at) = (LetterReason::UnknownOrder, Timestamp(at));
+        let letter = letters.park(&topic, reason, "early", payload.as_bytes(), at);
+        letter.unwrap()
+    });
     drop(letters);
-    world.ok(&["dlq", "replay", &letter]);
+    let is = |id: &str, status: &str| {
+        let all = self::letters(&world);
+        all.iter().any(|l| l["id"] == id && l["status"] == status)
+    };
+    // Without a session it is only noted, as a crash leaves a letter that was given out.
+    let said = world.ok(&["dlq", "replay", &before]);
+    assert!(said.contains("the next session of `sim`"), "{said}");
+    assert!(is(&before, "replay_requested"));
     let second = session(&world, &seen);
     until("it is taken", Duration::from_secs(30), || {
-        let all = self::letters(&world);
-        all.iter()
-            .any(|l| l["id"] == letter && l["status"] == "replayed")
+        is(&before, "replayed")
     });
+    let said = world.ok(&["dlq", "replay", &during]);
+    assert_eq!(said, format!("letter {during}: `sim` has taken it again\n"));
+    assert!(is(&during, "replayed"));
     // An end that a broker tells is taken once it has answered what else there was.
     seen.answers.store(true, Ordering::Release);
     until("nothing is unresolved", Duration::from_secs(60), || {
