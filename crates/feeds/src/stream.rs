@@ -157,17 +157,9 @@ impl<R: Record> Stream<R> {
         Ok(Some(&self.buffer))
     }
 
-    /// How many rows have been delivered since the start or the last rewind.
+    /// How many rows have been delivered since the start.
     pub fn delivered(&self) -> u64 {
         self.delivered
-    }
-
-    /// Goes back to the start.
-    pub fn rewind(&mut self) {
-        self.next_day = 0;
-        self.current = None;
-        self.delivered = 0;
-        self.history.restart();
     }
 
     /// What became of the days that were delivered.

@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract_note::ChargesAdjustment;
 use crate::control::{Breach, TradingState};
 use crate::fixed::{Price, Quantity};
-use crate::ids::{
-    CommandId, CorrelationId, EventId, InputId, OrderId, SignalId, StrategyIdx, TradeId,
-};
+use crate::ids::{CommandId, CorrelationId, InputId, OrderId, SignalId, StrategyIdx, TradeId};
 use crate::instrument::InstrumentIdx;
 use crate::money::{Amount, CurrencyIdx};
 use crate::order::{OrderChange, OrderIntent};
@@ -465,27 +463,3 @@ impl Event {
 
 /// The version of the event schemas. They only grow.
 pub const SCHEMA_VERSION: u16 = 1;
-
-/// The envelope of an event that leaves the process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Envelope {
-    /// The event's own id.
-    pub id: EventId,
-    /// The event's type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Event time, nanoseconds UTC.
-    pub ts: Timestamp,
-    /// The chain of events that it belongs to.
-    pub correlation_id: CorrelationId,
-    /// The id of the event that caused it.
-    pub causation_id: EventId,
-    /// The namespace, for audit; routing uses the topic.
-    pub broker: String,
-    /// Which part of which build produced it.
-    pub source: String,
-    /// Schema version.
-    pub version: u16,
-    /// The partition key.
-    pub key: String,
-}

@@ -23,8 +23,6 @@ pub struct InputId(pub u64);
 pub struct StrategyIdx(pub u32);
 
 impl StrategyIdx {
-    /// The owner of operator and foreign trades.
-    pub const MANUAL: Self = Self(0);
     /// The name of the reserved owner.
     pub const MANUAL_NAME: &'static str = "manual";
 

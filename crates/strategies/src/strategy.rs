@@ -3,7 +3,6 @@
 use model::market::Timeframe;
 use model::session::SessionWindow;
 use model::signal::{Action, Decision, Product, Side};
-use model::time::MINUTE;
 use model::{Bar, Depth, Instrument, InstrumentIdx, Instruments, Price, Quantity, Tick, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -153,22 +152,6 @@ impl<'a> Context<'a> {
     pub fn session(&self, slot: Slot) -> Option<SessionWindow> {
         self.windows[slot.index()]
     }
-    /// Whole minutes since the session opened: 0 in its first; `None` while it is closed, and where it
-    /// never closes.
-    pub fn minutes_since_open(&self, slot: Slot) -> Option<i64> {
-        let window = self.ends(slot)?;
-        Some(self.now.since(window.open) / MINUTE)
-    }
-    /// Whole minutes until the session closes, a closing auction included: 0 within its last; `None`
-    /// while it is closed, and where it never closes.
-    pub fn minutes_to_close(&self, slot: Slot) -> Option<i64> {
-        let window = self.ends(slot)?;
-        Some(window.close.since(self.now) / MINUTE)
-    }
-    fn ends(&self, slot: Slot) -> Option<SessionWindow> {
-        self.session(slot)
-            .filter(|w| w.close != Timestamp::MAX && w.open <= self.now && self.now < w.close)
-    }
     /// The strategy's own position; `None` for shared kinds, which run for several brokers at once.
     pub fn position(&self, slot: Slot) -> Option<Quantity> {
         self.positions.map(|p| p[slot.index()])
@@ -240,53 +223,4 @@ pub trait Strategy: Send {
     fn save(&self) -> Result<Vec<u8>, StateError>;
     /// Takes over a saved state of the same kind, parameters and instruments.
     fn restore(&mut self, state: &[u8]) -> Result<(), StateError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn minutes_are_counted_within_a_session_that_ends() {
-        let share = Instrument::share("NSE", "A", "INR".parse().unwrap());
-        let instruments = Instruments::new(vec![share]).unwrap();
-        let window = |close| {
-            Some(SessionWindow {
-                open: Timestamp(0),
-                close,
-            })
-        };
-        let (mut decisions, mut timers) = (Vec::new(), Vec::new());
-        let mut ask = |now, window| {
-            let (indices, windows) = ([InstrumentIdx(0)], [window]);
-            let ctx = Context::new(
-                Timestamp(now),
-                &instruments,
-                &indices,
-                &windows,
-                None,
-                &mut decisions,
-                &mut timers,
-            );
-            (
-                ctx.minutes_since_open(Slot(0)),
-                ctx.minutes_to_close(Slot(0)),
-            )
-        };
-        let day = window(Timestamp(375 * MINUTE));
-        assert_eq!(ask(0, day), (Some(0), Some(375)));
-        assert_eq!(ask(365 * MINUTE, day), (Some(365), Some(10)));
-        assert_eq!(ask(375 * MINUTE - 1, day), (Some(374), Some(0)));
-        assert_eq!(
-            ask(375 * MINUTE, day),
-            (None, None),
-            "the close is not within"
-        );
-        assert_eq!(ask(0, None), (None, None), "closed");
-        assert_eq!(
-            ask(0, window(Timestamp::MAX)),
-            (None, None),
-            "it never closes"
-        );
-    }
 }

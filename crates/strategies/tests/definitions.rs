@@ -66,7 +66,7 @@ fn a_file_gives_its_strategies_in_the_order_of_their_ids() {
     let risk = trend.definition.risk.as_ref().unwrap();
     let wanted = serde_json::json!({"max_order_notional": "0.1", "max_orders": 7, "allow": {"list": ["1.50"]}});
     assert_eq!(risk.value, wanted);
-    assert_eq!(risk.source_of("max_orders").to_string(), "s.yaml:10");
+    assert_eq!(risk.at.to_string(), "s.yaml:8");
     let instance = trend.build().unwrap();
     assert_eq!(trend.subscription(instance.as_ref()).warm_up, 50);
     // Canonical ids and every effective parameter.

@@ -1,7 +1,7 @@
 //! The indicators against TA-Lib's own values (`talib/generate.py`).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use strategies::indicators::{Bollinger, Ema, RateOfChange, Rsi, Sma, Window};
+use strategies::indicators::{Bollinger, Ema, RateOfChange, Rsi, Window};
 
 /// The formula of `generate.py`.
 fn prices(count: usize, seed: u64, start: i64, span: i64, tick: i64) -> Vec<f64> {
@@ -39,7 +39,7 @@ fn compare(fixture: &str, prices: &[f64]) {
             )
         })
         .peekable();
-    let (mut ema, mut sma, mut rsi) = (Ema::new(10), Sma::new(20), Rsi::new(14));
+    let (mut ema, mut sma, mut rsi) = (Ema::new(10), Window::new(20), Rsi::new(14));
     let (mut bands, mut spread, mut roc) = (
         Bollinger::new(20, 2.0),
         Window::new(20),
@@ -51,7 +51,10 @@ fn compare(fixture: &str, prices: &[f64]) {
         let b = bands.update(price);
         let got = [
             ema.update(price),
-            sma.update(price),
+            {
+                sma.push(price);
+                sma.mean()
+            },
             rsi.update(price),
             b.map(|b| b.upper),
             b.map(|b| b.middle),

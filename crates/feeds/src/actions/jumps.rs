@@ -171,10 +171,6 @@ impl History {
         }
     }
 
-    pub(crate) fn restart(&mut self) {
-        *self = Self::new(Arc::clone(&self.plan), std::mem::take(&mut self.shares));
-    }
-
     /// The actions that apply, with the rows that they changed so far.
     pub fn applied(&self) -> Vec<AppliedAction> {
         self.plan.report(&self.counts)

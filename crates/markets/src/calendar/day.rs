@@ -69,12 +69,6 @@ impl Hours {
         }
         windows
     }
-
-    /// When continuous trading ends: what intraday positions must be closed before.
-    pub fn continuous_ends(&self) -> Option<Timestamp> {
-        let continuous = self.phases.iter().filter(|p| &*p.name == "continuous");
-        continuous.map(|phase| phase.to).max()
-    }
 }
 
 impl Market {

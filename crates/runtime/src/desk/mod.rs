@@ -659,11 +659,6 @@ impl Desk {
         }
     }
 
-    /// True while a call is under way.
-    pub const fn is_calling(&self) -> bool {
-        self.in_flight.is_some()
-    }
-
     /// True when no order waits for a first word, for an answer to a cancellation, to a change or to the
     /// question what was missed: in lockstep time passes only then. An order whose questions led to
     /// nothing so many times in a row is not waited for: it is asked about as time passes.

@@ -130,10 +130,6 @@ impl Namespace {
     pub const fn pipeline(&self) -> &BrokerPipeline {
         &self.pipeline
     }
-    /// The stages, for a host that sets a probe.
-    pub const fn pipeline_mut(&mut self) -> &mut BrokerPipeline {
-        &mut self.pipeline
-    }
     /// What has been counted.
     pub const fn stats(&self) -> &NamespaceStats {
         &self.stats

@@ -64,18 +64,6 @@ pub struct RiskOverrides {
     pub value: serde_json::Value,
     /// Where it begins.
     pub at: Source,
-    /// Where each of its keys stands.
-    pub keys: Vec<Located>,
-}
-
-impl RiskOverrides {
-    /// Where a key stands; the mapping's own place where the key is not one of its own.
-    pub fn source_of(&self, key: &str) -> &Source {
-        self.keys
-            .iter()
-            .find(|k| k.text == key)
-            .map_or(&self.at, |k| &k.at)
-    }
 }
 
 /// A broker that a definition names and that does not run.

@@ -297,17 +297,7 @@ impl Reader {
     fn risk(&self, entry: Entry) -> Result<Option<RiskOverrides>, DefinitionError> {
         let at = entry.at.clone();
         let value = entry.value.to_json();
-        let entries = self.mapping(entry)?;
-        if entries.is_empty() {
-            return Ok(None);
-        }
-        let keys = entries
-            .into_iter()
-            .map(|e| Located {
-                text: e.key,
-                at: e.at,
-            })
-            .collect();
-        Ok(Some(RiskOverrides { value, at, keys }))
+        let is_empty = self.mapping(entry)?.is_empty();
+        Ok((!is_empty).then_some(RiskOverrides { value, at }))
     }
 }

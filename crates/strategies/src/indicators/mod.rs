@@ -19,7 +19,7 @@ pub use ema::Ema;
 pub use opening_range::OpeningRange;
 pub use rsi::Rsi;
 pub use vwap::Vwap;
-pub use window::{Moments, Sma, Window};
+pub use window::{Moments, Window};
 
 #[cfg(test)]
 mod tests {

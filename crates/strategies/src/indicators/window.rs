@@ -103,23 +103,3 @@ impl Window {
         })
     }
 }
-
-/// Simple moving average.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Sma(Window);
-
-impl Sma {
-    /// Over `period` values, at least 1.
-    pub fn new(period: u32) -> Self {
-        Self(Window::new(period))
-    }
-    /// Takes one value and gives the new average; `None` until `period` values were seen.
-    pub fn update(&mut self, value: f64) -> Option<f64> {
-        self.0.push(value);
-        self.0.mean()
-    }
-    /// The average so far.
-    pub fn value(&self) -> Option<f64> {
-        self.0.mean()
-    }
-}
