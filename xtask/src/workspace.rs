@@ -36,6 +36,8 @@ pub struct Package {
 pub struct Dependency {
     /// The crate's name.
     pub name: String,
+    /// What this manifest calls it, where that is another name.
+    pub rename: Option<String>,
     /// `dev`, `build`, or none for an ordinary one.
     pub kind: Option<String>,
     /// Where it is, for a crate of this repository.

@@ -8,6 +8,7 @@ mod generated;
 mod hygiene;
 mod purity;
 mod source;
+mod unused;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -62,11 +63,16 @@ pub fn run() -> anyhow::Result<()> {
         texts.push((path.as_str(), text));
     }
     let tests = test_files(&texts);
-    for (path, text) in texts.iter().filter(|(path, _)| path.ends_with(".rs")) {
-        let source = Source::parse(text, tests.contains(*path));
-        findings.extend(hygiene::check_source(path, &source));
-        findings.extend(purity::check(path, &source));
+    let rust = texts.iter().filter(|(path, _)| path.ends_with(".rs"));
+    let sources: Vec<(&str, Source)> = rust
+        .map(|(path, text)| (*path, Source::parse(text, tests.contains(*path))))
+        .collect();
+    for (path, source) in &sources {
+        findings.extend(hygiene::check_source(path, source));
+        findings.extend(purity::check(path, source));
     }
+    findings.extend(unused::dependencies(&workspace, &sources)?);
+    findings.extend(unused::items(&sources));
     findings.extend(generated::check(&workspace)?);
     let documents = texts.iter().filter(|(path, _)| docs::is_document(path));
     for (path, text) in documents {

@@ -206,8 +206,8 @@ pub fn words(code: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Where an item ends: at the brace that closes its body, or at its semicolon. `from` is at the
-/// bracket that ends its first attribute.
-fn item_end(code: &str, from: usize) -> usize {
+/// bracket that ends its first attribute, or in its body.
+pub fn item_end(code: &str, from: usize) -> usize {
     let mut depth = 1usize;
     for (at, c) in code.get(from..).unwrap_or_default().char_indices() {
         match c {
