@@ -110,8 +110,7 @@ impl Trader for Stopwatch {
         Ok(())
     }
     fn submit(&mut self, id: &ClientOrderId, intent: &OrderIntent) -> Answer {
-        // Whoever measures may have ended.
-        let _ = self.called.send(Instant::now());
+        let called = Instant::now();
         if let Some(reports) = &self.reports {
             let filled = ReportKind::Filled {
                 trade: TradeId::derive(intent.id, 0),
@@ -129,6 +128,8 @@ impl Trader for Stopwatch {
                 });
             }
         }
+        // Only now: the next order shall find this one filled. Whoever measures may have ended.
+        let _ = self.called.send(called);
         Answer::Accepted
     }
     fn cancel(&mut self, _: &ClientOrderId) -> Answer {
