@@ -204,6 +204,7 @@ impl World {
         let options = LogOptions {
             preallocate: 1 << 12,
             segment_max: 1 << 30,
+            first_day: AlwaysOpen.trading_day(Timestamp(BEGIN)).date,
             ..LogOptions::default()
         };
         let clock: Arc<dyn SessionClock> = FeedClock::replay();
