@@ -20,9 +20,9 @@ pub enum Kind {
     Text,
     /// `bytes`.
     Bytes,
-    /// An enumeration, by its index in [`ENUMS`](crate::table::ENUMS).
+    /// An enumeration, by its index in `table::ENUMS`.
     Enum(u16),
-    /// A message, by its index in [`MESSAGES`](crate::table::MESSAGES).
+    /// A message, by its index in `table::MESSAGES`.
     Message(u16),
     /// A message that names an instrument, a strategy or a currency, or gives its index.
     Reference(Referent),
