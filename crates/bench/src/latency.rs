@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use feeds::live::Batch;
 use model::Timestamp;
 use runtime::clock::wall;
@@ -91,10 +91,14 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
         if is_order {
             pushed = Some(at);
         }
-        ensure!(
-            pushed.is_none_or(|at| at.elapsed() < Duration::from_secs(5)),
-            "an order did not reach the trader within 5 s"
-        );
+        if pushed.is_some_and(|at| at.elapsed() >= Duration::from_secs(5)) {
+            let blocks = session
+                .handles
+                .ask(0, |namespace| namespace.pipeline().risk().blocks().to_vec());
+            bail!(
+                "an order did not reach the trader within 5 s; entries are blocked by {blocks:?}"
+            );
+        }
         until(began + period * n as u32 + period / 2);
         chain.push(n % gap == gap / 2);
     }

@@ -46,7 +46,11 @@ pub fn preparation(plan: &Plan<'_>) -> anyhow::Result<(Preparation, Receiver<Ins
     let names: Vec<&str> = plan.brokers.iter().map(|(name, _)| *name).collect();
     let mut engine = toml::Table::new();
     for (name, kind) in plan.brokers {
-        let table = format!("kind = \"{kind}\"\nstarting_cash = {{ INR = 1000000000000000 }}\n");
+        // The simulated feed has prices of its own for the same instruments, once a second: an execution between two
+        // of its ticks and ours is no nonsense.
+        let table = format!(
+            "kind = \"{kind}\"\nstarting_cash = {{ INR = 1000000000000000 }}\nreport_band = 100\n"
+        );
         engine.insert((*name).to_owned(), toml::from_str::<toml::Value>(&table)?);
     }
     let allowed: Vec<String> = exchange::instruments().into_iter().map(|i| i.id).collect();
