@@ -56,28 +56,26 @@ impl BrokerPipeline {
 
     /// Takes a saved state over, in a pipeline that has seen nothing yet. The state's indices must have
     /// been translated where it was decoded; `map` brings its tables into order, and what is encoded
-    /// in it. `unchanged` says
-    /// whether a strategy is defined as it was. Returns the strategies that start from warm-up.
+    /// in it. `unchanged` says whether a strategy is defined as it was. Returns the strategies that start
+    /// from warm-up; an error leaves the pipeline as it was.
     pub fn restore_state(
         &mut self,
         saved: PipelineState,
         map: &Reindex,
         unchanged: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, PipelineStateError> {
+        // Before all else: a trader that refuses its state leaves the pipeline as it was.
+        match (&saved.trader, &mut self.trader) {
+            (Some(state), Some(trader)) => trader.restore(state, map)?,
+            // It was detached, and stays so.
+            (None, _) => self.trader = None,
+            (Some(_), None) => {}
+        }
         let anew = self.strategies.restore_state(&saved.strategies, unchanged);
         self.risk.adopt(saved.risk, map);
         self.engine.adopt(saved.engine, map);
         self.portfolio.adopt(saved.portfolio, map);
         self.day_book = saved.day_book;
-        match saved.trader {
-            Some(state) => {
-                if let Some(trader) = &mut self.trader {
-                    trader.restore(&state, map)?;
-                }
-            }
-            // It was detached, and stays so.
-            None => self.trader = None,
-        }
         (self.now, self.input) = (saved.now, saved.input);
         self.next_snapshot = saved.next_snapshot;
         self.hours.adopt(saved.hours);

@@ -111,16 +111,30 @@ pub(super) fn rebuild(
     };
     if let Some((at, old, saved)) = loaded {
         let unchanged = |strategy: &str| tables::unchanged(&old, start, strategy);
-        recovered.restarted = rebuilt
+        let map = tables::reindex(&old, start);
+        match rebuilt
             .pipeline
-            .restore_state(saved.pipeline, &tables::reindex(&old, start), unchanged)
-            .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
-        (rebuilt.step, rebuilt.next, rebuilt.market) = (saved.step, saved.next, saved.market);
-        recovered.snapshot = Some(at);
-        from = at;
-        // What was decided in an earlier session keeps the identities that it had there.
-        rebuilt.pipeline.set_source(old.source);
-        rebuilt.latest = Some(old);
+            .restore_state(saved.pipeline, &map, unchanged)
+        {
+            Ok(restarted) => {
+                recovered.restarted = restarted;
+                (rebuilt.step, rebuilt.next, rebuilt.market) =
+                    (saved.step, saved.next, saved.market);
+                recovered.snapshot = Some(at);
+                from = at;
+                // What was decided in an earlier session keeps the identities that it had there.
+                rebuilt.pipeline.set_source(old.source);
+                rebuilt.latest = Some(old);
+            }
+            Err(error) => {
+                let error = format!("the snapshot at {at}: {error}");
+                if first > Position(0) {
+                    return Err(RuntimeError::state(&name, error));
+                }
+                // The log has its beginning, and holds all that the snapshot would have said.
+                recovered.unread = Some(error);
+            }
+        }
     } else if first > Position(0) {
         return Err(RuntimeError::state(
             &name,

@@ -168,6 +168,32 @@ fn a_snapshot_of_another_build_costs_time_and_nothing_else() {
     }
 }
 
+/// The trader's part of a snapshot is bound to how the trader works: the books of the log are the same without it.
+#[test]
+fn a_snapshot_whose_trader_is_another_costs_time_and_nothing_else() {
+    let removed = |east| {
+        days(Removed {
+            market: false,
+            east,
+        })
+    };
+    let mut world = removed(false);
+    world.fill = paper::FillOn::SignalTick;
+    let system = world.start();
+    let found = &system.recovered[0];
+    let unread = found.unread.clone().unwrap();
+    assert!(
+        found.snapshot.is_none() && unread.contains("the snapshot at "),
+        "{unread}"
+    );
+    assert!(unread.contains("another `fill`"), "{unread}");
+    // Without the log's beginning there is nothing to fall back on.
+    let mut world = removed(true);
+    world.fill = paper::FillOn::SignalTick;
+    let error = world.try_start().err().unwrap().to_string();
+    assert!(error.contains("another `fill`"), "{error}");
+}
+
 #[test]
 fn a_log_without_its_beginning_needs_a_snapshot_that_can_be_read() {
     let removed = || {

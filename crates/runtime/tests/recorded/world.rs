@@ -15,7 +15,7 @@ use model::trader::{Delivery, InPipelineTrader};
 use model::{
     Amount, Instrument, InstrumentIdx, Instruments, Price, Quantity, StrategyIdx, Tick, Timestamp,
 };
-use paper::{PaperSettings, PaperTrader};
+use paper::{FillOn, PaperSettings, PaperTrader};
 use pipeline::broker::OnResume;
 use pipeline::risk::{AutoResume, Limits};
 use pipeline::{BrokerMask, BrokerPipeline, BrokerSettings, Runner, StrategyHost, StrategySetup};
@@ -41,6 +41,8 @@ pub struct World {
     pub disk: SimDisk,
     pub brokers: Vec<&'static str>,
     pub symbols: Vec<&'static str>,
+    /// How the paper trader fills.
+    pub fill: FillOn,
     pub settings: String,
     /// The source's session.
     pub source: u128,
@@ -54,6 +56,7 @@ impl World {
             disk: SimDisk::new(7),
             brokers: vec!["east", "west"],
             symbols: vec!["MID"],
+            fill: FillOn::default(),
             settings: "settings = 1".to_owned(),
             source: 7,
             given: 0,
@@ -143,7 +146,10 @@ impl World {
     fn compose(&self, broker: &str, is_inside: bool) -> BrokerPipeline {
         let instruments = self.instruments();
         let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
-        let settings = PaperSettings::default();
+        let settings = PaperSettings {
+            fill: self.fill,
+            ..PaperSettings::default()
+        };
         let trader = PaperTrader::new(settings, Arc::clone(&instruments), Arc::clone(&sessions));
         let trader = trader.unwrap();
         let capabilities = trader.capabilities().clone();
