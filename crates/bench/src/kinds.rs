@@ -128,7 +128,8 @@ impl Trader for Stopwatch {
                 });
             }
         }
-        // Only now: the next order shall find this one filled. Whoever measures may have ended.
+        // After its reports: the benchmark sends the next order when it hears of this one, and finds it filled. The
+        // benchmark may have ended.
         let _ = self.called.send(called);
         Answer::Accepted
     }

@@ -10,10 +10,8 @@ use model::signal::Trigger;
 use model::{CurrencyIdx, InstrumentIdx, StrategyIdx, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use wire::Root;
-
-use wire::EventPlace;
 use wire::identity::{self, Identity};
+use wire::{EventPlace, Root};
 
 /// The names behind the indices of one start.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +36,14 @@ impl Names<'_> {
         let strategy = self.0.strategies.get(index.index());
         strategy.map_or("", |s| s.name.as_str())
     }
-    fn currency(&self, breach: &Breach) -> Option<&str> {
-        let currency = self.0.currencies.get(breach.currency.index());
-        currency.map(|c| c.code())
+    fn currency_code(&self, index: CurrencyIdx) -> &str {
+        let currency = self.0.currencies.get(index.index());
+        currency.map_or("", |c| c.code())
     }
 
     /// A reached loss limit in words: how much is lost, and what the limit is.
     pub fn breach(&self, breach: &Breach) -> String {
-        let currency = self.currency(breach).unwrap_or("");
+        let currency = self.currency_code(breach.currency);
         let Breach { loss, limit, .. } = breach;
         format!("{loss} {currency} are lost, the limit is {limit}")
     }
@@ -93,10 +91,7 @@ impl Names<'_> {
     }
 
     fn unit(&self, measured: &Measured) -> &str {
-        measured.unit(|currency| {
-            let currency = self.0.currencies.get(currency.index());
-            currency.map_or("", |c| c.code())
-        })
+        measured.unit(|currency| self.currency_code(currency))
     }
 
     /// The ids of this start's data directory.
@@ -238,8 +233,7 @@ impl wire::Names for Names<'_> {
         self.strategy_name(index)
     }
     fn currency(&self, index: CurrencyIdx) -> &str {
-        let currency = self.0.currencies.get(index.index());
-        currency.map_or("", |c| c.code())
+        self.currency_code(index)
     }
 }
 

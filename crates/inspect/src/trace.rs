@@ -170,12 +170,8 @@ pub fn trace(
         let mut life: Vec<Moment> = Vec::new();
         let mut times: Vec<(OrderId, OrderTimes)> = Vec::new();
         each_run(storage, broker, |run, start| {
-            let outputs = run.outputs.iter().enumerate();
-            for (ordinal, event) in outputs.filter(|(_, e)| e.correlation == correlation) {
-                let at = EventPlace {
-                    step: run.step,
-                    ordinal,
-                };
+            let mine = run.placed();
+            for (at, event) in mine.filter(|(_, e)| e.correlation == correlation) {
                 match &event.body {
                     EventBody::OrderSubmitted(intent) => {
                         let mut order = OrderTimes::default();

@@ -24,7 +24,7 @@ struct State<M> {
     packets: VecDeque<SharedPacket>,
     steps: usize,
     messages: VecDeque<M>,
-    /// The namespace sleeps until something arrives: nobody else needs a system call to wake it.
+    /// The namespace's thread sleeps: only then a sender makes the system call that wakes it.
     sleeps: bool,
     closed: bool,
 }

@@ -119,7 +119,7 @@ pub struct Stage {
     pub outside: Option<Box<dyn Trader>>,
 }
 
-/// The stages of a system, for whoever hosts them.
+/// The stages of a system, not yet on any host.
 pub struct Stages {
     /// The strategy runner.
     pub runner: Runner,

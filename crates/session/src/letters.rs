@@ -389,7 +389,7 @@ impl Desk {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            // Before all is up nobody could take a letter, and the request would be spent.
+            // A letter that is given out before feeds and namespaces run would be lost to them.
             if !has_resumed && self.letters.targets.get().is_some() && !is_stopped() {
                 has_resumed = true;
                 let owners: Vec<Owner> = self.letters.counts.keys().cloned().collect();

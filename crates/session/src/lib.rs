@@ -1,5 +1,5 @@
 //! A running system: composed, recovered from its logs, started, and stopped in good order. The kinds of
-//! brokers and strategies are given by whoever starts it.
+//! brokers and strategies come from the composition root.
 
 mod build;
 pub mod compose;

@@ -149,7 +149,7 @@ impl<'de, 'm> Value<'de, 'm> {
         let mut found = None;
         let mut unknown = None;
         while !left.is_empty() {
-            let (number, raw) = take_field(&mut left).ok_or(WireError::TORN)?;
+            let (number, raw) = take_field(&mut left).ok_or(WireError::Torn)?;
             match message.by_number(number) {
                 Some(field) if field.label == Label::Optional => {
                     if found.replace((field, raw)).is_some() {
@@ -176,7 +176,7 @@ impl<'de, 'm> Value<'de, 'm> {
         };
         let mut index = None;
         while !left.is_empty() {
-            match take_field(&mut left).ok_or(WireError::TORN)? {
+            match take_field(&mut left).ok_or(WireError::Torn)? {
                 (2, Raw::Varint(value)) => index = u32::try_from(value).ok(),
                 (1, Raw::Bytes(name)) => {
                     let name = String::from_utf8_lossy(name);
@@ -463,7 +463,7 @@ impl<'de> Fields<'de, '_> {
     fn advance(&mut self) -> Result<Option<(&'static Field, Source<'de>)>, WireError> {
         while !self.left.is_empty() {
             let from = self.left;
-            let (number, raw) = take_field(&mut self.left).ok_or(WireError::TORN)?;
+            let (number, raw) = take_field(&mut self.left).ok_or(WireError::Torn)?;
             let Some(field) = self.message.by_number(number) else {
                 continue;
             };
@@ -549,13 +549,13 @@ impl<'de, 'm> Elements<'de, 'm> {
         };
         loop {
             if !self.packed.is_empty() {
-                let raw = self.unpack().ok_or(WireError::TORN)?;
+                let raw = self.unpack().ok_or(WireError::Torn)?;
                 return Ok(Some(value(raw, self.kind, self.map)));
             }
             if self.left.is_empty() {
                 return Ok(None);
             }
-            let (number, raw) = take_field(&mut self.left).ok_or(WireError::TORN)?;
+            let (number, raw) = take_field(&mut self.left).ok_or(WireError::Torn)?;
             if number != self.number {
                 continue;
             }
@@ -657,7 +657,7 @@ fn position<'de, 'm>(
     let mut left = bytes;
     while !left.is_empty() {
         let from = left;
-        let (number, raw) = take_field(&mut left).ok_or(WireError::TORN)?;
+        let (number, raw) = take_field(&mut left).ok_or(WireError::Torn)?;
         if number == field.number {
             let source = match field.label {
                 Label::Repeated => Source::Repeated(number, from),

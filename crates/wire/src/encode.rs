@@ -521,35 +521,27 @@ impl<'o, 'n> Serializer for Value<'o, 'n> {
     }
 }
 
-impl ser::SerializeStruct for Group<'_, '_> {
-    type Ok = ();
-    type Error = WireError;
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        key: &'static str,
-        value: &T,
-    ) -> Result<(), WireError> {
-        self.named(key, value)
-    }
-    fn end(self) -> Result<(), WireError> {
-        self.finish()
-    }
+/// Structures, and members of a `oneof` that have fields.
+macro_rules! named_fields {
+    ($($of:ident)*) => {$(
+        impl ser::$of for Group<'_, '_> {
+            type Ok = ();
+            type Error = WireError;
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                key: &'static str,
+                value: &T,
+            ) -> Result<(), WireError> {
+                self.named(key, value)
+            }
+            fn end(self) -> Result<(), WireError> {
+                self.finish()
+            }
+        }
+    )*};
 }
 
-impl ser::SerializeStructVariant for Group<'_, '_> {
-    type Ok = ();
-    type Error = WireError;
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        key: &'static str,
-        value: &T,
-    ) -> Result<(), WireError> {
-        self.named(key, value)
-    }
-    fn end(self) -> Result<(), WireError> {
-        self.finish()
-    }
-}
+named_fields!(SerializeStruct SerializeStructVariant);
 
 impl ser::SerializeTupleVariant for Group<'_, '_> {
     type Ok = ();
@@ -587,7 +579,7 @@ struct Elements<'o, 'n> {
 
 impl<'o, 'n> List<'o, 'n> {
     fn begin(value: Value<'o, 'n>) -> Result<Self, WireError> {
-        let Place::Field { number, explicit } = value.place else {
+        let Place::Field { number, .. } = value.place else {
             return Err(value.unfit("a list"));
         };
         if value.label == Label::Repeated {
@@ -598,7 +590,6 @@ impl<'o, 'n> List<'o, 'n> {
             Kind::Message(index) => match schema::message(index).list() {
                 Some(field) => {
                     // Each list of a list stands there, also one that is empty.
-                    let _ = explicit;
                     let around = open(value.out, number);
                     let mut value = value;
                     value.kind = field.kind;
@@ -708,38 +699,27 @@ impl<'o, 'n> List<'o, 'n> {
     }
 }
 
-impl ser::SerializeSeq for List<'_, '_> {
-    type Ok = ();
-    type Error = WireError;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WireError> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), WireError> {
-        self.finish()
-    }
+/// Sequences of every kind.
+macro_rules! elements {
+    ($($of:ident $add:ident)*) => {$(
+        impl ser::$of for List<'_, '_> {
+            type Ok = ();
+            type Error = WireError;
+            fn $add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WireError> {
+                self.element(value)
+            }
+            fn end(self) -> Result<(), WireError> {
+                self.finish()
+            }
+        }
+    )*};
 }
 
-impl ser::SerializeTuple for List<'_, '_> {
-    type Ok = ();
-    type Error = WireError;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WireError> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), WireError> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleStruct for List<'_, '_> {
-    type Ok = ();
-    type Error = WireError;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), WireError> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), WireError> {
-        self.finish()
-    }
-}
+elements!(
+    SerializeSeq serialize_element
+    SerializeTuple serialize_element
+    SerializeTupleStruct serialize_field
+);
 
 impl ser::SerializeMap for List<'_, '_> {
     type Ok = ();

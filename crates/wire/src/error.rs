@@ -11,6 +11,9 @@ pub enum WireError {
     /// The bytes are no such message.
     #[error("{0}")]
     Malformed(String),
+    /// The bytes end within a value.
+    #[error("it ends within a value")]
+    Torn,
     /// A member of a `oneof`, or a value of an enumeration, that a later build has added.
     #[error(
         "its {what} is of kind {number}, which this build does not know: use the build that wrote it, or a later one"
@@ -45,8 +48,6 @@ pub enum WireError {
 }
 
 impl WireError {
-    pub(crate) const TORN: Self = Self::Malformed(String::new());
-
     pub(crate) fn absent(message: &Message, name: &str) -> Self {
         Self::Schema(format!("{} has no field `{name}`", message.name))
     }
@@ -54,9 +55,7 @@ impl WireError {
     /// Says where, once.
     pub(crate) fn within(self, message: &str, field: &str) -> Self {
         match self {
-            Self::Malformed(why) if why.is_empty() => {
-                Self::Malformed(format!("{message}.{field} ends within a value"))
-            }
+            Self::Torn => Self::Malformed(format!("{message}.{field} ends within a value")),
             other => other,
         }
     }

@@ -33,8 +33,8 @@ impl Identity {
         self.derive("market", "input", u128::from(id.0), 0)
     }
 
-    /// Of an event. What can be a cause has an identity of its own, by which whoever follows from it names it; the
-    /// rest is identified by where it stands: the number of its run, and its place among that run's outputs.
+    /// Of an event. A signal and a step of an order are identified by their own ids, which the events that they cause
+    /// carry; any other event by where it stands: the number of its run, and its place among that run's outputs.
     pub fn event(self, broker: &str, event: &Event, place: EventPlace) -> EventId {
         match &event.body {
             EventBody::SignalRaw(signal)

@@ -1,10 +1,9 @@
 //! Messages as JSON, for people and tools: names instead of indices, decimals as text, times as nanoseconds UTC
 //! beside their readable form, absent options as null.
 
-use model::ids::{OrderId, StrategyIdx};
-use model::money::CurrencyIdx;
+use model::ids::OrderId;
 use model::reason::Reason;
-use model::{Amount, Date, InstrumentIdx, Price, Timestamp};
+use model::{Amount, Date, Price, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::error::WireError;
@@ -43,7 +42,7 @@ fn fill(
     }
     let mut left = bytes;
     while !left.is_empty() {
-        let (number, raw) = take_field(&mut left).ok_or(WireError::TORN)?;
+        let (number, raw) = take_field(&mut left).ok_or(WireError::Torn)?;
         let Some(field) = message.by_number(number) else {
             continue;
         };
@@ -170,7 +169,7 @@ fn elements(
     match (field.kind, raw) {
         (Kind::Unsigned | Kind::Signed | Kind::Enum(_) | Kind::Bool, Raw::Bytes(mut packed)) => {
             while !packed.is_empty() {
-                let one = varint::take(&mut packed).ok_or(WireError::TORN)?;
+                let one = varint::take(&mut packed).ok_or(WireError::Torn)?;
                 list.push(value(field, Raw::Varint(one), names)?);
             }
         }
@@ -229,17 +228,11 @@ fn reference(referent: Referent, bytes: &[u8], names: &dyn Names) -> Result<Valu
     let mut left = bytes;
     let mut found = Value::Null;
     while !left.is_empty() {
-        match take_field(&mut left).ok_or(WireError::TORN)? {
+        match take_field(&mut left).ok_or(WireError::Torn)? {
             (1, Raw::Bytes(name)) => found = json!(String::from_utf8_lossy(name)),
             (2, Raw::Varint(index)) => {
-                let wide = u32::try_from(index).unwrap_or(u32::MAX);
-                let name = match referent {
-                    Referent::Instrument => names.instrument(InstrumentIdx(wide)),
-                    Referent::Strategy => names.strategy(StrategyIdx(wide)),
-                    Referent::Currency => {
-                        names.currency(CurrencyIdx(u16::try_from(index).unwrap_or(u16::MAX)))
-                    }
-                };
+                let at = usize::try_from(index).unwrap_or(usize::MAX);
+                let name = names.name(referent, at);
                 found = if name.is_empty() {
                     json!({ "index": index })
                 } else {

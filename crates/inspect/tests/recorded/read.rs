@@ -11,7 +11,6 @@ use runtime::layout::{MARKET, journal_dir};
 use runtime::market::Cursor;
 use runtime::records::{JournalRecords, LogPlace, MarketRecords, market_input};
 use serde_json::Value;
-use wire::EventPlace;
 
 use crate::world::{BEGIN, World};
 
@@ -21,14 +20,10 @@ fn events(world: &World, broker: &str) -> Vec<Value> {
     while let Some(found) = records.next().unwrap() {
         if let JournalRecord::Run(run) = &found.record {
             let start = found.start.as_deref().unwrap();
-            let outputs = run.outputs.iter().enumerate();
-            all.extend(outputs.map(|(ordinal, e)| {
-                let at = EventPlace {
-                    step: run.step,
-                    ordinal,
-                };
-                Names(start).event(broker, e, at)
-            }));
+            all.extend(
+                run.placed()
+                    .map(|(at, e)| Names(start).event(broker, e, at)),
+            );
         }
     }
     all

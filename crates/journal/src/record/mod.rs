@@ -17,7 +17,7 @@ use model::trader::TraderReport;
 use model::{Bar, Depth, InputId, StrategyIdx, Tick, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use wire::{Root, WireError};
+use wire::{EventPlace, Root, WireError};
 
 pub use start::{Start, StrategyEntry};
 pub use ticks::{TICKS_MAX, Ticks};
@@ -121,6 +121,15 @@ pub struct Run {
     pub outputs: Vec<Event>,
     /// Times.
     pub host: Host,
+}
+
+impl Run {
+    /// Its outputs, each with where it stands.
+    pub fn placed(&self) -> impl Iterator<Item = (EventPlace, &Event)> {
+        let step = self.step;
+        let outputs = self.outputs.iter().enumerate();
+        outputs.map(move |(ordinal, event)| (EventPlace { step, ordinal }, event))
+    }
 }
 
 /// A run that is still where it was made.

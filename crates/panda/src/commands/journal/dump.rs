@@ -218,10 +218,8 @@ impl<'a> Filter<'a> {
     }
 
     fn run(&self, broker: &str, run: &Run, names: &Names<'_>) -> Vec<Value> {
-        let wanted: Vec<(usize, &Event)> = run
-            .outputs
-            .iter()
-            .enumerate()
+        let wanted: Vec<(EventPlace, &Event)> = run
+            .placed()
             .filter(|(_, event)| self.wants(broker, event))
             .collect();
         let mut lines = Vec::new();
@@ -240,11 +238,7 @@ impl<'a> Filter<'a> {
                 lines.push(put(names.entry(entry), &of));
             }
         }
-        for (ordinal, event) in wanted {
-            let at = EventPlace {
-                step: run.step,
-                ordinal,
-            };
+        for (at, event) in wanted {
             let of = [step.clone(), ("host", host(&run.host))];
             lines.push(put(names.event(broker, event, at), &of));
         }
