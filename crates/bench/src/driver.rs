@@ -1,16 +1,14 @@
 //! Drives the embedded state machines in one thread under a clock of its own: days in seconds.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use feeds::live::Batch;
-use journal::{DirLock, Storage};
+use journal::{DirLock, LogName};
 use model::Timestamp;
 use model::session::Sessions;
 use runtime::clock::SessionClock;
 use runtime::host::link::carry_out;
-use runtime::layout::{MARKET, journal_dir};
 use runtime::market::{MarketHost, MarketRecovery};
 use runtime::namespace::Namespace;
 use runtime::packet::{Packet, Step};
@@ -34,14 +32,12 @@ struct Member {
     namespace: Namespace,
     trader: Option<Box<dyn Trader>>,
     said: Arc<Said>,
-    dir: PathBuf,
 }
 
 /// The state machines.
 pub struct Driver {
     market: MarketHost,
     members: Vec<Member>,
-    storage: Arc<dyn Storage>,
     clock: Arc<dyn SessionClock>,
     sessions: Arc<dyn Sessions>,
     _lock: DirLock,
@@ -52,8 +48,7 @@ impl Driver {
     pub fn begin(opened: Opened, keep_days: u32) -> anyhow::Result<Self> {
         let Opened {
             lock,
-            storage,
-            directory,
+            logs,
             market,
             sessions,
             clock,
@@ -62,18 +57,13 @@ impl Driver {
             start,
             ..
         } = opened;
-        let (mut market, _) = MarketHost::open_with(
+        let (mut market, _) = MarketHost::open(
             market,
             MarketRecovery {
-                storage: Arc::clone(&storage),
-                dir: PathBuf::from(MARKET),
+                log: logs.log(LogName::Market),
                 runner,
                 start,
                 clock: Arc::clone(&clock),
-                options: session::log_options(
-                    directory.owner(MARKET, MARKET),
-                    model::Date::default(),
-                ),
                 namespaces: ready.iter().map(|r| r.namespace.next_input()).collect(),
                 disabled: Vec::new(),
             },
@@ -92,7 +82,6 @@ impl Driver {
                 namespace.reconnected();
             }
             members.push(Member {
-                dir: journal_dir(namespace.name()),
                 namespace,
                 trader,
                 said,
@@ -101,7 +90,6 @@ impl Driver {
         Ok(Self {
             market,
             members,
-            storage,
             clock,
             sessions,
             _lock: lock,
@@ -140,23 +128,21 @@ impl Driver {
 
     /// As the hosts do from time to time: a file for each trading day, old files gone, a snapshot.
     pub fn save(&mut self) -> anyhow::Result<()> {
-        let storage = self.storage.as_ref();
         let day = self.sessions.trading_day(self.clock.now()).date;
         for member in &mut self.members {
             if member.namespace.begin_day(day)? {
-                member.namespace.retain(storage, &member.dir, day)?;
+                member.namespace.retain(day)?;
             }
-            member.namespace.snapshot(storage, &member.dir)?;
+            member.namespace.snapshot()?;
         }
         if self.market.begin_day(day) {
-            let names = self.members.iter().map(|m| m.namespace.name());
-            let names = runtime::retention::journals(names);
-            let market = PathBuf::from(MARKET);
-            self.market.retain(storage, &market, &names, day)?;
+            let journals = self
+                .members
+                .iter()
+                .map(|m| Arc::clone(m.namespace.journal()));
+            self.market.retain(&journals.collect::<Vec<_>>(), day)?;
         }
-        self.market
-            .snapshot(storage, &PathBuf::from(MARKET), false)
-            .context("the runner's snapshot")
+        self.market.snapshot(false).context("the runner's snapshot")
     }
 
     /// Events recorded by all namespaces.

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use feeds::live::Batch;
+use journal::MemoryLogs;
 use model::Timestamp;
 use runtime::clock::wall;
 use session::{BuiltIn, Session, StopRequest, prepare};
 
 use super::bare::Chain;
 use super::figures::{Budget, Figure, rank};
-use super::storage::Memory;
 use super::system::{self, Plan, Ticks};
 
 /// Orders before those that count.
@@ -53,7 +53,7 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
         file.sync_all()?;
         Some(file)
     } else {
-        preparation.plugins.storage = Some(Box::new(|_| Arc::new(Memory::default())));
+        preparation.plugins.logs = Some(Box::new(|_| Ok(Arc::new(MemoryLogs::default()))));
         None
     };
     let session = Session::start(prepare(preparation)?, Arc::new(StopRequest::default()))?;

@@ -12,7 +12,7 @@ use session::{BuiltIn, prepare};
 use super::driver::Driver;
 use super::figures::{Budget, Figure};
 use super::rss_bytes;
-use super::storage::Unsynced;
+use super::storage::unsynced;
 use super::system::{self, Plan, Ticks};
 
 /// Days that count for nothing: buffers come to their size.
@@ -46,7 +46,7 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
     })?;
     // What is only told to whoever measures a latency would pile up.
     drop(_called);
-    preparation.plugins.storage = Some(Box::new(|disk| Arc::new(Unsynced(disk))));
+    preparation.plugins.logs = Some(Box::new(unsynced));
     preparation.plugins.clock = Some(Arc::clone(&clock) as Arc<dyn SessionClock>);
     let mut driver = Driver::begin(prepare(preparation)?, 2)?;
     let (mut ticks, mut batch) = (Ticks::default(), Batch::default());

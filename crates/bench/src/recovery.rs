@@ -15,7 +15,7 @@ use session::{BuiltIn, Session, StopRequest, prepare};
 use super::driver::Driver;
 use super::figures::{Budget, Figure};
 use super::latency::connected;
-use super::storage::Unsynced;
+use super::storage::unsynced;
 use super::system::{self, Plan, Ticks};
 
 /// A trading day.
@@ -39,7 +39,7 @@ fn build(plan: &Plan<'_>, wish: &Wish, snapshots: bool) -> anyhow::Result<u64> {
     let start = Timestamp(end - step * wish.ticks as i64);
     let clock = FeedClock::simulated(start);
     let (mut preparation, _called) = system::preparation(plan)?;
-    preparation.plugins.storage = Some(Box::new(|disk| Arc::new(Unsynced(disk))));
+    preparation.plugins.logs = Some(Box::new(unsynced));
     preparation.plugins.clock = Some(Arc::clone(&clock) as Arc<dyn SessionClock>);
     let mut driver = Driver::begin(prepare(preparation)?, 0)?;
     let (mut ticks, mut batch) = (Ticks::default(), Batch::default());

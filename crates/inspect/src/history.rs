@@ -2,10 +2,8 @@
 //! that it recorded. The pipeline is rebuilt on the way, as a recovery would, so that its accounts stand
 //! as they did. It reads only, also beside a running system.
 
-use std::sync::Arc;
-
+use journal::Offset;
 use journal::record::{Entry, JournalRecord, Run, Start, decode_with};
-use journal::{Position, Reader};
 use model::event::Event;
 use model::market::MarketData;
 use model::reindex::Reindex;
@@ -49,42 +47,34 @@ pub struct Walked {
 /// Walks the journal of a namespace. An error is of the logs.
 pub fn walk(parts: ReplayParts, visitor: &mut dyn Visitor) -> Result<Walked, RuntimeError> {
     let ReplayParts {
-        storage,
         journal,
         market,
         pipeline,
         start,
     } = parts;
-    let name = pipeline.namespace().as_str().to_owned();
-    let failed = |e| RuntimeError::journal(&name, e);
-    let segments = journal::segments(storage.as_ref(), &journal).map_err(failed)?;
+    let name = journal.name();
+    let failed = |e| RuntimeError::journal(name, e);
     let mut walk = Walk {
-        cursor: Cursor::new(
-            Arc::clone(&storage),
-            market,
-            Position(0),
-            start.clone(),
-            None,
-        ),
+        cursor: Cursor::new(market, Offset::BEGINNING, start.clone(), None),
         epoch: None,
         goes_on: true,
         walked: Walked {
             pipeline,
             records: 0,
             missing: Vec::new(),
-            beginning_removed: segments.first().is_some_and(|s| s.base > Position(0)),
+            beginning_removed: tables::first(journal.as_ref())? > Offset::BEGINNING,
         },
     };
     if walk.walked.beginning_removed {
         return Ok(walk.walked);
     }
-    let mut reader = Reader::open(storage, &journal, Position(0)).map_err(failed)?;
+    let mut reader = journal.read(Offset::BEGINNING).map_err(failed)?;
     let mut map: Option<Reindex> = None;
     while walk.goes_on
         && let Some((_, bytes)) = reader.next().map_err(failed)?
     {
         let record = decode_with::<JournalRecord>(bytes, map.as_ref());
-        match record.map_err(|e| RuntimeError::record(&name, e))? {
+        match record.map_err(|e| RuntimeError::record(name, e))? {
             JournalRecord::Start(at) => {
                 map = Some(tables::reindex(&at, &start));
                 walk.enter(&at);

@@ -1,15 +1,11 @@
 //! Market inputs that a journal took and the market log does not hold. A journal acts on them before the market
 //! log has synced them, so a kill or a loss of power may take them there.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use journal::record::{Entry, JournalRecord};
-use journal::{Position, Storage};
+use journal::{Log, Offset};
 use model::InputId;
-use runtime::RuntimeError;
-use runtime::layout::MARKET;
-use runtime::records::{JournalRecords, LogPlace, MarketRecords};
+use runtime::records::{JournalRecords, MarketRecords};
+use runtime::{RuntimeError, tables};
 
 /// The numbers of the inputs that the market log holds.
 #[derive(Debug, Default)]
@@ -22,14 +18,12 @@ pub struct Held {
 
 impl Held {
     /// Reads the market log.
-    pub fn read(storage: &Arc<dyn Storage>) -> Result<Self, RuntimeError> {
-        let segments = journal::segments(storage.as_ref(), Path::new(MARKET))
-            .map_err(|e| RuntimeError::journal(MARKET, e))?;
+    pub fn read(market: &dyn Log) -> Result<Self, RuntimeError> {
         let mut held = Self {
-            is_trimmed: segments.first().is_some_and(|s| s.base > Position(0)),
+            is_trimmed: tables::first(market)? > Offset::BEGINNING,
             ..Self::default()
         };
-        let mut records = MarketRecords::open(storage, Path::new(MARKET), MARKET)?;
+        let mut records = MarketRecords::open(market)?;
         while let Some(found) = records.next()? {
             for (id, _) in found.record.into_inputs() {
                 held.add(id.0);
@@ -68,13 +62,9 @@ impl Held {
 }
 
 /// What a journal took and the market log does not hold, also where the journal's record holds it in full.
-pub fn lost(
-    storage: &Arc<dyn Storage>,
-    journal: &LogPlace,
-    held: &Held,
-) -> Result<Vec<(InputId, InputId)>, RuntimeError> {
+pub fn lost(journal: &dyn Log, held: &Held) -> Result<Vec<(InputId, InputId)>, RuntimeError> {
     let mut lost: Vec<(InputId, InputId)> = Vec::new();
-    let mut records = JournalRecords::open(storage, &journal.dir, &journal.name)?;
+    let mut records = JournalRecords::open(journal)?;
     while let Some(found) = records.next()? {
         let JournalRecord::Run(run) = &found.record else {
             continue;

@@ -6,11 +6,9 @@
 //! the journal is taken as it is, as recovery takes it.
 
 use std::collections::VecDeque;
-use std::path::Path;
-use std::sync::Arc;
 
 use journal::record::{Entry, JournalRecord, MarketItem, Run, Start, decode_with};
-use journal::{Position, Reader, Storage};
+use journal::{Log, Offset};
 use model::InputId;
 use model::event::Event;
 use model::reindex::Reindex;
@@ -83,33 +81,23 @@ impl ReplayReport {
 /// Decides a journal again. An error is of the logs, not of the comparison.
 pub fn replay(parts: ReplayParts) -> Result<ReplayReport, RuntimeError> {
     let ReplayParts {
-        storage,
         journal,
         market,
         pipeline,
         start,
     } = parts;
-    let name = pipeline.namespace().as_str().to_owned();
-    let failed = |e| RuntimeError::journal(&name, e);
-    let segments = journal::segments(storage.as_ref(), &journal).map_err(failed)?;
-    if segments.first().is_some_and(|s| s.base > Position(0)) {
+    if tables::first(journal.as_ref())? > Offset::BEGINNING {
         return Ok(ReplayReport {
             beginning_removed: true,
             ..ReplayReport::default()
         });
     }
-    let cursor = Cursor::new(
-        Arc::clone(&storage),
-        market,
-        Position(0),
-        start.clone(),
-        None,
-    );
+    let cursor = Cursor::new(market, Offset::BEGINNING, start.clone(), None);
     let mut replay = Replay {
         pipeline,
         cursor,
         start,
-        name,
+        name: journal.name().to_owned(),
         epoch: None,
         decides: false,
         items: VecDeque::new(),
@@ -117,7 +105,7 @@ pub fn replay(parts: ReplayParts) -> Result<ReplayReport, RuntimeError> {
         out: Vec::new(),
         report: ReplayReport::default(),
     };
-    replay.run(&storage, &journal)?;
+    replay.run(journal.as_ref())?;
     Ok(replay.report)
 }
 
@@ -138,8 +126,9 @@ struct Replay {
 }
 
 impl Replay {
-    fn run(&mut self, storage: &Arc<dyn Storage>, dir: &Path) -> Result<(), RuntimeError> {
-        let mut reader = Reader::open(Arc::clone(storage), dir, Position(0))
+    fn run(&mut self, journal: &dyn Log) -> Result<(), RuntimeError> {
+        let mut reader = journal
+            .read(Offset::BEGINNING)
             .map_err(|e| RuntimeError::journal(&self.name, e))?;
         let mut map: Option<Reindex> = None;
         while let Some((_, bytes)) = reader

@@ -1,14 +1,12 @@
 //! What a log holds, and how fast it grows.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
-use journal::Storage;
 use journal::record::{Entry, JournalRecord, MarketRecord, Run};
+use journal::{Log, MARKET};
 use model::{Date, Timestamp};
 use runtime::RuntimeError;
-use runtime::records::{JournalRecords, LogPlace, MarketRecords};
+use runtime::records::{JournalRecords, MarketRecords};
 
 /// One day of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,25 +61,17 @@ impl LogStats {
 }
 
 /// Reads a whole log. `day_of` says which trading day an instant belongs to.
-pub fn read(
-    storage: &Arc<dyn Storage>,
-    place: &LogPlace,
-    day_of: &dyn Fn(Timestamp) -> Date,
-) -> Result<LogStats, RuntimeError> {
-    if place.is_market() {
-        market(storage, &place.dir, day_of)
+pub fn read(log: &dyn Log, day_of: &dyn Fn(Timestamp) -> Date) -> Result<LogStats, RuntimeError> {
+    if log.name() == MARKET {
+        market(log, day_of)
     } else {
-        namespace(storage, place, day_of)
+        namespace(log, day_of)
     }
 }
 
-fn market(
-    storage: &Arc<dyn Storage>,
-    dir: &Path,
-    day_of: &dyn Fn(Timestamp) -> Date,
-) -> Result<LogStats, RuntimeError> {
+fn market(log: &dyn Log, day_of: &dyn Fn(Timestamp) -> Date) -> Result<LogStats, RuntimeError> {
     let mut stats = LogStats::default();
-    let mut records = MarketRecords::open(storage, dir, "market")?;
+    let mut records = MarketRecords::open(log)?;
     while let Some(found) = records.next()? {
         let at = match &found.record {
             MarketRecord::Start(_) => {
@@ -106,13 +96,9 @@ fn market(
     Ok(stats)
 }
 
-fn namespace(
-    storage: &Arc<dyn Storage>,
-    place: &LogPlace,
-    day_of: &dyn Fn(Timestamp) -> Date,
-) -> Result<LogStats, RuntimeError> {
+fn namespace(log: &dyn Log, day_of: &dyn Fn(Timestamp) -> Date) -> Result<LogStats, RuntimeError> {
     let mut stats = LogStats::default();
-    let mut records = JournalRecords::open(storage, &place.dir, &place.name)?;
+    let mut records = JournalRecords::open(log)?;
     while let Some(found) = records.next()? {
         let at = match &found.record {
             JournalRecord::Start(_) => {

@@ -2,11 +2,10 @@
 //! orders.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
-use journal::Storage;
 use journal::record::{Entry, Host, JournalRecord, MarketItem, Run, Start};
+use journal::{LogName, Logs};
 use model::event::{Event, EventBody};
 use model::signal::{Signal, Trigger};
 use model::{CorrelationId, InputId, OrderId, SignalId, Timestamp};
@@ -96,12 +95,12 @@ pub struct Trace {
 }
 
 fn each_run(
-    storage: &Arc<dyn Storage>,
+    logs: &dyn Logs,
     broker: &str,
     mut take: impl FnMut(&Run, Option<&Arc<Start>>),
 ) -> Result<(), RuntimeError> {
-    let dir = runtime::layout::journal_dir(broker);
-    let mut records = JournalRecords::open(storage, &dir, broker)?;
+    let log = logs.log(LogName::Journal(broker));
+    let mut records = JournalRecords::open(log.as_ref())?;
     while let Some(found) = records.next()? {
         if let JournalRecord::Run(run) = &found.record {
             take(run, found.start.as_ref());
@@ -116,7 +115,7 @@ fn begins(id: impl std::fmt::Display, text: &str) -> bool {
 
 /// What `text` may mean: the beginning of a correlation id, or else of the id of a signal or an order.
 pub fn resolve(
-    storage: &Arc<dyn Storage>,
+    logs: &dyn Logs,
     brokers: &[String],
     text: &str,
 ) -> Result<BTreeSet<Match>, RuntimeError> {
@@ -127,7 +126,7 @@ pub fn resolve(
         return Ok(direct);
     }
     for broker in brokers {
-        each_run(storage, broker, |run, start| {
+        each_run(logs, broker, |run, start| {
             for event in &run.outputs {
                 let correlation = event.correlation;
                 let found = |what| Match { correlation, what };
@@ -157,8 +156,7 @@ pub fn resolve(
 
 /// The life of one decision.
 pub fn trace(
-    storage: &Arc<dyn Storage>,
-    market: &Path,
+    logs: &dyn Logs,
     brokers: &[String],
     correlation: CorrelationId,
 ) -> Result<Trace, RuntimeError> {
@@ -169,7 +167,7 @@ pub fn trace(
     for broker in brokers {
         let mut life: Vec<Moment> = Vec::new();
         let mut times: Vec<(OrderId, OrderTimes)> = Vec::new();
-        each_run(storage, broker, |run, start| {
+        each_run(logs, broker, |run, start| {
             let mine = run.placed();
             for (at, event) in mine.filter(|(_, e)| e.correlation == correlation) {
                 match &event.body {
@@ -206,7 +204,7 @@ pub fn trace(
     for cause in causes {
         let moment = match cause.moment {
             Some(moment) => moment,
-            None => match market_input(storage, market, cause.input)? {
+            None => match market_input(logs.log(LogName::Market).as_ref(), cause.input)? {
                 Some((item, start)) => tick(cause.input, &item, start.as_ref()),
                 None => lost(cause.input, cause.ts),
             },

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::log::Position;
+use crate::log::{Offset, RECORD_MAX};
 use crate::owner::Owner;
 
 /// Errors of the logs. Every message names the place and a way out.
@@ -25,9 +25,9 @@ pub enum JournalError {
         /// Which file.
         file: PathBuf,
         /// Where.
-        offset: Position,
+        offset: Offset,
         /// Up to where the log was confirmed.
-        confirmed: Position,
+        confirmed: Offset,
     },
     /// A segment between two others is missing or too short.
     #[error(
@@ -37,9 +37,9 @@ pub enum JournalError {
         /// The segment after the gap.
         file: PathBuf,
         /// Where the log ends before it.
-        offset: Position,
+        offset: Offset,
         /// Where it goes on: what lies between was confirmed durable.
-        confirmed: Position,
+        confirmed: Offset,
     },
     /// The log ends before what it is known to have confirmed.
     #[error(
@@ -49,9 +49,9 @@ pub enum JournalError {
         /// The folder.
         dir: PathBuf,
         /// Where the log ends now.
-        end: Position,
+        end: Offset,
         /// Up to where it was confirmed.
-        confirmed: Position,
+        confirmed: Offset,
         /// The file that says so.
         proof: String,
     },
@@ -72,6 +72,30 @@ pub enum JournalError {
         file: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// What is to be read has been removed by age or size.
+    #[error(
+        "{place}: what is at offset {from} has been removed by retention; the first that is kept is at {first}"
+    )]
+    Gone {
+        /// Which log.
+        place: String,
+        /// What was to be read.
+        from: Offset,
+        /// The first offset that is kept.
+        first: Offset,
+    },
+    /// A newer writer has been opened: nothing was written.
+    #[error(
+        "{place}: another writer has taken over (epoch {newest}, this one has {epoch}): this one writes nothing more"
+    )]
+    Fenced {
+        /// Which log.
+        place: String,
+        /// The epoch of this writer.
+        epoch: u64,
+        /// The newest.
+        newest: u64,
     },
     /// No space is left.
     #[error("{path}: no space is left on the device: free some space, then start again; all that was acknowledged is kept", path = .path.display())]
@@ -99,7 +123,7 @@ pub enum JournalError {
     #[error("the log takes nothing any more: {0}")]
     Failed(Box<JournalError>),
     /// A record is larger than a log takes.
-    #[error("a record of {0} bytes is larger than the {max} that a log takes", max = crate::log::RECORD_MAX)]
+    #[error("a record of {0} bytes is larger than the {max} that a log takes", max = RECORD_MAX)]
     TooLarge(usize),
     /// Another process has the directory.
     #[error("{dir} is in use{holder}: stop that process, or choose another data directory", dir = .dir.display(), holder = by(.holder))]

@@ -1,73 +1,60 @@
-//! A log: records in batches, batches in preallocated segments, one writer.
+//! What a log is, wherever it lives: records in batches from one writer, for any number of readers.
 //!
-//! A batch is atomic: it is there whole, or not at all. Each names the generation of its writer and the
-//! position up to which the log had been confirmed durable before the batch was written. That tells
-//! damage from a tail: what lies below the highest such position was confirmed and must be there; what
-//! lies beyond may be anything after a loss of power, and is cut. Damage in the last confirmed batch
-//! itself, behind which nothing was written, cannot be told from a tail.
+//! A batch is there whole or not at all. A writer has an epoch, one more than the writer before it; opening
+//! fences that one off: what it still writes is refused, or passed over by every reader. The file log, the one
+//! in memory and whatever follows them pass [`conformance`](crate::conformance).
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use model::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::error::JournalError;
-use crate::mark::{self, Mark};
 use crate::owner::Owner;
-use crate::proof;
-use crate::retention::{Retention, surplus};
-use crate::scan;
-use crate::segment::{self, BATCH, HEAD, SegmentInfo};
-use crate::storage::{OpenMode, Storage, StorageFile};
+use crate::retention::Retention;
 
-/// The largest record, in bytes.
-pub const RECORD_MAX: usize = 16 << 20;
+/// The largest record, in bytes: a broker of messages takes no more by default.
+pub const RECORD_MAX: usize = 900 << 10;
 
-/// The offset of a record in the whole log, over all its segments.
+/// A place in a log. Offsets rise from record to record; what they count, the log alone knows.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
-pub struct Position(pub u64);
+pub struct Offset(pub u64);
 
-impl fmt::Display for Position {
+impl Offset {
+    /// Before every record that is kept.
+    pub const BEGINNING: Self = Self(0);
+    /// Behind every record.
+    pub const END: Self = Self(u64::MAX);
+}
+
+impl fmt::Display for Offset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// How a log is kept.
+/// Consecutive records of one trading day. Retention removes whole spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogOptions {
-    /// Space is taken from the device in steps of so many bytes, so that a commit need not.
-    pub preallocate: u64,
-    /// A segment that has come to so many bytes is followed by the next.
-    pub segment_max: u64,
-    /// Whose it is: files that say another are refused.
-    pub owner: Owner,
-    /// The trading day of a log's first segment.
-    pub first_day: Date,
-}
-
-impl Default for LogOptions {
-    fn default() -> Self {
-        Self {
-            preallocate: 16 << 20,
-            segment_max: 1 << 30,
-            owner: Owner::NONE,
-            first_day: Date::default(),
-        }
-    }
+pub struct Span {
+    /// The offset of its beginning.
+    pub first: Offset,
+    /// The offset behind its last record.
+    pub end: Offset,
+    /// The trading day that it was begun on.
+    pub day: Date,
+    /// Bytes that it takes.
+    pub bytes: u64,
 }
 
 /// A tail that was never confirmed and is not whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// Where the log ends now.
-    pub from: Position,
+    pub from: Offset,
     /// Bytes that were there behind it.
     pub bytes: u64,
 }
@@ -75,588 +62,189 @@ pub struct Cut {
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// The first position that is still there.
-    pub first: Position,
-    /// The position behind the last record.
-    pub end: Position,
+    /// The first offset that is still there.
+    pub first: Offset,
+    /// The offset behind the last record.
+    pub end: Offset,
     /// What was cut.
     pub cut: Option<Cut>,
-    /// Snapshots that are not whole: recovery passes them over.
-    pub damaged_snapshots: Vec<PathBuf>,
+    /// Snapshots that are not whole, by place: recovery passes them over.
+    pub damaged_snapshots: Vec<String>,
 }
 
-struct Segment {
-    file: Box<dyn StorageFile>,
-    path: PathBuf,
-    base: u64,
-    /// Bytes in use.
-    used: u64,
-    /// Bytes taken from the device.
-    allocated: u64,
+/// What a whole log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Records.
+    pub records: u64,
+    /// Batches.
+    pub batches: u64,
+    /// Bytes of the records.
+    pub bytes: u64,
+    /// Its spans.
+    pub spans: Vec<Span>,
+    /// The offset behind the last record.
+    pub end: Offset,
+    /// A tail that was never confirmed and is not whole: opening would cut it.
+    pub tail: Option<Cut>,
+    /// Snapshots that are not whole, by place: recovery passes them over.
+    pub damaged_snapshots: Vec<String>,
 }
 
-/// A batch on its way to the device, to be carried there by whatever thread: see [`Log::depart`].
-pub struct Departure {
-    file: Box<dyn StorageFile>,
-    path: PathBuf,
-    batch: Vec<u8>,
-    at: u64,
-    /// The length that the file is to be given first.
-    allocate: Option<u64>,
-    /// Whether the device is to confirm it, and with it all that was written before.
-    is_synced: bool,
-    landed: SyncSender<Landing>,
+/// Which log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogName<'a> {
+    /// The market log.
+    Market,
+    /// The journal of a namespace.
+    Journal(&'a str),
+    /// The dead letters of a topic.
+    Letters(&'a str),
 }
 
-/// What came of a departure.
-struct Landing {
-    result: Result<(), JournalError>,
-    batch: Vec<u8>,
-    is_synced: bool,
-}
+/// The name of the market log; no namespace has it.
+pub const MARKET: &str = "market";
 
-impl Departure {
-    /// Writes the batch and, where it is to be synced, waits until the device has confirmed it. The log is told.
-    pub fn carry(mut self) {
-        let result = write(
-            self.file.as_mut(),
-            &self.path,
-            &self.batch,
-            self.at,
-            self.allocate,
-            self.is_synced,
-        );
-        // A log that is gone needs no word.
-        let _ = self.landed.send(Landing {
-            result,
-            batch: self.batch,
-            is_synced: self.is_synced,
-        });
+impl<'a> LogName<'a> {
+    /// The log of a system by its name in messages: `market`, or a namespace's.
+    pub fn of(name: &'a str) -> Self {
+        if name == MARKET {
+            Self::Market
+        } else {
+            Self::Journal(name)
+        }
     }
 }
 
-fn write(
-    file: &mut dyn StorageFile,
-    path: &Path,
-    batch: &[u8],
-    at: u64,
-    allocate: Option<u64>,
-    is_synced: bool,
-) -> Result<(), JournalError> {
-    if let Some(length) = allocate {
-        file.allocate(length)
-            .map_err(|e| JournalError::write(path, &e))?;
-    }
-    if !batch.is_empty() {
-        file.write_all_at(batch, at)
-            .map_err(|e| JournalError::write(path, &e))?;
-    }
-    if is_synced {
-        file.sync().map_err(|e| JournalError::sync(path, &e))?;
-    }
-    Ok(())
+/// Where the logs of a system live.
+pub trait Logs: Send + Sync {
+    /// A log, whether it has been begun or not.
+    fn log(&self, name: LogName<'_>) -> Arc<dyn Log>;
+    /// The namespaces whose journals have been begun, sorted.
+    fn journals(&self) -> Result<Vec<String>, JournalError>;
+    /// The topics whose dead letters have been begun, sorted.
+    fn letters(&self) -> Result<Vec<String>, JournalError>;
+    /// What was last said of all of them together; `None` where nothing was.
+    fn identity(&self) -> Result<Option<Vec<u8>>, JournalError>;
+    /// Says it, durably, in place of what was said before.
+    fn set_identity(&self, bytes: &[u8]) -> Result<(), JournalError>;
 }
 
-/// The writer of a log.
-pub struct Log {
-    storage: Arc<dyn Storage>,
-    dir: PathBuf,
-    options: LogOptions,
-    generation: u64,
-    segments: Vec<SegmentInfo>,
-    current: Option<Segment>,
-    day: Date,
-    /// The batch in memory, its head left free.
-    batch: Vec<u8>,
-    count: u32,
-    end: u64,
-    durable: u64,
-    /// A batch is on its way: it ends where `end` is.
-    flight: Option<Receiver<Landing>>,
-    /// A buffer to be used again.
-    spare: Vec<u8>,
-    /// What the log's mark says.
-    mark: Mark,
-    /// A batch of the current segment is marked.
-    marked: bool,
-    failed: Option<JournalError>,
+/// A log.
+pub trait Log: Send + Sync {
+    /// Its name in messages.
+    fn name(&self) -> &str;
+    /// Where it is, for people.
+    fn place(&self) -> String;
+    /// Opens it for writing under the next epoch, or begins it. All that it has promised is proven first: damage
+    /// below what was confirmed is refused, and the log is left as it is. Older writers are fenced off.
+    fn open(&self, owner: &Owner) -> Result<(Box<dyn LogWriter>, Opened), JournalError>;
+    /// Reads from the first record at or behind an offset. [`JournalError::Gone`] where retention has removed that
+    /// one; [`Offset::BEGINNING`] reads from the first that is kept.
+    fn read(&self, from: Offset) -> Result<Box<dyn LogReader>, JournalError>;
+    /// Its spans, oldest first; none where it has not been begun. Of the last, which may be written to, only the
+    /// beginning is sure to be told.
+    fn spans(&self) -> Result<Vec<Span>, JournalError>;
+    /// True where nothing has ever been written here, snapshots included.
+    fn is_fresh(&self) -> Result<bool, JournalError>;
+    /// Whose it is, as it says itself; `None` where it does not.
+    fn owner(&self) -> Result<Option<Owner>, JournalError>;
+    /// Reads everything and checks every promise, as opening does, and changes nothing. It works beside a writer.
+    fn check(&self, owner: &Owner) -> Result<Verified, JournalError>;
+    /// The states that are saved beside it.
+    fn snapshots(&self) -> &dyn Snapshots;
 }
 
-impl fmt::Debug for Log {
+/// Carries a batch to where it is made durable; whatever thread may run it.
+pub struct Carriage(Box<dyn FnOnce() + Send>);
+
+impl Carriage {
+    /// What is to be done.
+    pub fn new(carry: impl FnOnce() + Send + 'static) -> Self {
+        Self(Box::new(carry))
+    }
+    /// Does it, and waits until it is done. The writer is told.
+    pub fn carry(self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Carriage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log")
-            .field("dir", &self.dir)
-            .field("generation", &self.generation)
-            .field("end", &self.end)
-            .field("durable", &self.durable)
-            .finish_non_exhaustive()
+        f.write_str("Carriage")
     }
 }
 
-impl Log {
-    /// Opens a log, or begins one. All of it is read: damage below what was confirmed is refused, and the
-    /// log is left as it is. A tail that was never confirmed and is not whole is erased, durably, before
-    /// anything can be written.
-    pub fn open(
-        storage: Arc<dyn Storage>,
-        dir: &Path,
-        options: LogOptions,
-    ) -> Result<(Self, Opened), JournalError> {
-        storage
-            .create_dir_all(dir)
-            .map_err(|e| JournalError::write(dir, &e))?;
-        let sound = proof::of(storage.as_ref(), dir, &options.owner)?;
-        let mut log = Self {
-            storage,
-            dir: dir.to_owned(),
-            options,
-            generation: 0,
-            segments: Vec::new(),
-            current: None,
-            day: options.first_day,
-            batch: vec![0; BATCH],
-            count: 0,
-            end: 0,
-            durable: 0,
-            flight: None,
-            spare: Vec::new(),
-            mark: sound.mark.unwrap_or_default(),
-            marked: false,
-            failed: None,
-        };
-        // A segment is begun before it is written to: the newest may hold nothing yet, or be torn.
-        for begun in &sound.begun {
-            log.remove(begun)?;
-        }
-        let mut cut = None;
-        if let (Some(last), Some(tail)) = (sound.segments.last(), &sound.tail) {
-            log.generation = tail.generation;
-            log.day = last.day;
-            (log.end, log.durable) = (tail.end, tail.end);
-            let path = segment::path(dir, last.base.0, last.day);
-            cut = log.adopt(path, last.base.0, tail)?;
-        }
-        log.generation += 1;
-        log.segments = sound.segments;
-        let first = log.segments.first().map_or(Position(log.end), |s| s.base);
-        let opened = Opened {
-            first,
-            end: Position(log.end),
-            cut,
-            damaged_snapshots: sound.damaged_snapshots,
-        };
-        Ok((log, opened))
-    }
-
-    fn remove(&self, path: &Path) -> Result<(), JournalError> {
-        self.storage
-            .remove(path)
-            .map_err(|e| JournalError::write(path, &e))?;
-        self.storage
-            .sync_dir(&self.dir)
-            .map_err(|e| JournalError::sync(path, &e))
-    }
-
-    /// Takes over the last segment, and erases what lies behind its last batch.
-    fn adopt(
+/// The writer of a log. An error is final: what was written is not known, so nothing is tried again.
+pub trait LogWriter: Send {
+    /// Its epoch: greater than that of every writer before it.
+    fn epoch(&self) -> u64;
+    /// Adds a record to the batch in memory.
+    fn append(&mut self, record: &[u8]) -> Result<(), JournalError>;
+    /// Bytes that wait in memory.
+    fn pending_bytes(&self) -> usize;
+    /// Sends the batch off without waiting for it: [`outcome`](Self::outcome) tells what came of it, once what
+    /// this gives has been carried. A log that has threads of its own gives nothing. One batch is under way at a
+    /// time; until its outcome is known nothing is sent. One that is not to be synced is safe from the end of this
+    /// process, and durable with the next one that is.
+    fn submit(&mut self, sync: bool) -> Result<Option<Carriage>, JournalError>;
+    /// What came of the batch that is under way, waiting for it where `wait` says so. `None` while that is not
+    /// known, else up to where the log is durable. An error says that the writer was fenced off, or that the
+    /// outcome cannot be known.
+    fn outcome(&mut self, wait: bool) -> Result<Option<Offset>, JournalError>;
+    /// True while a batch is under way.
+    fn is_under_way(&self) -> bool;
+    /// True while something was written that is not durable.
+    fn is_unsynced(&self) -> bool;
+    /// Sends the batch off, and waits until it is durable. Returns up to where the log is.
+    fn commit(&mut self) -> Result<Offset, JournalError>;
+    /// All below it is durable.
+    fn durable(&self) -> Offset;
+    /// Whether what was recorded below an offset may be acted on: it is durable, has been read back where the
+    /// log needs that, and no newer writer has been seen.
+    fn may_act(&self, below: Offset) -> bool;
+    /// Gives the trading day of a log that holds nothing yet.
+    fn begin_in(&mut self, day: Date);
+    /// The trading day of its latest span; `None` where there is none.
+    fn day(&self) -> Option<Date>;
+    /// Later records belong to this trading day. What waits is committed first.
+    fn roll(&mut self, day: Date) -> Result<(), JournalError>;
+    /// Removes whole spans that are no longer to be kept: never the one that is written to, never one that
+    /// reaches `floor` or beyond. Returns what was removed.
+    fn retain(
         &mut self,
-        path: PathBuf,
-        base: u64,
-        tail: &scan::Tail,
-    ) -> Result<Option<Cut>, JournalError> {
-        let failed = |e| JournalError::write(&path, &e);
-        let mut file = self.storage.open(&path, OpenMode::Write).map_err(failed)?;
-        let used = tail.end - base;
-        let mut allocated = file.size().map_err(failed)?;
-        let mut cut = None;
-        if tail.dirty > 0 {
-            file.allocate(used).map_err(failed)?;
-            allocated = used;
-            cut = Some(Cut {
-                from: Position(tail.end),
-                bytes: tail.dirty,
-            });
-        }
-        // What is read here is relied on from now on, and the device may not have it: the process before
-        // was killed, or its sync failed. After a failed sync the next one says that all is well though
-        // nothing was written, so the last batch is written again first.
-        let from = tail.last - base;
-        let mut last = vec![0; (used - from) as usize];
-        let read = self
-            .storage
-            .open(&path, OpenMode::Read)
-            .and_then(|reader| reader.read_at(&mut last, from))
-            .map_err(|e| JournalError::io(&path, &e))?;
-        last.truncate(read);
-        file.write_all_at(&last, from).map_err(failed)?;
-        file.sync().map_err(|e| JournalError::sync(&path, &e))?;
-        self.storage
-            .sync_dir(&self.dir)
-            .map_err(|e| JournalError::sync(&self.dir, &e))?;
-        self.current = Some(Segment {
-            file,
-            path,
-            base,
-            used,
-            allocated,
-        });
-        Ok(cut)
-    }
-
-    /// Gives the trading day of the first segment, where it is known only after the opening. A log that has segments
-    /// keeps its own.
-    pub fn begin_in(&mut self, day: Date) {
-        if self.segments.is_empty() {
-            self.day = day;
-        }
-    }
-
-    /// The writer's generation: one more at every opening of a log that something was written to.
-    pub const fn generation(&self) -> u64 {
-        self.generation
-    }
-    /// The position of the next record.
-    pub fn end(&self) -> Position {
-        let begun = if self.current.is_some() {
-            0
-        } else {
-            HEAD as u64
-        };
-        Position(self.end + begun + self.batch.len() as u64)
-    }
-    /// Everything below it is durable.
-    pub const fn durable(&self) -> Position {
-        Position(self.durable)
-    }
-    /// Bytes that wait to be committed.
-    pub fn pending_bytes(&self) -> usize {
-        if self.count == 0 { 0 } else { self.batch.len() }
-    }
-    /// Whether anything was written that the device has not confirmed.
-    pub const fn is_unsynced(&self) -> bool {
-        self.durable < self.end
-    }
-    /// True while a batch is on its way to the device.
-    pub const fn is_in_flight(&self) -> bool {
-        self.flight.is_some()
-    }
-    /// The log's files, the one that is written to last.
-    pub fn segments(&self) -> &[SegmentInfo] {
-        &self.segments
-    }
-    /// Whose it is.
-    pub const fn owner(&self) -> &Owner {
-        &self.options.owner
-    }
-    /// Why the log takes nothing any more.
-    pub const fn failure(&self) -> Option<&JournalError> {
-        self.failed.as_ref()
-    }
-
-    fn check(&self) -> Result<(), JournalError> {
-        match &self.failed {
-            None => Ok(()),
-            Some(error) => Err(JournalError::Failed(Box::new(error.clone()))),
-        }
-    }
-
-    /// Adds a record to the batch in memory. No I/O.
-    pub fn append(&mut self, record: &[u8]) -> Result<Position, JournalError> {
-        self.check()?;
-        if record.len() > RECORD_MAX {
-            return Err(JournalError::TooLarge(record.len()));
-        }
-        let position = self.end();
-        self.batch
-            .extend_from_slice(&(record.len() as u32).to_le_bytes());
-        self.batch.extend_from_slice(record);
-        self.count += 1;
-        Ok(position)
-    }
-
-    /// Writes the batch and waits until the device has confirmed it. Returns up to where the log is
-    /// durable. An error is final: what the device holds is not known, so nothing is tried again.
-    pub fn commit(&mut self) -> Result<Position, JournalError> {
-        self.land(true)?;
-        self.check()?;
-        if self.count == 0 && !self.is_unsynced() {
-            return Ok(self.durable());
-        }
-        match self.write() {
-            Ok(()) => Ok(self.durable()),
-            Err(error) => {
-                self.failed = Some(error.clone());
-                Err(error)
-            }
-        }
-    }
-
-    /// The same without waiting: what it gives must be carried, by any thread, and [`land`](Self::land)
-    /// tells what came of it. One batch is on its way at a time: `None` until then, and where there is nothing to
-    /// do. What begins or ends a segment is written here. A batch that is not to be synced is safe from the end of
-    /// this process, and durable with the next one that is.
-    pub fn depart(&mut self, sync: bool) -> Result<Option<Departure>, JournalError> {
-        if !self.land(false)? || (self.count == 0 && !(sync && self.is_unsynced())) {
-            return Ok(None);
-        }
-        self.check()?;
-        // Positions behind a segment's end are known once the next has begun.
-        let used = self.current.as_ref().map(|current| current.used);
-        if used.is_none_or(|used| used + self.batch.len() as u64 >= self.options.segment_max) {
-            self.commit()?;
-            return Ok(None);
-        }
-        let (at, allocate) = if self.count == 0 {
-            (0, None)
-        } else {
-            self.seal()
-        };
-        let Some(current) = &self.current else {
-            return Ok(None);
-        };
-        // A handle of its own: an error of the device is told to each.
-        let file = self
-            .storage
-            .open(&current.path, OpenMode::Write)
-            .map_err(|e| JournalError::write(&current.path, &e));
-        let file = match file {
-            Ok(file) => file,
-            Err(error) => {
-                self.failed = Some(error.clone());
-                return Err(error);
-            }
-        };
-        let (landed, flight) = sync_channel(1);
-        let path = current.path.clone();
-        let mut batch = std::mem::take(&mut self.spare);
-        if self.count > 0 {
-            batch.resize(BATCH, 0);
-            std::mem::swap(&mut batch, &mut self.batch);
-        }
-        self.count = 0;
-        self.end += batch.len() as u64;
-        self.flight = Some(flight);
-        Ok(Some(Departure {
-            file,
-            path,
-            batch,
-            at,
-            allocate,
-            is_synced: sync,
-            landed,
-        }))
-    }
-
-    /// Takes in what has come of the batch that is on its way, waiting for it where `wait` says so.
-    /// True when none is on its way any more.
-    pub fn land(&mut self, wait: bool) -> Result<bool, JournalError> {
-        let Some(flight) = &self.flight else {
-            return Ok(true);
-        };
-        let landing = if wait {
-            flight.recv().map_err(|_| TryRecvError::Disconnected)
-        } else {
-            flight.try_recv()
-        };
-        let mut is_synced = false;
-        let result = match landing {
-            Err(TryRecvError::Empty) => return Ok(false),
-            Err(TryRecvError::Disconnected) => {
-                let lost = std::io::Error::other("the thread that was to write it has ended");
-                Err(JournalError::write(&self.dir, &lost))
-            }
-            Ok(landing) => {
-                self.spare = landing.batch;
-                self.spare.clear();
-                is_synced = landing.is_synced;
-                landing.result
-            }
-        };
-        self.flight = None;
-        let result = result.and_then(|()| match is_synced {
-            true => self.synced(),
-            false => Ok(()),
-        });
-        if let Err(error) = &result {
-            self.failed = Some(error.clone());
-        }
-        result.map(|()| true)
-    }
-
-    /// Completes the batch in memory. Returns where it is to be written, and the length that the file
-    /// is to be given before.
-    fn seal(&mut self) -> (u64, Option<u64>) {
-        segment::seal(
-            &mut self.batch,
-            self.count,
-            self.generation,
-            self.end,
-            self.durable,
-        );
-        let Some(current) = &mut self.current else {
-            return (0, None);
-        };
-        let at = current.used;
-        current.used += self.batch.len() as u64;
-        let mut allocate = None;
-        if current.used > current.allocated {
-            let step = self.options.preallocate.max(1);
-            current.allocated = current.used.div_ceil(step).saturating_mul(step);
-            allocate = Some(current.allocated);
-        }
-        (at, allocate)
-    }
-
-    fn write(&mut self) -> Result<(), JournalError> {
-        if self.current.is_none() {
-            self.begin()?;
-        }
-        let (at, allocate, length) = if self.count == 0 {
-            (0, None, 0)
-        } else {
-            let (at, allocate) = self.seal();
-            (at, allocate, self.batch.len())
-        };
-        let Some(current) = &mut self.current else {
-            return Ok(());
-        };
-        write(
-            current.file.as_mut(),
-            &current.path,
-            &self.batch[..length],
-            at,
-            allocate,
-            true,
-        )?;
-        self.end += length as u64;
-        self.batch.truncate(BATCH);
-        self.count = 0;
-        self.synced()
-    }
-
-    /// Everything up to the end of the latest batch is durable.
-    fn synced(&mut self) -> Result<(), JournalError> {
-        self.durable = self.end;
-        if let Some(last) = self.segments.last_mut() {
-            last.end = Position(self.end);
-        }
-        if !self.marked {
-            let first = self.segments.first().map_or(Position(0), |s| s.base);
-            self.mark(first)?;
-            self.marked = true;
-        }
-        let used = self.current.as_ref().map_or(0, |current| current.used);
-        if used >= self.options.segment_max {
-            self.close()?;
-        }
-        Ok(())
-    }
-
-    /// Says beside the log what it keeps from now on, and what is durable now.
-    fn mark(&mut self, first: Position) -> Result<(), JournalError> {
-        self.mark = Mark {
-            first,
-            confirmed: self.durable(),
-            owner: self.options.owner,
-        };
-        mark::save(self.storage.as_ref(), &self.dir, &self.mark)
-    }
-
-    /// Begins the next segment at the log's end.
-    fn begin(&mut self) -> Result<(), JournalError> {
-        let base = self.end;
-        let path = segment::path(&self.dir, base, self.day);
-        let failed = |e| JournalError::write(&path, &e);
-        let mut file = self.storage.open(&path, OpenMode::Create).map_err(failed)?;
-        let allocated = self.options.preallocate.max(HEAD as u64);
-        file.allocate(allocated).map_err(failed)?;
-        file.write_all_at(&segment::head(base, &self.options.owner), 0)
-            .map_err(failed)?;
-        file.sync().map_err(|e| JournalError::sync(&path, &e))?;
-        self.storage
-            .sync_dir(&self.dir)
-            .map_err(|e| JournalError::sync(&self.dir, &e))?;
-        self.end = base + HEAD as u64;
-        self.durable = self.end;
-        self.marked = false;
-        self.segments.push(SegmentInfo {
-            base: Position(base),
-            end: Position(self.end),
-            day: self.day,
-        });
-        self.current = Some(Segment {
-            file,
-            path,
-            base,
-            used: HEAD as u64,
-            allocated,
-        });
-        Ok(())
-    }
-
-    /// Gives back what was taken in advance: a segment that is closed ends with its last batch.
-    fn close(&mut self) -> Result<(), JournalError> {
-        let Some(mut current) = self.current.take() else {
-            return Ok(());
-        };
-        debug_assert_eq!(current.base + current.used, self.end);
-        current
-            .file
-            .allocate(current.used)
-            .map_err(|e| JournalError::write(&current.path, &e))?;
-        current
-            .file
-            .sync()
-            .map_err(|e| JournalError::sync(&current.path, &e))
-    }
-
-    /// Later records go into a segment of this trading day. What waits is committed first.
-    pub fn roll(&mut self, day: Date) -> Result<(), JournalError> {
-        if day == self.day && self.current.is_some() {
-            return Ok(());
-        }
-        self.commit()?;
-        let result = self.close();
-        if let Err(error) = &result {
-            self.failed = Some(error.clone());
-        }
-        self.day = day;
-        result
-    }
-
-    /// Removes whole segments that are no longer to be kept: never the one that is written to, never
-    /// one that reaches `floor` or beyond. Returns what was removed.
-    pub fn retain(
-        &mut self,
-        floor: Position,
+        floor: Offset,
         today: Date,
         keep: &Retention,
-    ) -> Result<Vec<SegmentInfo>, JournalError> {
-        self.check()?;
-        let count = surplus(&self.segments, floor, today, keep);
-        let removed: Vec<SegmentInfo> = self.segments[..count].to_vec();
-        if let (false, Some(first)) = (removed.is_empty(), self.segments.get(count)) {
-            // What is removed before it is said to be is missed.
-            let (first, confirmed) = (first.base, self.mark.confirmed);
-            self.mark = Mark {
-                first,
-                confirmed,
-                owner: self.options.owner,
-            };
-            mark::save(self.storage.as_ref(), &self.dir, &self.mark)?;
+    ) -> Result<Vec<Span>, JournalError>;
+    /// Bytes of the log.
+    fn bytes(&self) -> u64;
+    /// Saves a state beside the log, as of all that is durable, and removes all but the newest `keep`.
+    fn save_snapshot(&mut self, payload: &[u8], keep: usize) -> Result<(), JournalError>;
+}
+
+/// Reads a log, also while it is written.
+pub trait LogReader: Send {
+    /// The next record and its offset. `None`: there is no more for now, and all that was there when the reader
+    /// was opened has been given; ask again to follow the writer.
+    fn next(&mut self) -> Result<Option<(Offset, &[u8])>, JournalError>;
+}
+
+/// States that are saved beside a log: each whole or not there, a few of them kept.
+pub trait Snapshots: Send + Sync {
+    /// The offsets of those that are there, rising.
+    fn list(&self) -> Result<Vec<Offset>, JournalError>;
+    /// The one at an offset; `None` where it is damaged.
+    fn load(&self, at: Offset) -> Result<Option<Vec<u8>>, JournalError>;
+
+    /// The newest whole one at or before an offset. One that is damaged is passed over: the log holds all that
+    /// it would have said.
+    fn newest(&self, at_most: Offset) -> Result<Option<(Offset, Vec<u8>)>, JournalError> {
+        for at in self.list()?.into_iter().rev().filter(|at| *at <= at_most) {
+            if let Some(payload) = self.load(at)? {
+                return Ok(Some((at, payload)));
+            }
         }
-        for gone in &removed {
-            let path = segment::path(&self.dir, gone.base.0, gone.day);
-            self.storage
-                .remove(&path)
-                .map_err(|e| JournalError::io(&path, &e))?;
-            self.segments.remove(0);
-        }
-        if count > 0 {
-            self.storage
-                .sync_dir(&self.dir)
-                .map_err(|e| JournalError::io(&self.dir, &e))?;
-        }
-        Ok(removed)
+        Ok(None)
     }
 }

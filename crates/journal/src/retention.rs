@@ -2,8 +2,7 @@
 
 use model::Date;
 
-use crate::log::Position;
-use crate::segment::SegmentInfo;
+use crate::log::{Offset, Span};
 
 /// What is kept; what is more may go, oldest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,26 +13,26 @@ pub struct Retention {
     pub bytes: Option<u64>,
 }
 
-/// How many segments, from the oldest, may go.
-pub fn surplus(segments: &[SegmentInfo], floor: Position, today: Date, keep: &Retention) -> usize {
-    let mut bytes: u64 = segments.iter().map(|s| s.end.0 - s.base.0).sum();
+/// How many spans, from the oldest, may go.
+pub fn surplus(spans: &[Span], floor: Offset, today: Date, keep: &Retention) -> usize {
+    let mut bytes: u64 = spans.iter().map(|s| s.bytes).sum();
     let mut count = 0;
     // The last one is written to.
-    for pair in segments.windows(2) {
-        let segment = &pair[0];
+    for pair in spans.windows(2) {
+        let span = &pair[0];
         // One that was begun before the day was known is as old as its successor.
-        let day = if segment.day == Date::default() {
+        let day = if span.day == Date::default() {
             pair[1].day
         } else {
-            segment.day
+            span.day
         };
         let age = i64::from(today.days()) - i64::from(day.days());
         let old = keep.days.is_some_and(|days| age > i64::from(days));
         let much = keep.bytes.is_some_and(|most| bytes > most);
-        if segment.end > floor || !(old || much) {
+        if span.end > floor || !(old || much) {
             break;
         }
-        bytes -= segment.end.0 - segment.base.0;
+        bytes -= span.bytes;
         count += 1;
     }
     count

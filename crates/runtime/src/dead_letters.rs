@@ -10,28 +10,20 @@
 //! inputs of a namespace do.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::{JournalError, Log, LogOptions, Position, Reader, Retention, Storage};
+use journal::{JournalError, Log, LogName, LogWriter, Logs, MARKET, Offset, Retention};
 use model::ids::NameHash;
 use model::topic::{Channel, Namespace, Topic};
 use model::{AssetClass, Date, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RuntimeError;
-use crate::layout::DEAD_LETTERS;
 
 /// Letters that are kept of a topic: enough to see what goes wrong, and few enough to look through.
 pub const LETTERS_MAX: usize = 10_000;
 /// Bytes of a payload that are kept; what is longer is cut, and says so.
 pub const PAYLOAD_MAX: usize = 64 << 10;
-const LOG: LogOptions = LogOptions {
-    preallocate: 64 << 10,
-    segment_max: 1 << 20,
-    owner: journal::Owner::NONE,
-    first_day: model::Date::from_days(0),
-};
 
 /// Why a letter was parked. Codes are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,10 +188,10 @@ impl LetterAction {
 
 /// The letters of one topic, newest last, each with the position of its record.
 #[derive(Default)]
-struct Letters(VecDeque<(Position, Letter)>);
+struct Letters(VecDeque<(Offset, Letter)>);
 
 impl Letters {
-    fn take(&mut self, position: Position, bytes: &[u8]) -> Result<(), String> {
+    fn take(&mut self, position: Offset, bytes: &[u8]) -> Result<(), String> {
         match serde_json::from_slice(bytes).map_err(|e| e.to_string())? {
             Record::Parked(letter) => {
                 self.0.push_back((position, letter));
@@ -242,14 +234,14 @@ impl Owner {
     /// The name: that of the namespace, or `market`, which no namespace can have.
     pub fn name(&self) -> &str {
         match self {
-            Self::Market => crate::layout::MARKET,
+            Self::Market => MARKET,
             Self::Broker(namespace) => namespace.as_str(),
         }
     }
 
     /// The owner of a name.
     pub fn named(name: &str) -> Option<Self> {
-        if name == crate::layout::MARKET {
+        if name == MARKET {
             return Some(Self::Market);
         }
         Namespace::new(name).ok().map(Self::Broker)
@@ -284,20 +276,16 @@ impl From<&Namespace> for Owner {
 
 struct TopicLog {
     topic: String,
-    log: Log,
+    log: Box<dyn LogWriter>,
     letters: Letters,
     next: u64,
 }
 
 /// The dead letters of one owner, in the hands of its host.
 pub struct DeadLetters {
-    storage: Arc<dyn Storage>,
+    logs: Arc<dyn Logs>,
     owner: Owner,
     topics: Vec<TopicLog>,
-}
-
-fn dir(topic: &str) -> PathBuf {
-    Path::new(DEAD_LETTERS).join(format!("{topic}.dlq"))
 }
 
 fn failed(topic: &str) -> impl Fn(JournalError) -> RuntimeError + '_ {
@@ -311,15 +299,14 @@ fn state(owner: &Owner, what: &str, why: impl std::fmt::Display) -> RuntimeError
     )
 }
 
-fn read_log(storage: &Arc<dyn Storage>, topic: &str) -> Result<Letters, RuntimeError> {
+fn read_log(log: &dyn Log, topic: &str) -> Result<Letters, RuntimeError> {
     let mut letters = Letters::default();
-    let mut reader =
-        Reader::open(Arc::clone(storage), &dir(topic), Position(0)).map_err(failed(topic))?;
-    while let Some((position, bytes)) = reader.next().map_err(failed(topic))? {
-        letters.take(position, bytes).map_err(|why| {
+    let mut reader = log.read(Offset::BEGINNING).map_err(failed(topic))?;
+    while let Some((at, bytes)) = reader.next().map_err(failed(topic))? {
+        letters.take(at, bytes).map_err(|why| {
             RuntimeError::state(
                 topic,
-                format!("a dead letter at {position}: {why}: a newer build may have written it"),
+                format!("a dead letter at {at}: {why}: a newer build may have written it"),
             )
         })?;
     }
@@ -327,19 +314,17 @@ fn read_log(storage: &Arc<dyn Storage>, topic: &str) -> Result<Letters, RuntimeE
 }
 
 impl DeadLetters {
-    /// Opens those of an owner, below the data directory that `storage` is. The caller has the
-    /// directory's lock.
-    pub fn open(storage: Arc<dyn Storage>, owner: impl Into<Owner>) -> Result<Self, RuntimeError> {
+    /// Opens those of an owner. The caller has the data directory's lock.
+    pub fn open(logs: Arc<dyn Logs>, owner: impl Into<Owner>) -> Result<Self, RuntimeError> {
         let mut this = Self {
-            storage,
+            logs,
             owner: owner.into(),
             topics: Vec::new(),
         };
         for topic in this.owner.topics() {
-            let dir = dir(&topic.to_string());
-            let names = this.storage.list(&dir);
-            let names = names.map_err(|e| state(&this.owner, &dir.display().to_string(), e))?;
-            if !names.is_empty() {
+            let log = this.logs.log(LogName::Letters(&topic.to_string()));
+            let is_fresh = log.is_fresh();
+            if !is_fresh.map_err(|e| state(&this.owner, &log.place(), e))? {
                 this.topic(&topic)?;
             }
         }
@@ -351,9 +336,9 @@ impl DeadLetters {
         let at = match self.topics.iter().position(|log| log.topic == topic) {
             Some(at) => at,
             None => {
-                let (log, _) = Log::open(Arc::clone(&self.storage), &dir(&topic), LOG)
-                    .map_err(failed(&topic))?;
-                let letters = read_log(&self.storage, &topic)?;
+                let log = self.logs.log(LogName::Letters(&topic));
+                let letters = read_log(log.as_ref(), &topic)?;
+                let (log, _) = log.open(&journal::Owner::NONE).map_err(failed(&topic))?;
                 let next = letters.0.back().map_or(0, |(_, l)| l.number + 1);
                 let opened = TopicLog {
                     topic,
@@ -459,13 +444,14 @@ impl TopicLog {
     fn write(&mut self, record: &Record) -> Result<(), RuntimeError> {
         let bytes = serde_json::to_vec(record)
             .map_err(|e| RuntimeError::state(&self.topic, e.to_string()))?;
-        let position = self
-            .log
+        // It will be somewhere behind what was durable before.
+        let at = self.log.durable();
+        self.log
             .append(&bytes)
-            .and_then(|position| self.log.commit().map(|_| position))
+            .and_then(|()| self.log.commit())
             .map_err(failed(&self.topic))?;
         self.letters
-            .take(position, &bytes)
+            .take(at, &bytes)
             .map_err(|why| RuntimeError::state(&self.topic, why))?;
         // What lies before the oldest letter that is kept is of no use: its marks lie behind it.
         if let Some((floor, _)) = self.letters.0.front() {
@@ -482,28 +468,29 @@ impl TopicLog {
 }
 
 /// The letters of an owner for a process that only reads.
-pub fn read(storage: &Arc<dyn Storage>, owner: &Owner) -> Result<Vec<Letter>, RuntimeError> {
+pub fn read(logs: &dyn Logs, owner: &Owner) -> Result<Vec<Letter>, RuntimeError> {
     let mut all = Vec::new();
     for topic in owner.topics() {
-        let letters = read_log(storage, &topic.to_string())?;
+        let topic = topic.to_string();
+        let letters = read_log(logs.log(LogName::Letters(&topic)).as_ref(), &topic)?;
         all.extend(letters.0.into_iter().map(|(_, letter)| letter));
     }
     Ok(all)
 }
 
-/// Who has dead letters or a journal below a data directory.
-pub fn owners(data_dir: &Path) -> std::io::Result<Vec<Owner>> {
-    let mut all: Vec<Owner> = crate::layout::namespaces(data_dir)?
+/// Who has dead letters or a journal.
+pub fn owners(logs: &dyn Logs) -> Result<Vec<Owner>, RuntimeError> {
+    let failed = |e| RuntimeError::journal("dead letters", e);
+    let mut all: Vec<Owner> = logs
+        .journals()
+        .map_err(failed)?
         .iter()
         .filter_map(|name| Namespace::new(name).ok())
         .map(Owner::Broker)
         .collect();
-    if let Ok(entries) = std::fs::read_dir(data_dir.join(DEAD_LETTERS)) {
-        for entry in entries {
-            let name = entry?.file_name();
-            if let Some(Ok(Topic::DeadLetters(topic))) = name.to_str().map(Topic::parse) {
-                all.extend(Owner::of(&topic));
-            }
+    for name in logs.letters().map_err(failed)? {
+        if let Ok(topic) = Topic::parse(&name) {
+            all.extend(Owner::of(&topic));
         }
     }
     all.sort();
@@ -514,7 +501,12 @@ pub fn owners(data_dir: &Path) -> std::io::Result<Vec<Owner>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use journal::SimDisk;
+    use journal::{FileLogs, FileOptions, MemoryLogs, SimDisk};
+
+    fn over(disk: &SimDisk) -> Arc<dyn Logs> {
+        let disk = Arc::new(disk.clone());
+        Arc::new(FileLogs::over(disk, FileOptions::default()))
+    }
 
     fn east() -> Namespace {
         Namespace::new("east").unwrap()
@@ -540,8 +532,8 @@ mod tests {
     fn letters_and_what_is_asked_of_them_survive_a_loss_of_power() {
         for seed in 0..40 {
             let disk = SimDisk::new(seed);
-            let storage: Arc<dyn Storage> = Arc::new(disk.clone());
-            let open = || DeadLetters::open(Arc::clone(&storage), &east()).unwrap();
+            let logs = over(&disk);
+            let open = || DeadLetters::open(Arc::clone(&logs), &east()).unwrap();
             let mut letters = open();
             let text = park(&mut letters, b"{\"order\": 1}");
             let raw = park(&mut letters, &[0xff, 0x00, 0x7f]);
@@ -553,7 +545,7 @@ mod tests {
             disk.power_loss();
 
             let status = |id: &str| {
-                let all = read(&storage, &owner()).unwrap();
+                let all = read(logs.as_ref(), &owner()).unwrap();
                 all.into_iter().find(|l| l.id == id).unwrap().status
             };
             assert_eq!(status(&raw), LetterStatus::ReplayRequested);
@@ -592,8 +584,8 @@ mod tests {
 
     #[test]
     fn the_market_has_letters_of_its_own() {
-        let storage: Arc<dyn Storage> = Arc::new(SimDisk::new(1));
-        let mut letters = DeadLetters::open(Arc::clone(&storage), Owner::Market).unwrap();
+        let logs: Arc<dyn Logs> = Arc::new(MemoryLogs::default());
+        let mut letters = DeadLetters::open(Arc::clone(&logs), Owner::Market).unwrap();
         let topic = Topic::Market(AssetClass::Crypto);
         let id = letters
             .park(
@@ -608,17 +600,16 @@ mod tests {
             .mark(&id, LetterStatus::ReplayRequested, Timestamp(6))
             .unwrap();
         drop(letters);
-        let letters = DeadLetters::open(Arc::clone(&storage), Owner::Market).unwrap();
+        let letters = DeadLetters::open(Arc::clone(&logs), Owner::Market).unwrap();
         let wanted = letters.requested();
         assert_eq!(wanted[0].topic, "market.crypto.ticks");
-        assert_eq!(read(&storage, &owner()).unwrap(), []);
+        assert_eq!(read(logs.as_ref(), &owner()).unwrap(), []);
     }
 
     #[test]
     fn the_oldest_are_dropped() {
-        let disk = SimDisk::new(1);
-        let storage: Arc<dyn Storage> = Arc::new(disk);
-        let mut letters = DeadLetters::open(Arc::clone(&storage), &east()).unwrap();
+        let logs = over(&SimDisk::new(1));
+        let mut letters = DeadLetters::open(Arc::clone(&logs), &east()).unwrap();
         let first = park(&mut letters, b"first");
         for _ in 0..LETTERS_MAX + 4 {
             park(&mut letters, b"x");
@@ -636,15 +627,15 @@ mod tests {
         assert!(letter.refusal(LetterAction::Replay).is_some());
         assert!(letter.refusal(LetterAction::Drop).is_none());
         drop(letters);
-        let letters = DeadLetters::open(storage, &east()).unwrap();
+        let letters = DeadLetters::open(logs, &east()).unwrap();
         assert_eq!(kept(&letters), (LETTERS_MAX, Some(6)));
     }
 
     #[test]
     fn what_cannot_be_read_or_written_is_told() {
         let disk = SimDisk::new(2);
-        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
-        let mut letters = DeadLetters::open(Arc::clone(&storage), &east()).unwrap();
+        let logs = over(&disk);
+        let mut letters = DeadLetters::open(Arc::clone(&logs), &east()).unwrap();
         let id = park(&mut letters, b"one");
         disk.read_only(true);
         let marked = letters.mark(&id, LetterStatus::Dropped, Timestamp(7));
@@ -654,13 +645,14 @@ mod tests {
         drop(letters);
         // A record that this build does not know.
         let topic = Topic::Broker(east(), Channel::OrdersUpdated).to_string();
-        let (mut log, _) = Log::open(Arc::clone(&storage), &super::dir(&topic), LOG).unwrap();
+        let log = logs.log(LogName::Letters(&topic));
+        let (mut log, _) = log.open(&journal::Owner::NONE).unwrap();
         log.append(b"{\"record\": \"burned\"}").unwrap();
         log.commit().unwrap();
-        let opened = DeadLetters::open(Arc::clone(&storage), &east());
+        let opened = DeadLetters::open(Arc::clone(&logs), &east());
         for error in [
             opened.err().unwrap().to_string(),
-            read(&storage, &owner()).unwrap_err().to_string(),
+            read(logs.as_ref(), &owner()).unwrap_err().to_string(),
         ] {
             assert!(
                 error.starts_with(&format!("the state of `{topic}`: a dead letter at "))

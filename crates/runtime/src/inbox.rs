@@ -206,14 +206,14 @@ impl<M> Inbox<M> {
 mod tests {
     use super::*;
     use crate::packet::{Packet, Step};
-    use journal::Position;
+    use journal::Offset;
     use model::{InputId, Timestamp};
     use std::sync::Arc;
 
     fn packet(steps: usize) -> SharedPacket {
         Arc::new(Packet {
             steps: vec![Step::End(InputId(0), Timestamp(0)); steps],
-            position: Position(0),
+            position: Offset(0),
             received: 0,
         })
     }

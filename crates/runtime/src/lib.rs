@@ -1,8 +1,7 @@
 //! The embedded runtime: hosts the stages in one process, durable and crash-safe.
 //!
-//! The state machines (`market`, `namespace`, `desk`) hold all that decides; they run over a
-//! [`journal::Storage`] and a session clock that they are given, so that a simulation can crash them at
-//! will. The threads (`host`) only move what the machines say.
+//! The state machines (`market`, `namespace`, `desk`) hold all that decides; they run over
+//! [`journal::Logs`] and a session clock that they are given, so that a simulation can crash them at will. The threads (`host`) only move what the machines say.
 
 pub mod clock;
 pub mod conflate;
@@ -12,7 +11,6 @@ pub mod directory;
 pub mod error;
 pub mod host;
 pub mod inbox;
-pub mod layout;
 pub mod lockstep;
 pub mod market;
 pub mod namespace;

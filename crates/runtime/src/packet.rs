@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use journal::Position;
+use journal::Offset;
 use journal::record::MarketItem;
 use model::control::Command;
 use model::signal::Signal;
@@ -33,7 +33,7 @@ pub struct Packet {
     /// The steps.
     pub steps: Vec<Step>,
     /// Where the market log stood before the first of them.
-    pub position: Position,
+    pub position: Offset,
     /// When the oldest of the inputs arrived, on the wall clock, in nanoseconds UTC.
     pub received: i64,
 }

@@ -1,11 +1,10 @@
 //! A log's records with the start in force, whose tables give the names behind their indices. For
 //! readers beside a running system: nothing is translated, written or locked.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::record::{JournalRecord, MarketItem, MarketRecord, Record, Start, decode, is_start};
-use journal::{Position, Reader, Storage};
+use journal::{Log, LogReader, Offset};
 use model::InputId;
 
 use crate::error::RuntimeError;
@@ -15,7 +14,7 @@ use crate::tables;
 #[derive(Debug)]
 pub struct Found<R> {
     /// Where.
-    pub position: Position,
+    pub position: Offset,
     /// The record.
     pub record: R,
     /// The start in force; `None` where retention has removed it.
@@ -26,39 +25,30 @@ pub struct Found<R> {
 
 /// The reader.
 pub struct Records<R> {
-    reader: Reader,
+    reader: Box<dyn LogReader>,
     start: Option<Arc<Start>>,
     name: String,
     of: std::marker::PhantomData<fn() -> R>,
 }
 
 impl<R: Record> Records<R> {
-    /// From the beginning of the log in `dir`, which `name` names in messages.
-    pub fn open(storage: &Arc<dyn Storage>, dir: &Path, name: &str) -> Result<Self, RuntimeError> {
-        Self::open_at(storage, dir, name, Position(0))
+    /// From the beginning of a log.
+    pub fn open(log: &dyn Log) -> Result<Self, RuntimeError> {
+        Self::open_at(log, Offset::BEGINNING)
     }
 
-    /// From the first record at or behind a position.
-    pub fn open_at(
-        storage: &Arc<dyn Storage>,
-        dir: &Path,
-        name: &str,
-        from: Position,
-    ) -> Result<Self, RuntimeError> {
-        let failed = |e| RuntimeError::journal(name, e);
-        let first = journal::segments(storage.as_ref(), dir)
-            .map_err(failed)?
-            .first()
-            .map_or(Position(0), |s| s.base)
-            .max(from);
+    /// From the first record at or behind an offset.
+    pub fn open_at(log: &dyn Log, from: Offset) -> Result<Self, RuntimeError> {
+        let failed = |e| RuntimeError::journal(log.name(), e);
+        let first = tables::first(log)?.max(from);
         let start = match first {
-            Position(0) => None,
-            first => tables::in_force::<R>(storage, dir, name, first)?,
+            Offset::BEGINNING => None,
+            first => tables::in_force::<R>(log, first)?,
         };
         Ok(Self {
-            reader: Reader::open(Arc::clone(storage), dir, from).map_err(failed)?,
+            reader: log.read(from).map_err(failed)?,
             start: start.map(Arc::new),
-            name: name.to_owned(),
+            name: log.name().to_owned(),
             of: std::marker::PhantomData,
         })
     }
@@ -66,7 +56,7 @@ impl<R: Record> Records<R> {
     /// The next record. `None`: there is no more for now; ask again to follow the writer.
     #[allow(
         clippy::should_implement_trait,
-        reason = "as of journal::Reader: the end may be for now only"
+        reason = "as of a log's reader: the end may be for now only"
     )]
     pub fn next(&mut self) -> Result<Option<Found<R>>, RuntimeError> {
         let Some((position, bytes)) = self
@@ -101,16 +91,13 @@ pub type FoundInput = (MarketItem, Option<Arc<Start>>);
 
 /// One market input of the market log, with the start in force; `None` where the log does not have it,
 /// or not any more.
-pub fn market_input(
-    storage: &Arc<dyn Storage>,
-    dir: &Path,
-    wanted: InputId,
-) -> Result<Option<FoundInput>, RuntimeError> {
-    let segments =
-        journal::segments(storage.as_ref(), dir).map_err(|e| RuntimeError::journal("market", e))?;
-    // Numbers rise: the input is in the last segment that begins at or before it.
-    for segment in segments.iter().rev() {
-        let mut records = MarketRecords::open_at(storage, dir, "market", segment.base)?;
+pub fn market_input(market: &dyn Log, wanted: InputId) -> Result<Option<FoundInput>, RuntimeError> {
+    let spans = market
+        .spans()
+        .map_err(|e| RuntimeError::journal(market.name(), e))?;
+    // Numbers rise: the input is in the last span that begins at or before it.
+    for span in spans.iter().rev() {
+        let mut records = MarketRecords::open_at(market, span.first)?;
         let mut first = true;
         while let Some(found) = records.next()? {
             let inputs = found.record.into_inputs();
@@ -130,34 +117,4 @@ pub fn market_input(
         }
     }
     Ok(None)
-}
-
-/// A log of a data directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogPlace {
-    /// `market`, or the namespace's name.
-    pub name: String,
-    /// Its folder below the data directory.
-    pub dir: PathBuf,
-}
-
-impl LogPlace {
-    /// The market log.
-    pub fn market() -> Self {
-        Self {
-            name: crate::layout::MARKET.to_owned(),
-            dir: PathBuf::from(crate::layout::MARKET),
-        }
-    }
-    /// A namespace's journal.
-    pub fn of(namespace: &str) -> Self {
-        Self {
-            name: namespace.to_owned(),
-            dir: crate::layout::journal_dir(namespace),
-        }
-    }
-    /// True for the market log: no namespace has its name.
-    pub fn is_market(&self) -> bool {
-        self.name == crate::layout::MARKET
-    }
 }

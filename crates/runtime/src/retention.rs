@@ -4,10 +4,10 @@
 //! journal is kept from the oldest of its snapshots on, and the market log from the first input that
 //! any snapshot still needs: its own, or any of a namespace. Without a snapshot nothing may go.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use journal::record::{JournalRecordRef, MarketRecord};
-use journal::{Position, Retention, SegmentInfo, Storage};
+use journal::{Log, LogWriter, Offset, Retention, Span};
 use model::Date;
 
 use crate::error::RuntimeError;
@@ -22,31 +22,28 @@ pub const fn keep(days: u32) -> Retention {
     }
 }
 
-/// The position below which recovery needs nothing of the log in `dir`.
-pub fn own_floor(storage: &dyn Storage, dir: &Path, name: &str) -> Result<Position, RuntimeError> {
-    let all = journal::snapshot::list(storage, dir).map_err(|e| RuntimeError::journal(name, e))?;
+fn of_log(log: &dyn Log) -> impl Fn(journal::JournalError) -> RuntimeError + '_ {
+    move |error| RuntimeError::journal(log.name(), error)
+}
+
+/// The offset below which recovery needs nothing of a log.
+pub fn own_floor(log: &dyn Log) -> Result<Offset, RuntimeError> {
+    let all = log.snapshots().list().map_err(of_log(log))?;
     Ok(all.first().copied().unwrap_or_default())
 }
 
-/// The position below which recovery needs nothing of the market log: of the runner and of each
-/// namespace, given with its journal's folder.
-pub fn market_floor(
-    storage: &dyn Storage,
-    market: &Path,
-    namespaces: &[(String, PathBuf)],
-) -> Result<Position, RuntimeError> {
-    let mut floor = own_floor(storage, market, "market")?;
-    for (name, dir) in namespaces {
-        let failed = |e| RuntimeError::journal(name, e);
+/// The offset below which recovery needs nothing of the market log: of the runner, and of each namespace that a
+/// journal is of.
+pub fn market_floor(market: &dyn Log, journals: &[Arc<dyn Log>]) -> Result<Offset, RuntimeError> {
+    let mut floor = own_floor(market)?;
+    for journal in journals {
+        let failed = of_log(journal.as_ref());
         // Without any snapshot it runs over all that it ever took.
         let mut of_namespace = None;
-        for at in journal::snapshot::list(storage, dir).map_err(failed)? {
-            let found = journal::snapshot::load_newest(storage, dir, at).map_err(failed)?;
+        for at in journal.snapshots().list().map_err(&failed)? {
             // One that is damaged is passed over, by recovery as well.
-            if let Some((found, payload)) = found
-                && found == at
-            {
-                let position = market_position(name, at, &payload)?;
+            if let Some(payload) = journal.snapshots().load(at).map_err(&failed)? {
+                let position = market_position(journal.name(), at, &payload)?;
                 of_namespace = Some(of_namespace.unwrap_or(position).min(position));
             }
         }
@@ -78,14 +75,9 @@ impl Namespace {
 
     /// Removes what is older than the trading days that are kept (see
     /// [`keep_days`](Self::keep_days)) and not needed by recovery.
-    pub fn retain(
-        &mut self,
-        storage: &dyn Storage,
-        dir: &Path,
-        today: Date,
-    ) -> Result<Vec<SegmentInfo>, RuntimeError> {
+    pub fn retain(&mut self, today: Date) -> Result<Vec<Span>, RuntimeError> {
         let name = self.name().to_owned();
-        let floor = own_floor(storage, dir, &name)?;
+        let floor = own_floor(self.journal().as_ref())?;
         let keep = keep(self.kept_days());
         let (log, ..) = self.log_parts();
         log.retain(floor, today, &keep)
@@ -123,12 +115,10 @@ impl MarketHost {
     /// namespaces: those that take part.
     pub fn retain(
         &mut self,
-        storage: &dyn Storage,
-        dir: &Path,
-        namespaces: &[(String, PathBuf)],
+        journals: &[Arc<dyn Log>],
         today: Date,
-    ) -> Result<Vec<SegmentInfo>, RuntimeError> {
-        let floor = market_floor(storage, dir, namespaces)?;
+    ) -> Result<Vec<Span>, RuntimeError> {
+        let floor = market_floor(self.market_log(), journals)?;
         let keep = keep(self.kept_days());
         let (log, ..) = self.log_parts();
         log.retain(floor, today, &keep)
@@ -136,14 +126,6 @@ impl MarketHost {
     }
 }
 
-fn has_begun(log: &journal::Log, day: Date) -> bool {
-    log.segments().last().is_some_and(|s| s.day == day)
-}
-
-/// The folders of namespaces' journals, as [`market_floor`] takes them.
-pub fn journals<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<(String, PathBuf)> {
-    names
-        .into_iter()
-        .map(|name| (name.to_owned(), crate::layout::journal_dir(name)))
-        .collect()
+fn has_begun(log: &dyn LogWriter, day: Date) -> bool {
+    log.day() == Some(day)
 }

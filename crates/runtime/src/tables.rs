@@ -2,11 +2,9 @@
 //! and currencies, and what an earlier one recorded is read through a translation.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Arc;
 
 use journal::record::{Record, Start, StrategyEntry, decode, is_start};
-use journal::{Position, Reader, Storage};
+use journal::{Log, Offset};
 use model::instrument::Instrument;
 use model::reindex::Reindex;
 use model::{CurrencyIdx, InstrumentIdx, StrategyIdx};
@@ -60,50 +58,45 @@ pub fn unchanged(old: &Start, new: &Start, name: &str) -> bool {
     definition(old).is_some_and(|old| Some(old) == definition(new))
 }
 
-/// The start in force at a position of a log: the newest that is recorded or saved before it. `None`
+/// Where a log begins, now that retention has removed what it has.
+pub fn first(log: &dyn Log) -> Result<Offset, RuntimeError> {
+    let spans = log.spans();
+    let spans = spans.map_err(|e| RuntimeError::journal(log.name(), e))?;
+    Ok(spans.first().map_or(Offset::BEGINNING, |span| span.first))
+}
+
+/// The start in force at an offset of a log: the newest that is recorded or saved before it. `None`
 /// at a log's beginning, or where retention has removed it.
-pub fn in_force<R: Record>(
-    storage: &Arc<dyn Storage>,
-    dir: &Path,
-    name: &str,
-    at: Position,
-) -> Result<Option<Start>, RuntimeError> {
-    let failed = |e| RuntimeError::journal(name, e);
-    let found = journal::snapshot::load_newest(storage.as_ref(), dir, at).map_err(failed)?;
-    let saved = found.and_then(|(position, payload)| {
-        let saved = SavedStart::read(name, position, &payload).ok()?;
-        Some((position, saved.start))
+pub fn in_force<R: Record>(log: &dyn Log, at: Offset) -> Result<Option<Start>, RuntimeError> {
+    let failed = |e| RuntimeError::journal(log.name(), e);
+    let found = log.snapshots().newest(at).map_err(failed)?;
+    let saved = found.and_then(|(at, payload)| {
+        let saved = SavedStart::read(log.name(), at, &payload).ok()?;
+        Some((at, saved.start))
     });
-    // From the snapshot on only; and each day's first file begins with a start.
-    let from = saved
-        .as_ref()
-        .map_or(Position(0), |(position, _)| *position);
+    // From the snapshot on only; and each day's first span begins with a start.
+    let from = saved.as_ref().map_or(Offset::BEGINNING, |(at, _)| *at);
     let mut end = at;
-    for segment in journal::segments(storage.as_ref(), dir)
-        .map_err(failed)?
-        .iter()
-        .rev()
-        .filter(|s| s.base < at)
-    {
+    let spans = log.spans().map_err(failed)?;
+    for span in spans.iter().rev().filter(|span| span.first < at) {
         let mut latest = None;
-        let begin = segment.base.max(from);
-        let mut reader = Reader::open(Arc::clone(storage), dir, begin).map_err(failed)?;
-        while let Some((position, bytes)) = reader.next().map_err(failed)? {
-            if position >= end {
+        let mut reader = log.read(span.first.max(from)).map_err(failed)?;
+        while let Some((at, bytes)) = reader.next().map_err(failed)? {
+            if at >= end {
                 break;
             }
             if is_start(bytes) {
-                let record: R = decode(bytes).map_err(|e| RuntimeError::record(name, e))?;
+                let record: R = decode(bytes).map_err(|e| RuntimeError::record(log.name(), e))?;
                 latest = record.start();
             }
         }
         if latest.is_some() {
             return Ok(latest);
         }
-        if segment.base <= from {
+        if span.first <= from {
             break;
         }
-        end = segment.base;
+        end = span.first;
     }
     Ok(saved.map(|(_, start)| start))
 }
@@ -135,35 +128,25 @@ impl Known {
         self.latest = Some(start);
     }
 
-    /// Reads every start of the log in `dir` from its newest snapshot on. A start knows all that
-    /// the ones before it knew.
-    pub fn read<R: Record>(
-        &mut self,
-        storage: &Arc<dyn Storage>,
-        dir: &Path,
-        name: &str,
-    ) -> Result<(), RuntimeError> {
-        let journal = |e| RuntimeError::journal(name, e);
-        let mut from = Position(0);
-        let found = journal::snapshot::load_newest(storage.as_ref(), dir, Position(u64::MAX))
-            .map_err(journal)?;
+    /// Reads every start of a log from its newest snapshot on. A start knows all that the ones before it
+    /// knew.
+    pub fn read<R: Record>(&mut self, log: &dyn Log) -> Result<(), RuntimeError> {
+        let failed = |e| RuntimeError::journal(log.name(), e);
+        let mut from = Offset::BEGINNING;
+        let found = log.snapshots().newest(Offset::END).map_err(failed)?;
         if let Some((at, payload)) = found
-            && let Ok(saved) = SavedStart::read(name, at, &payload)
+            && let Ok(saved) = SavedStart::read(log.name(), at, &payload)
         {
             self.add(saved.start);
             from = at;
         }
-        if storage
-            .list(dir)
-            .map_err(|e| RuntimeError::state(name, format!("cannot list {}: {e}", dir.display())))?
-            .is_empty()
-        {
+        if log.is_fresh().map_err(failed)? {
             return Ok(());
         }
-        let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(journal)?;
-        while let Some((_, bytes)) = reader.next().map_err(journal)? {
+        let mut reader = log.read(from).map_err(failed)?;
+        while let Some((_, bytes)) = reader.next().map_err(failed)? {
             if is_start(bytes) {
-                let record: R = decode(bytes).map_err(|e| RuntimeError::record(name, e))?;
+                let record: R = decode(bytes).map_err(|e| RuntimeError::record(log.name(), e))?;
                 if let Some(start) = record.start() {
                     self.add(start);
                 }
@@ -200,7 +183,7 @@ impl SavedStart {
     }
 
     /// The head of a snapshot.
-    pub fn read(name: &str, at: Position, payload: &[u8]) -> Result<Self, RuntimeError> {
+    pub fn read(name: &str, at: Offset, payload: &[u8]) -> Result<Self, RuntimeError> {
         wire::decode(wire::roots::SAVED_START, payload, None)
             .map_err(|e| RuntimeError::state(name, format!("the snapshot at {at}: {e}")))
     }
@@ -209,7 +192,7 @@ impl SavedStart {
     pub fn state<T: serde::de::DeserializeOwned>(
         &self,
         name: &str,
-        at: Position,
+        at: Offset,
         root: wire::Root,
         map: Option<&Reindex>,
     ) -> Result<T, RuntimeError> {

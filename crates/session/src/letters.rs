@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use feeds::live::supervise::{Nonsense, nonsense};
 use feeds::live::{Batch, FeedQueue, Item};
-use journal::Storage;
+use journal::Logs;
 use model::topic::{Channel, Namespace, Topic};
 use model::trader::ReportKind;
 use model::{AssetClass, Bar, InstrumentIdx, Instruments, Tick, Timestamp};
@@ -324,13 +324,13 @@ impl Clerk {
     pub fn start(
         letters: Arc<Letters>,
         waiting: Waiting,
-        storage: Arc<dyn Storage>,
+        logs: Arc<dyn Logs>,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let mut desk = Desk {
             letters,
-            storage,
+            logs,
             open: BTreeMap::new(),
             failed: BTreeSet::new(),
         };
@@ -362,7 +362,7 @@ impl Clerk {
 
 struct Desk {
     letters: Arc<Letters>,
-    storage: Arc<dyn Storage>,
+    logs: Arc<dyn Logs>,
     open: BTreeMap<Owner, DeadLetters>,
     /// Those of which it was said that nothing can be written.
     failed: BTreeSet<Owner>,
@@ -406,7 +406,7 @@ impl Desk {
         Ok(match self.open.entry(owner.clone()) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
-                place.insert(DeadLetters::open(Arc::clone(&self.storage), owner.clone())?)
+                place.insert(DeadLetters::open(Arc::clone(&self.logs), owner.clone())?)
             }
         })
     }
@@ -546,7 +546,7 @@ impl Desk {
 mod tests {
     use super::*;
     use feeds::live::{BATCH_MAX, Policy};
-    use journal::SimDisk;
+    use journal::{FileLogs, FileOptions, MemoryLogs, SimDisk};
     use model::Price;
     use runtime::dead_letters;
 
@@ -560,9 +560,9 @@ mod tests {
 
     #[test]
     fn a_tick_that_was_parked_is_taken_again_and_nonsense_stays_nonsense() {
-        let storage: Arc<dyn Storage> = Arc::new(SimDisk::new(1));
+        let logs: Arc<dyn Logs> = Arc::new(MemoryLogs::default());
         let (letters, waiting) = Letters::new(&[Namespace::new("east").unwrap()]);
-        let mut clerk = Clerk::start(Arc::clone(&letters), waiting, Arc::clone(&storage)).unwrap();
+        let mut clerk = Clerk::start(Arc::clone(&letters), waiting, Arc::clone(&logs)).unwrap();
         let instruments = Arc::new(Instruments::new(exchange::instruments()).unwrap());
         let index = InstrumentIdx(2);
         let tick = |price: &str| Item::Tick {
@@ -585,7 +585,7 @@ mod tests {
             instruments,
             live: true,
         });
-        let all = dead_letters::read(&storage, &Owner::Market).unwrap();
+        let all = dead_letters::read(logs.as_ref(), &Owner::Market).unwrap();
         let codes: Vec<&str> = all.iter().map(|l| l.reason.as_str()).collect();
         assert_eq!(codes, ["unknown_instrument", "nonsense_price"]);
         assert!(all[1].text.contains("price 0"), "{}", all[1].text);
@@ -595,7 +595,7 @@ mod tests {
         assert_eq!(replay(&all[1].id), Ok(LetterOutcome::Parked(why)));
         assert_eq!(parked(&letters), Some(1));
         let status = || {
-            let all = dead_letters::read(&storage, &Owner::Market).unwrap();
+            let all = dead_letters::read(logs.as_ref(), &Owner::Market).unwrap();
             all.iter().map(|l| (l.status, l.tries)).collect::<Vec<_>>()
         };
         let wanted = [(LetterStatus::Replayed, 1), (LetterStatus::Parked, 1)];
@@ -615,7 +615,10 @@ mod tests {
     #[test]
     fn a_letter_that_was_taken_before_a_crash_and_not_marked_is_given_out_again() {
         let disk = SimDisk::new(3);
-        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        let logs: Arc<dyn Logs> = Arc::new(FileLogs::over(
+            Arc::new(disk.clone()),
+            FileOptions::default(),
+        ));
         let instruments = Arc::new(Instruments::new(exchange::instruments()).unwrap());
         let tick = |price: &str| Tick {
             instrument: InstrumentIdx(2),
@@ -624,7 +627,7 @@ mod tests {
         };
         let started = |queue: &Arc<FeedQueue>| {
             let (letters, waiting) = Letters::new(&[]);
-            let clerk = Clerk::start(Arc::clone(&letters), waiting, Arc::clone(&storage)).unwrap();
+            let clerk = Clerk::start(Arc::clone(&letters), waiting, Arc::clone(&logs)).unwrap();
             letters.connect(Targets {
                 hosts: Vec::new(),
                 queue: Arc::clone(queue),
@@ -641,7 +644,11 @@ mod tests {
                 _ => panic!("{batch:?}"),
             }
         };
-        let letter = || dead_letters::read(&storage, &Owner::Market).unwrap().pop();
+        let letter = || {
+            dead_letters::read(logs.as_ref(), &Owner::Market)
+                .unwrap()
+                .pop()
+        };
         let status = || letter().map(|letter| letter.status);
 
         let queue = Arc::new(FeedQueue::new(1, Policy::Block, 1));

@@ -23,8 +23,8 @@ mod view;
 pub use compose::BuiltIn;
 pub use handles::{Excluded, Handles, Member, StopRequest};
 pub use open::{
-    Opened, Plugins, Preparation, RecordedSystem, StorageLayer, check_strategies, decide_again,
-    log_options, prepare, recorded,
+    LogsOf, Opened, Plugins, Preparation, RecordedSystem, check_strategies, decide_again, prepare,
+    recorded,
 };
 pub use session::{Ended, Session};
 pub use view::Trading;

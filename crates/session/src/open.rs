@@ -1,23 +1,22 @@
 //! Before anything runs: what earlier starts knew, the composition, and the recovered namespaces.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use feeds::{Loaded, LoadedInstruments};
 use inspect::replay::ReplayReport;
 use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry};
-use journal::{DirLock, Disk, Log, LogOptions, Owner, Storage};
+use journal::{DirLock, FileLogs, LogName, LogWriter, Logs, MARKET};
 use markets::calendar::MarketSessions;
 use model::ids::SourceSession;
 use model::session::Sessions;
 use model::trader::Delivery;
-use model::{Date, Instrument, Instruments, Timestamp};
+use model::{Instrument, Instruments, Timestamp};
 use runtime::clock::{FeedClock, SessionClock, WallClock, wall};
 use runtime::desk::DeskSettings;
 use runtime::directory::Directory;
-use runtime::layout::{MARKET, journal_dir};
 use runtime::namespace::{Namespace, Recovered, Recovery, ReplayParts};
 use runtime::tables::Known;
 use settings::Settings;
@@ -30,8 +29,8 @@ use crate::compose::{self, ActiveBroker, BuiltIn, Parts, Stages, stages};
 use crate::facts::Dependence;
 use crate::load::{self, Wish};
 
-/// Puts something between the logs and the disk.
-pub type StorageLayer = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;
+/// Says where the logs of a data directory live.
+pub type LogsOf = Box<dyn Fn(&Path) -> std::io::Result<Arc<dyn Logs>> + Send + Sync>;
 
 /// What a build adds to the built-in kinds of brokers and strategies.
 pub struct Plugins {
@@ -41,8 +40,8 @@ pub struct Plugins {
     pub brokers: Vec<traders::BrokerKind>,
     /// Kinds of strategies.
     pub kinds: Vec<strategies::KindDescriptor>,
-    /// What lies between the logs and the disk: encryption, or a disk that fails on demand.
-    pub storage: Option<StorageLayer>,
+    /// In place of the data directory's files: encrypted ones, memory, or a disk that fails on demand.
+    pub logs: Option<LogsOf>,
     /// In place of the wall clock of a live session; for benchmarks and simulations.
     pub clock: Option<Arc<dyn SessionClock>>,
 }
@@ -54,7 +53,7 @@ impl Plugins {
             built_in,
             brokers: Vec::new(),
             kinds: Vec::new(),
-            storage: None,
+            logs: None,
             clock: None,
         }
     }
@@ -86,12 +85,12 @@ pub struct Ready {
 pub struct Opened {
     /// Holds the data directory.
     pub lock: DirLock,
-    /// The data directory.
-    pub storage: Arc<dyn Storage>,
-    /// Its identity.
+    /// The logs.
+    pub logs: Arc<dyn Logs>,
+    /// Their identity.
     pub directory: Directory,
     /// The market log, proven before any namespace was opened.
-    pub market: (Log, journal::Opened),
+    pub market: (Box<dyn LogWriter>, journal::Opened),
     /// The settings.
     pub settings: Settings,
     /// The instruments, those of earlier starts included.
@@ -122,15 +121,6 @@ pub struct Opened {
     pub end_of_hang: fn(),
 }
 
-/// How the embedded logs are kept.
-pub fn log_options(owner: Owner, first_day: Date) -> LogOptions {
-    LogOptions {
-        owner,
-        first_day,
-        ..LogOptions::default()
-    }
-}
-
 pub(super) fn random() -> anyhow::Result<u128> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
@@ -157,18 +147,18 @@ fn union(today: &Instruments, known: &Known) -> anyhow::Result<Instruments> {
 
 /// What earlier starts knew. A journal that cannot be read keeps its own namespace out, and no other.
 fn earlier(
-    storage: &Arc<dyn Storage>,
+    logs: &dyn Logs,
     brokers: &[String],
     excluded: &mut Vec<(String, String)>,
 ) -> anyhow::Result<Known> {
     let mut known = Known::default();
-    known.read::<MarketRecord>(storage, Path::new(MARKET), "market")?;
+    known.read::<MarketRecord>(logs.log(LogName::Market).as_ref())?;
     let market = known.latest.take();
     for broker in brokers {
         if excluded.iter().any(|(name, _)| name == broker) {
             continue;
         }
-        let read = known.read::<JournalRecord>(storage, &journal_dir(broker), broker);
+        let read = known.read::<JournalRecord>(logs.log(LogName::Journal(broker)).as_ref());
         if let Err(error) = read {
             excluded.push((broker.clone(), error.to_string()));
         }
@@ -387,9 +377,9 @@ pub fn recorded(
     brokers: &[String],
     built_in: BuiltIn,
 ) -> anyhow::Result<RecordedSystem> {
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));
+    let logs = FileLogs::existing(&settings.live.data_dir);
     let mut unreadable = Vec::new();
-    let known = earlier(&storage, brokers, &mut unreadable)?;
+    let known = earlier(&logs, brokers, &mut unreadable)?;
     if let Some((broker, why)) = unreadable.first() {
         bail!("the journal of `{broker}` cannot be read: {why}");
     }
@@ -409,9 +399,8 @@ pub fn recorded(
         .map(|(stage, broker)| RecordedSpace {
             is_outside: live && stage.outside.is_some(),
             parts: ReplayParts {
-                storage: Arc::clone(&storage),
-                journal: journal_dir(broker.table.namespace.as_str()),
-                market: PathBuf::from(MARKET),
+                journal: logs.log(LogName::Journal(broker.table.namespace.as_str())),
+                market: logs.log(LogName::Market),
                 pipeline: stage.pipeline,
                 start: start.clone(),
             },
@@ -432,9 +421,10 @@ pub fn decide_again(
     broker: &str,
     built_in: BuiltIn,
 ) -> anyhow::Result<ReplayReport> {
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));
+    let logs = FileLogs::existing(&settings.live.data_dir);
     let mut known = Known::default();
-    known.read::<JournalRecord>(&storage, &journal_dir(broker), broker)?;
+    let journal = logs.log(LogName::Journal(broker));
+    known.read::<JournalRecord>(journal.as_ref())?;
     let names = known
         .latest
         .as_ref()
@@ -448,9 +438,8 @@ pub fn decide_again(
         .find(|stage| stage.pipeline.namespace().as_str() == broker)
         .with_context(|| format!("`{broker}` is not configured"))?;
     Ok(inspect::replay::replay(ReplayParts {
-        storage,
-        journal: journal_dir(broker),
-        market: PathBuf::from(MARKET),
+        journal,
+        market: logs.log(LogName::Market),
         pipeline: stage.pipeline,
         start: composed.start,
     })?)
@@ -467,37 +456,35 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
     let end_of_hang = plugins.built_in.end_of_hang;
     let data_dir = settings.live.data_dir.clone();
     let lock = DirLock::acquire(&data_dir)?;
-    let disk = Disk::new(&data_dir)
-        .with_context(|| format!("the data directory {}", data_dir.display()))?;
-    let mut storage: Arc<dyn Storage> = Arc::new(disk);
-    if let Some(layer) = &plugins.storage {
-        storage = layer(storage);
+    let logs: Arc<dyn Logs> = match &plugins.logs {
+        Some(logs) => logs(&data_dir),
+        None => FileLogs::create(&data_dir).map(|files| Arc::new(files) as Arc<dyn Logs>),
     }
+    .with_context(|| format!("the data directory {}", data_dir.display()))?;
     let mut names = brokers;
     names.sort_unstable();
     names.dedup();
-    let on_disk = runtime::layout::namespaces(&data_dir)
+    let on_disk = logs
+        .journals()
         .with_context(|| format!("cannot list {}", data_dir.display()))?;
-    let mut directory = Directory::open(storage.as_ref(), &on_disk, random()?)?;
-    directory.check(storage.as_ref(), MARKET, MARKET)?;
+    let mut directory = Directory::open(logs.as_ref(), &on_disk, random()?)?;
+    directory.check(logs.as_ref(), MARKET, MARKET)?;
     // Damage in it is refused before a namespace records anything, or a broker is called.
-    let mut market = Log::open(
-        Arc::clone(&storage),
-        Path::new(MARKET),
-        log_options(directory.owner(MARKET, MARKET), Date::default()),
-    )
-    .context("market log")?;
+    let mut market = logs
+        .log(LogName::Market)
+        .open(&directory.owner(MARKET, MARKET))
+        .context("market log")?;
     let mut excluded = Vec::new();
     for name in &names {
         // One that is not configured is refused as the system is composed.
         let Some(table) = settings.brokers.get(name) else {
             continue;
         };
-        if let Err(error) = directory.check(storage.as_ref(), name, &table.kind) {
+        if let Err(error) = directory.check(logs.as_ref(), name, &table.kind) {
             excluded.push((name.clone(), error.to_string()));
         }
     }
-    let known = earlier(&storage, &names, &mut excluded)?;
+    let known = earlier(logs.as_ref(), &names, &mut excluded)?;
     let Composed {
         instruments,
         sessions,
@@ -543,14 +530,14 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         });
         let opened = Namespace::open(Recovery {
             index,
-            storage: Arc::clone(&storage),
-            journal: journal_dir(&name),
-            market: PathBuf::from(MARKET),
+            journal: logs.log(LogName::Journal(&name)),
+            owner: directory.owner(&name, &broker.table.kind),
+            first_day,
+            market: logs.log(LogName::Market),
             pipeline: stage.pipeline,
             start: start.clone(),
             clock: Arc::clone(&clock),
             desk,
-            options: log_options(directory.owner(&name, &broker.table.kind), first_day),
         });
         match opened {
             Ok((mut namespace, recovered)) => ready.push(Ready {
@@ -577,12 +564,12 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
             (table.namespace.as_str().to_owned(), table.kind.clone())
         })
         .collect();
-    directory.list(storage.as_ref(), &begun)?;
+    directory.list(logs.as_ref(), &begun)?;
     Ok(Opened {
         lock,
         directory,
         market,
-        storage,
+        logs,
         settings,
         instruments,
         sessions,

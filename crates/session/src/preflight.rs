@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::{Disk, Owner, Storage};
+use journal::{FileLogs, Log, LogName, Logs, MARKET, Owner};
 use model::time::DAY;
 use runtime::clock::wall;
 use runtime::directory::Directory;
-use runtime::layout::MARKET;
-use runtime::records::LogPlace;
 use serde::Serialize;
 use settings::Settings;
 use settings::live::FeedSource;
@@ -258,15 +256,17 @@ fn space(report: &mut Report, data_dir: &Path) {
 /// Bytes that the logs grow by in a day, and what that rests on; `None` where it cannot be told.
 fn daily_bytes(data_dir: &Path) -> Option<(u64, &'static str)> {
     // What cannot be listed or read is told by the check of the journals.
-    let names = runtime::layout::namespaces(data_dir).unwrap_or_default();
-    let mut logs = vec![LogPlace::market()];
-    logs.extend(names.iter().map(|name| LogPlace::of(name)));
-    let dirs: Vec<PathBuf> = logs.iter().map(|log| log.dir.clone()).collect();
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data_dir));
-    let whole = inspect::growth::bytes_per_day(storage.as_ref(), &dirs);
+    let all = FileLogs::existing(data_dir);
+    let names = all.journals().unwrap_or_default();
+    let names = names.iter().map(|name| LogName::Journal(name));
+    let logs: Vec<Arc<dyn Log>> = std::iter::once(LogName::Market)
+        .chain(names)
+        .map(|name| all.log(name))
+        .collect();
+    let whole = inspect::growth::bytes_per_day(&logs);
     let growth = match whole {
         Some(bytes) => Some((bytes, "the mean of whole days")),
-        None => inspect::growth::pace(&storage, &logs)
+        None => inspect::growth::pace(&logs)
             .ok()
             .flatten()
             .map(|bytes| (bytes, "at the pace of the first day, around the clock")),
@@ -500,10 +500,10 @@ fn market_facts(
 /// every opening of a log.
 fn journals(report: &mut Report, settings: &Settings, brokers: &[String]) {
     let data_dir = &settings.live.data_dir;
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data_dir));
+    let logs = FileLogs::existing(data_dir);
     // The others go on without a namespace whose journal is damaged.
     let alone = brokers.len() == 1;
-    let directory = match Directory::load(storage.as_ref()) {
+    let directory = match Directory::load(&logs) {
         Ok(directory) => directory,
         Err(error) => {
             report.add("identity", Verdict::Fail, error.to_string());
@@ -516,7 +516,7 @@ fn journals(report: &mut Report, settings: &Settings, brokers: &[String]) {
         .iter()
         .map(|name| (format!("journal {name}"), name.as_str(), kind(name)));
     for (title, name, kind) in std::iter::once(market).chain(journals) {
-        let dir = runtime::directory::folder(name);
+        let log = logs.log(LogName::of(name));
         let mut refuse = |title: String, why: String| {
             if alone || name == MARKET {
                 report.add(title, Verdict::Fail, why);
@@ -530,29 +530,28 @@ fn journals(report: &mut Report, settings: &Settings, brokers: &[String]) {
         };
         let mut owner = Owner::NONE;
         if let (Some(directory), Some(kind)) = (&directory, kind) {
-            if let Err(error) = directory.check(storage.as_ref(), name, &kind) {
+            if let Err(error) = directory.check(&logs, name, &kind) {
                 refuse(title, error.to_string());
                 continue;
             }
             owner = directory.owner(name, &kind);
         }
-        match storage.list(&dir) {
-            Ok(files) if files.is_empty() => {
+        match log.is_fresh() {
+            Ok(true) => {
                 report.add(title, Verdict::Ok, "empty: a fresh start");
                 continue;
             }
             Err(error) => {
-                report.add(title, Verdict::Fail, format!("{}: {error}", dir.display()));
+                report.add(title, Verdict::Fail, error.to_string());
                 continue;
             }
-            Ok(_) => {}
+            Ok(false) => {}
         }
-        match journal::verify(&storage, &dir, &owner) {
+        match log.check(&owner) {
             Ok(verified) => {
                 for file in &verified.damaged_snapshots {
                     let text = format!(
-                        "{}: this snapshot is damaged; an older one or the log takes its place: remove it",
-                        file.display()
+                        "{file}: this snapshot is damaged; an older one or the log takes its place: remove it"
                     );
                     report.add(title.clone(), Verdict::Warn, text);
                 }

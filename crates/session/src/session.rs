@@ -83,7 +83,7 @@ impl Session {
     pub fn start(opened: Opened, stop: Arc<StopRequest>) -> anyhow::Result<Self> {
         let Opened {
             lock,
-            storage,
+            logs,
             directory,
             market,
             settings,
@@ -120,7 +120,7 @@ impl Session {
         let (letters, waiting) = Letters::new(&names);
         let mut starter = Starter {
             settings,
-            storage,
+            logs,
             directory,
             clock,
             instruments,

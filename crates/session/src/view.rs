@@ -2,10 +2,9 @@
 //! and later the API show. All numbers are made here, from the stages' own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use journal::{Disk, Owner, Storage};
+use journal::{FileLogs, LogName, Logs, MARKET, Owner};
 use model::control::TradingState;
 use model::order::OrderRole;
 use model::reason::Reason;
@@ -15,8 +14,7 @@ use pipeline::portfolio::Position;
 use pipeline::risk::Risk;
 use pipeline::tally::{Counts, STAGES, Tally};
 use runtime::clock::uptime;
-use runtime::directory::{Directory, folder};
-use runtime::layout::MARKET;
+use runtime::directory::Directory;
 use serde_json::{Map, Value, json};
 use settings::Settings;
 
@@ -341,8 +339,8 @@ pub fn namespace(pipeline: &BrokerPipeline, names: &Names, is_outside: bool) -> 
 
 /// Refuses logs that a start would refuse: what they came to is not what they held.
 fn prove(settings: &Settings, brokers: &[String]) -> anyhow::Result<()> {
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&settings.live.data_dir));
-    let directory = Directory::load(storage.as_ref())?;
+    let logs = FileLogs::existing(&settings.live.data_dir);
+    let directory = Directory::load(&logs)?;
     let listed = directory.iter().flat_map(Directory::logs);
     let names: BTreeSet<&str> = listed
         .chain(brokers.iter().map(String::as_str))
@@ -351,10 +349,10 @@ fn prove(settings: &Settings, brokers: &[String]) -> anyhow::Result<()> {
     for name in names {
         let mut owner = Owner::NONE;
         if let Some(directory) = &directory {
-            directory.missing(storage.as_ref(), name)?;
+            directory.missing(&logs, name)?;
             owner = directory.listed(name);
         }
-        journal::verify(&storage, &folder(name), &owner)?;
+        logs.log(LogName::of(name)).check(&owner)?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ struct Excuse {
 const EXCUSES: &[Excuse] = &[
     // The disk on which the tests of several crates lose power, run full and tear writes.
     Excuse {
-        path: "crates/journal/src/simulated.rs",
+        path: "crates/journal/src/file/simulated.rs",
         name: "",
     },
     // What the author of a broker runs in its tests; examples/third-trader shows it.

@@ -1,21 +1,19 @@
 //! Readers beside a running system.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use inspect::render::Names;
 use inspect::{stats, trace};
 use journal::record::JournalRecord;
 use model::Timestamp;
-use runtime::layout::{MARKET, journal_dir};
 use runtime::market::Cursor;
-use runtime::records::{JournalRecords, LogPlace, MarketRecords, market_input};
+use runtime::records::{JournalRecords, MarketRecords, market_input};
 use serde_json::Value;
 
 use crate::world::{BEGIN, World};
 
 fn events(world: &World, broker: &str) -> Vec<Value> {
-    let mut records = JournalRecords::open(&world.storage(), &journal_dir(broker), broker).unwrap();
+    let mut records = JournalRecords::open(world.log(broker).as_ref()).unwrap();
     let mut all = Vec::new();
     while let Some(found) = records.next().unwrap() {
         if let JournalRecord::Run(run) = &found.record {
@@ -60,8 +58,7 @@ fn names_are_those_of_the_start_in_force_and_causes_can_be_followed() {
 fn a_follower_gets_what_is_written_after_it_began() {
     let mut world = World::new();
     let mut system = world.start();
-    let dir = journal_dir("east");
-    let mut records = JournalRecords::open(&world.storage(), &dir, "east").unwrap();
+    let mut records = JournalRecords::open(world.log("east").as_ref()).unwrap();
     let mut count = || {
         let mut count = 0;
         while records.next().unwrap().is_some() {
@@ -81,7 +78,7 @@ fn a_decision_is_traced_over_all_namespaces_from_any_of_its_ids() {
     drop(world.session(100));
     world.symbols = vec!["AAA", "MID"];
     drop(world.session(60));
-    let (storage, names) = (world.storage(), world.names());
+    let (logs, names) = (world.logs(), world.names());
     let shared = events(&world, "east")
         .into_iter()
         .find(|e| e["type"] == "order_submitted" && e["intent"]["strategy"] == "clockwork")
@@ -94,7 +91,7 @@ fn a_decision_is_traced_over_all_namespaces_from_any_of_its_ids() {
         (text("/order_id"), "order"),
         (text("/client_order_id"), "client order id"),
     ] {
-        let found: Vec<_> = trace::resolve(&storage, &names, &id)
+        let found: Vec<_> = trace::resolve(&logs, &names, &id)
             .unwrap()
             .into_iter()
             .collect();
@@ -104,16 +101,10 @@ fn a_decision_is_traced_over_all_namespaces_from_any_of_its_ids() {
         assert_eq!(found.what, what);
         assert_eq!(found.correlation.to_string(), correlation);
     }
-    assert!(trace::resolve(&storage, &names, "zz").unwrap().is_empty());
-    assert!(trace::resolve(&storage, &names, "").unwrap().is_empty());
+    assert!(trace::resolve(&logs, &names, "zz").unwrap().is_empty());
+    assert!(trace::resolve(&logs, &names, "").unwrap().is_empty());
 
-    let life = trace::trace(
-        &storage,
-        Path::new(MARKET),
-        &names,
-        correlation.parse().unwrap(),
-    )
-    .unwrap();
+    let life = trace::trace(&logs, &names, correlation.parse().unwrap()).unwrap();
     assert_eq!(life.moments[0].broker, "market");
     assert_eq!(life.moments[0].value["type"], "timer_due");
     for broker in ["east", "west"] {
@@ -141,13 +132,13 @@ fn growth_is_counted_by_day_and_one_input_is_found_in_the_market_log() {
     let mut world = World::new();
     drop(world.session(90));
     let day_of = |at: Timestamp| at.utc().0;
-    let market = stats::read(&world.storage(), &LogPlace::market(), &day_of).unwrap();
+    let market = stats::read(world.log("market").as_ref(), &day_of).unwrap();
     assert_eq!((market.inputs, market.starts), (90, 1));
     assert_eq!(market.days.len(), 1);
-    let east = stats::read(&world.storage(), &LogPlace::of("east"), &day_of).unwrap();
+    let east = stats::read(world.log("east").as_ref(), &day_of).unwrap();
     assert_eq!(east.inputs, 90);
     assert!(east.events["order_submitted"] > 1);
-    let find = |n| market_input(&world.storage(), Path::new(MARKET), model::InputId(n)).unwrap();
+    let find = |n| market_input(world.log("market").as_ref(), model::InputId(n)).unwrap();
     assert_eq!(
         find(17).unwrap().0.data().ts(),
         Timestamp(BEGIN + 17_000_000_000)
@@ -166,8 +157,7 @@ fn a_place_of_an_earlier_start_is_read_under_its_tables() {
     drop(world.session(20));
     world.symbols = vec!["AAA", "MID"];
     drop(world.session(20));
-    let market = Path::new(MARKET);
-    let mut records = MarketRecords::open(&world.storage(), market, MARKET).unwrap();
+    let mut records = MarketRecords::open(world.log("market").as_ref()).unwrap();
     let place = loop {
         let found = records.next().unwrap().unwrap();
         let place = found.position;
@@ -178,13 +168,7 @@ fn a_place_of_an_earlier_start_is_read_under_its_tables() {
     };
     // A namespace that has run inputs again saved their place, and its own, newer tables.
     let newer = world.start_record();
-    let mut cursor = Cursor::new(
-        world.storage(),
-        market.to_owned(),
-        place,
-        newer.clone(),
-        Some(&newer),
-    );
+    let mut cursor = Cursor::new(world.log("market"), place, newer.clone(), Some(&newer));
     let mut seen = Vec::new();
     let (first, last) = (model::InputId(10), model::InputId(30));
     let missing = cursor.range(first, last, |_, item| {

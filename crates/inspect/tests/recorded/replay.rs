@@ -1,22 +1,18 @@
 //! A recorded journal is decided again.
 
-use std::path::{Path, PathBuf};
-
 use inspect::replay::{ReplayReport, replay};
 use journal::record::{JournalRecord, JournalRecordRef, RunRef, decode};
-use journal::{Log, LogOptions, Position, Reader};
+use journal::{Offset, Owner};
 use model::InputId;
 use model::event::EventBody;
-use runtime::layout::{MARKET, journal_dir};
 use runtime::namespace::ReplayParts;
 
 use crate::world::World;
 
-fn again(world: &World, journal: PathBuf, market: &str) -> ReplayReport {
+fn again(world: &World, journal: &str, market: &str) -> ReplayReport {
     replay(ReplayParts {
-        storage: world.storage(),
-        journal,
-        market: PathBuf::from(market),
+        journal: world.log(journal),
+        market: world.log(market),
         pipeline: world.pipeline("east"),
         start: world.start_record(),
     })
@@ -24,10 +20,9 @@ fn again(world: &World, journal: PathBuf, market: &str) -> ReplayReport {
 }
 
 /// Copies a log record by record.
-fn copy(world: &World, from: &Path, to: &Path, mut change: impl FnMut(&mut JournalRecord)) {
-    let storage = world.storage();
-    let mut reader = Reader::open(storage.clone(), from, Position(0)).unwrap();
-    let (mut log, _) = Log::open(storage, to, LogOptions::default()).unwrap();
+fn copy(world: &World, from: &str, to: &str, mut change: impl FnMut(&mut JournalRecord)) {
+    let mut reader = world.log(from).read(Offset::BEGINNING).unwrap();
+    let (mut log, _) = world.log(to).open(&Owner::NONE).unwrap();
     while let Some((_, bytes)) = reader.next().unwrap() {
         let mut record: JournalRecord = decode(bytes).unwrap();
         change(&mut record);
@@ -57,7 +52,7 @@ fn the_same_build_and_settings_come_to_the_same_events_over_several_starts() {
         drop(world.session(ticks));
         world.disk.process_loss();
     }
-    let report = again(&world, journal_dir("east"), MARKET);
+    let report = again(&world, "east", "market");
     assert_eq!(report.first_difference, None);
     assert!(report.is_equal() && report.compared == report.events);
     assert!(report.events > 50, "{report:?}");
@@ -68,8 +63,8 @@ fn the_same_build_and_settings_come_to_the_same_events_over_several_starts() {
 fn one_tampered_event_is_found() {
     let mut world = World::new();
     drop(world.session(200));
-    let (tampered, mut step) = (journal_dir("forged"), None);
-    copy(&world, &journal_dir("east"), &tampered, |record| {
+    let (tampered, mut step) = ("forged", None);
+    copy(&world, "east", tampered, |record| {
         if let JournalRecord::Run(run) = record
             && step.is_none()
             && run.step > 5
@@ -82,7 +77,7 @@ fn one_tampered_event_is_found() {
             step = Some(run.step);
         }
     });
-    let found = again(&world, tampered, MARKET).first_difference.unwrap();
+    let found = again(&world, tampered, "market").first_difference.unwrap();
     assert_eq!(Some(found.step), step);
     let quantity = |value: Option<serde_json::Value>| {
         let value = value.unwrap();
@@ -101,7 +96,7 @@ fn what_other_settings_decided_is_taken_as_it_is() {
     // New tables as well: the index of what is traded changes.
     world.symbols = vec!["AAA", "MID"];
     drop(world.session(120));
-    let report = again(&world, journal_dir("east"), MARKET);
+    let report = again(&world, "east", "market");
     assert_eq!(report.first_difference, None);
     let [part] = report.not_comparable.as_slice() else {
         panic!("{report:?}");
@@ -113,7 +108,7 @@ fn what_other_settings_decided_is_taken_as_it_is() {
     assert!(report.compared > 0 && report.compared < report.events);
 
     world.settings = "settings = 3".to_owned();
-    let report = again(&world, journal_dir("east"), MARKET);
+    let report = again(&world, "east", "market");
     assert_eq!((report.compared, report.not_comparable.len()), (0, 2));
     assert!(!report.is_equal());
 }
@@ -122,7 +117,7 @@ fn what_other_settings_decided_is_taken_as_it_is() {
 fn a_lost_market_range_is_named() {
     let mut world = World::new();
     drop(world.session(60));
-    let report = again(&world, journal_dir("east"), "another");
+    let report = again(&world, "east", "another");
     assert!(!report.missing.is_empty());
     assert_eq!(report.missing[0].0, InputId(0));
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use journal::{FileLogs, Logs};
 use serde_json::Value;
 use session::control::{Action, Client, Effect, Reply, Request, ResolveAs};
 use session::recorded_status;
@@ -388,7 +389,7 @@ pub fn status(args: &StatusArgs) -> anyhow::Result<()> {
         Some(client) => client,
         None if args.history || args.watch => Client::connect(dir)?,
         None => {
-            let brokers = runtime::layout::namespaces(dir).unwrap_or_default();
+            let brokers = FileLogs::existing(dir).journals().unwrap_or_default();
             if !brokers.is_empty() {
                 let status = recorded_status(&settings, &brokers, BUILT_IN)?;
                 return print(&shown(&status, &settings, args.at.json)?);

@@ -81,11 +81,11 @@ pub fn run(args: &DlqArgs) -> anyhow::Result<()> {
 }
 
 fn letters(place: &Place) -> anyhow::Result<Vec<(Owner, Letter)>> {
-    let names = dead_letters::owners(&place.dir)
+    let names = dead_letters::owners(place.logs.as_ref())
         .with_context(|| format!("cannot list {}", place.dir.display()))?;
     let mut all = Vec::new();
     for name in names {
-        let letters = dead_letters::read(&place.storage, &name)?;
+        let letters = dead_letters::read(place.logs.as_ref(), &name)?;
         all.extend(letters.into_iter().map(|letter| (name.clone(), letter)));
     }
     Ok(all)
@@ -226,7 +226,7 @@ fn in_files(
     action: LetterAction,
 ) -> anyhow::Result<LetterOutcome> {
     let _lock = DirLock::acquire(&place.dir)?;
-    let mut letters = DeadLetters::open(Arc::clone(&place.storage), owner.clone())?;
+    let mut letters = DeadLetters::open(Arc::clone(&place.logs), owner.clone())?;
     // Before the lock was there another process may have had it.
     if let Some(why) = letters.show(id).and_then(|letter| letter.refusal(action)) {
         bail!(why);

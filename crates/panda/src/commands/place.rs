@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use journal::{Disk, Storage};
-use runtime::layout;
+use journal::{FileLogs, Log, LogName, Logs};
 use settings::Settings;
 
 /// Which data directory.
@@ -25,8 +24,8 @@ pub struct PlaceArgs {
 pub struct Place {
     /// The directory.
     pub dir: PathBuf,
-    /// The same, for the logs' readers.
-    pub storage: Arc<dyn Storage>,
+    /// Its logs, for readers.
+    pub logs: Arc<dyn Logs>,
     /// The namespaces that have a journal there.
     pub brokers: Vec<String>,
     /// The settings.
@@ -47,10 +46,11 @@ impl PlaceArgs {
                 dir.display()
             );
         }
-        let brokers =
-            layout::namespaces(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let logs = FileLogs::existing(&dir);
+        let brokers = logs.journals();
+        let brokers = brokers.with_context(|| format!("cannot list {}", dir.display()))?;
         Ok(Place {
-            storage: Arc::new(Disk::existing(&dir)),
+            logs: Arc::new(logs),
             dir,
             brokers,
             settings,
@@ -59,6 +59,18 @@ impl PlaceArgs {
 }
 
 impl Place {
+    /// The journals of the wanted namespace or of all, behind the market log where all are wanted.
+    pub fn chosen_logs(&self, wanted: Option<&str>) -> anyhow::Result<Vec<Arc<dyn Log>>> {
+        let chosen = self.chosen(wanted)?;
+        let journals = chosen.iter().map(|name| LogName::Journal(name));
+        let market = wanted.is_none().then_some(LogName::Market);
+        Ok(market
+            .into_iter()
+            .chain(journals)
+            .map(|name| self.logs.log(name))
+            .collect())
+    }
+
     /// The wanted namespace, or all.
     pub fn chosen(&self, wanted: Option<&str>) -> anyhow::Result<Vec<String>> {
         match wanted {

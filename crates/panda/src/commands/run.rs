@@ -187,8 +187,7 @@ fn greet(session: &Session, took: Duration) {
     {
         tracing::warn!(
             channel = "system",
-            "{}: this snapshot is damaged; an older one or the log takes its place: remove it",
-            file.display()
+            "{file}: this snapshot is damaged; an older one or the log takes its place: remove it"
         );
     }
     let market = &session.market_recovered;

@@ -1,11 +1,8 @@
 //! `panda trace`: the whole life of one decision.
 
-use std::path::Path;
-
 use anyhow::bail;
 use clap::Args;
 use inspect::trace;
-use runtime::layout::MARKET;
 
 use super::place::PlaceArgs;
 use super::print;
@@ -28,7 +25,7 @@ pub struct TraceArgs {
 /// Runs the command.
 pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     let place = args.place.open()?;
-    let found = trace::resolve(&place.storage, &place.brokers, args.id.trim())?;
+    let found = trace::resolve(place.logs.as_ref(), &place.brokers, args.id.trim())?;
     let mut ids: Vec<_> = found.iter().map(|m| m.correlation).collect();
     ids.dedup();
     let id = match ids.as_slice() {
@@ -59,7 +56,7 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
             )
         }
     };
-    let life = trace::trace(&place.storage, Path::new(MARKET), &place.brokers, id)?;
+    let life = trace::trace(place.logs.as_ref(), &place.brokers, id)?;
     if args.json {
         print(&format!("{}\n", life.json()))
     } else {

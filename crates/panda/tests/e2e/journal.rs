@@ -1,13 +1,12 @@
 //! The readers of a data directory: beside the system that writes it, and on damage.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
 use feeds::live::Batch;
 use journal::record::{Start, StrategyEntry};
-use journal::{DirLock, Disk, LogOptions, Storage};
+use journal::{DirLock, FileLogs, FileOptions, LogName, Logs, Owner};
 use model::ids::SourceSession;
 use model::session::Sessions;
 use model::time::SECOND;
@@ -16,7 +15,6 @@ use model::{Instrument, Instruments, Price, Quantity, Tick, Timestamp};
 use panda::compose::{broker_registry, kind_registry};
 use runtime::clock::{FeedClock, SessionClock, wall};
 use runtime::dead_letters::{DeadLetters, LetterReason, LetterStatus};
-use runtime::layout::{MARKET, journal_dir};
 use runtime::market::{MarketHost, MarketRecovery};
 use runtime::namespace::{Namespace, Recovery};
 use runtime::packet::Packet;
@@ -43,7 +41,7 @@ strategies:
 struct Running {
     market: MarketHost,
     namespaces: Vec<Namespace>,
-    storage: Arc<dyn Storage>,
+    logs: Arc<dyn Logs>,
     given: u64,
     _lock: DirLock,
 }
@@ -56,7 +54,12 @@ impl Running {
     fn start_with(world: &World, definitions: &str) -> Self {
         let data = world.path("data");
         let lock = DirLock::acquire(&data).unwrap();
-        let storage: Arc<dyn Storage> = Arc::new(Disk::new(&data).unwrap());
+        let options = FileOptions {
+            preallocate: 1 << 16,
+            ..FileOptions::default()
+        };
+        let disk = Arc::new(journal::Disk::new(&data).unwrap());
+        let logs: Arc<dyn Logs> = Arc::new(FileLogs::over(disk, options));
         let settings = Settings::parse(SETTINGS, "test").unwrap();
         let share = Instrument::share("NSE", "MID", "INR".parse().unwrap());
         let instruments = Arc::new(Instruments::new(vec![share]).unwrap());
@@ -95,40 +98,35 @@ impl Running {
             currencies: instruments.currencies().to_vec(),
         };
         let clock: Arc<dyn SessionClock> = FeedClock::replay();
-        let options = LogOptions {
-            preallocate: 1 << 16,
-            ..LogOptions::default()
-        };
         let mut namespaces = Vec::new();
         for (index, stage) in stages.namespaces.into_iter().enumerate() {
             let recovery = Recovery {
                 index,
-                storage: Arc::clone(&storage),
-                journal: journal_dir(&names[index]),
-                market: PathBuf::from(MARKET),
+                journal: logs.log(LogName::Journal(&names[index])),
+                owner: Owner::NONE,
+                first_day: model::Date::default(),
+                market: logs.log(LogName::Market),
                 pipeline: stage.pipeline,
                 start: start.clone(),
                 clock: Arc::clone(&clock),
                 desk: None,
-                options,
             };
             namespaces.push(Namespace::open(recovery).unwrap().0);
         }
         let recovery = MarketRecovery {
-            storage: Arc::clone(&storage),
-            dir: PathBuf::from(MARKET),
+            log: logs.log(LogName::Market),
             runner: stages.runner,
             start,
             clock,
-            options,
             namespaces: vec![0, 0],
             disabled: Vec::new(),
         };
-        let (market, _) = MarketHost::open(recovery, &mut |_| Ok(())).unwrap();
+        let opened = recovery.log.open(&Owner::NONE).unwrap();
+        let (market, _) = MarketHost::open(opened, recovery, &mut |_| Ok(())).unwrap();
         Self {
             market,
             namespaces,
-            storage,
+            logs,
             given: 0,
             _lock: lock,
         }
@@ -147,7 +145,7 @@ impl Running {
             batch.tick(number, tick, None);
             let mut packet = Packet {
                 steps: Vec::new(),
-                position: self.market.position(),
+                position: self.market.log().durable(),
                 received: wall(),
             };
             self.market.take(&batch, &mut packet);
@@ -320,10 +318,10 @@ fn damage_is_told_with_its_place_and_ends_with_an_error() {
     let mut running = Running::start(&world);
     running.ticks(100);
     drop(running);
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(world.path("data")));
-    let segments = journal::segments(storage.as_ref(), &journal_dir("east")).unwrap();
-    let name = format!("{:020}-{}.log", segments[0].base.0, segments[0].day);
-    let path = world.path("data").join(journal_dir("east")).join(name);
+    let log = FileLogs::existing(&world.path("data")).log(LogName::Journal("east"));
+    let spans = log.spans().unwrap();
+    let name = format!("{:020}-{}.log", spans[0].first.0, spans[0].day);
+    let path = world.path("data").join(log.place()).join(name);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[600] ^= 1;
     std::fs::write(&path, bytes).unwrap();
@@ -375,8 +373,8 @@ fn dead_letters_are_shown_and_marked_where_no_session_runs() {
     let world = World::new();
     let running = Running::start(&world);
     let east = Name::new("east").unwrap();
-    let storage = Arc::clone(&running.storage);
-    let mut letters = DeadLetters::open(Arc::clone(&storage), &east).unwrap();
+    let logs = Arc::clone(&running.logs);
+    let mut letters = DeadLetters::open(Arc::clone(&logs), &east).unwrap();
     let mut park = |payload: &[u8]| {
         let topic = Topic::Broker(east.clone(), Channel::OrdersUpdated);
         letters
@@ -414,7 +412,7 @@ fn dead_letters_are_shown_and_marked_where_no_session_runs() {
     world.refuses(&["dlq", "replay", &second], &["was dropped already"]);
     let all = lines(&world.ok(&["dlq", "list", "--all", "--json"]));
     assert_eq!(statuses(&all), ["replay_requested", "dropped"]);
-    let mut letters = DeadLetters::open(storage, &east).unwrap();
+    let mut letters = DeadLetters::open(logs, &east).unwrap();
     let wanted = letters.requested();
     assert_eq!(wanted.len(), 1);
     assert_eq!(wanted[0].bytes(), b"{\"half");

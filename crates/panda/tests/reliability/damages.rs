@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use journal::{Disk, Storage};
+use journal::{FileLogs, Logs};
 use model::Timestamp;
 use model::topic::{Channel, Namespace, Topic};
 use runtime::dead_letters::{DeadLetters, LetterReason};
@@ -40,9 +40,9 @@ pub fn killed(world: &World) -> Vec<Kept> {
         });
         life.kill();
     }
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&data));
+    let all: Arc<dyn Logs> = Arc::new(FileLogs::existing(&data));
     let paper = Namespace::new("paper").unwrap();
-    let mut letters = DeadLetters::open(storage, &paper).unwrap();
+    let mut letters = DeadLetters::open(all, &paper).unwrap();
     let topic = Topic::Broker(paper, Channel::OrdersUpdated);
     for number in 0..4 {
         let payload = format!("{{\"number\": {number}");

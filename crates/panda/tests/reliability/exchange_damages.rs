@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use exchange::Books;
 use journal::record::{JournalRecord, decode};
-use journal::{Disk, Owner, Position, Reader, Storage};
+use journal::{FileLogs, Log, LogName, Logs, Offset, Owner};
 use model::event::{Event, EventBody};
 use model::order::OrderChange;
-use runtime::layout::journal_dir;
 
 use crate::damage::{Kept, damage, is_placed, keep, lay};
 use crate::days::{Exchange, Life, repeated_order, world};
@@ -63,8 +62,8 @@ fn all_are_answered(journal: &Journal) -> bool {
 }
 
 /// The orders that a journal has submitted at or behind a position.
-fn submitted_from(data: &Path, end: Position) -> BTreeSet<String> {
-    let mut reader = Reader::open(disk(data), &journal_dir("sim"), Position(0)).unwrap();
+fn submitted_from(data: &Path, end: Offset) -> BTreeSet<String> {
+    let mut reader = journal(data).read(Offset::BEGINNING).unwrap();
     let mut orders = BTreeSet::new();
     while let Some((at, bytes)) = reader.next().unwrap() {
         if let (true, JournalRecord::Run(run)) = (at >= end, decode(bytes).unwrap()) {
@@ -77,8 +76,8 @@ fn submitted_from(data: &Path, end: Position) -> BTreeSet<String> {
     orders
 }
 
-fn disk(data: &Path) -> Arc<dyn Storage> {
-    Arc::new(Disk::existing(data))
+fn journal(data: &Path) -> Arc<dyn Log> {
+    FileLogs::existing(data).log(LogName::Journal("sim"))
 }
 
 /// Nothing but an order that the journal has lost unseen is presented again.
@@ -144,7 +143,7 @@ impl Trial {
     fn start(mut self, files: &[Kept], damaged: &[PathBuf], said: &str) -> (Self, Came) {
         let data = self.world.path("damaged");
         lay(files, &data);
-        let sound = journal::verify(&disk(&data), &journal_dir("sim"), &Owner::NONE);
+        let sound = journal(&data).check(&Owner::NONE);
         let lost = sound.map(|log| submitted_from(&self.world.path("base"), log.end));
         let lost = lost.unwrap_or_default();
         let before = self.exchange.books();
@@ -183,7 +182,7 @@ fn cut_to_snapshot(files: &mut [Kept]) -> PathBuf {
         let name = kept.path.file_name()?.to_str()?;
         let digits = name.strip_prefix(start)?.get(..20)?;
         kept.path
-            .starts_with(journal_dir("sim"))
+            .starts_with("journal/sim")
             .then(|| digits.parse().ok())?
     };
     let saved = files.iter().filter_map(|kept| position(kept, "snapshot-"));

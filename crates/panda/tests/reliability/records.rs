@@ -1,30 +1,16 @@
 //! Mutated records of logs: read alone, and in a log whose checksums hold.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use journal::record::{JournalRecord, MarketRecord, decode};
-use journal::{Disk, Log, Position, Reader, Storage};
+use journal::{FileLogs, LogName, Logs, MARKET};
 use runtime::directory::Directory;
-use runtime::layout::{MARKET, journal_dir};
-use session::log_options;
 
 use crate::harness::{World, assert_clear};
+use crate::logs::records;
 use crate::market::Random;
 use crate::mutation::mutate;
 use crate::process::{message, run};
 use crate::running::replay_world;
 use crate::{Count, cases};
-
-fn records(data: &Path, dir: &Path) -> Vec<Vec<u8>> {
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data));
-    let mut reader = Reader::open(storage, dir, Position(0)).unwrap();
-    let mut all = Vec::new();
-    while let Some((_, bytes)) = reader.next().unwrap() {
-        all.push(bytes.to_vec());
-    }
-    all
-}
 
 /// A world with a day on paper behind it, in `data`.
 fn traded() -> World {
@@ -43,8 +29,8 @@ fn one<'a>(random: &mut Random, all: &'a [Vec<u8>]) -> (usize, &'a [u8]) {
 #[test]
 fn a_mutated_record_is_read_or_refused() {
     let world = traded();
-    let journal = records(&world.path("data"), &journal_dir("paper"));
-    let market = records(&world.path("data"), Path::new(MARKET));
+    let journal = records(&world.path("data"), "paper");
+    let market = records(&world.path("data"), MARKET);
     let (mut read, mut refused) = (0, 0);
     let test = "records::a_mutated_record_is_read_or_refused";
     cases(test, &Count::Mutations, 10, |random, _| {
@@ -66,36 +52,32 @@ fn a_mutated_record_is_read_or_refused() {
 fn a_log_with_a_mutated_record_is_refused_or_read_by_every_reader() {
     let world = traded();
     let data = world.path("data");
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&data));
-    let directory = Directory::load(storage.as_ref()).unwrap().unwrap();
+    let directory = Directory::load(&FileLogs::existing(&data));
+    let directory = directory.unwrap().unwrap();
     let files = crate::damage::keep(&data);
-    let logs = [
-        (journal_dir("paper"), "paper", "paper"),
-        (MARKET.into(), MARKET, MARKET),
-    ];
-    let logs = logs.map(|(dir, name, kind)| {
-        let all = records(&data, &dir);
-        (dir, directory.owner(name, kind), all)
+    let logs = ["paper", MARKET].map(|name| {
+        let all = records(&data, name);
+        (name, directory.owner(name, name), all)
     });
     let (mut fine, mut refused) = (0, 0);
     let test = "records::a_log_with_a_mutated_record_is_refused_or_read_by_every_reader";
     cases(test, &Count::Mutations, 3, |random, name| {
-        let (dir, owner, all) = &logs[random.below(2) as usize];
+        let (log, owner, all) = &logs[random.below(2) as usize];
         let (at, bytes) = one(random, all);
         let bytes = mutate(random, bytes);
         let mutated = world.path("mutated");
         crate::damage::lay(&files, &mutated);
-        std::fs::remove_dir_all(mutated.join(dir)).unwrap();
-        let storage: Arc<dyn Storage> = Arc::new(Disk::existing(&mutated));
-        let (mut log, _) =
-            Log::open(storage, dir, log_options(*owner, model::Date::default())).unwrap();
+        let log = FileLogs::existing(&mutated).log(LogName::of(log));
+        std::fs::remove_dir_all(mutated.join(log.place())).unwrap();
+        let (mut writer, _) = log.open(owner).unwrap();
         for (number, record) in all.iter().enumerate() {
-            log.append(if number == at { &bytes } else { record })
+            writer
+                .append(if number == at { &bytes } else { record })
                 .unwrap();
         }
-        log.commit().unwrap();
-        drop(log);
-        let name = format!("{name}: record {at} of {}", dir.display());
+        writer.commit().unwrap();
+        drop(writer);
+        let name = format!("{name}: record {at} of {}", log.place());
         for command in [
             &["journal", "verify"][..],
             &["journal", "dump", "--inputs"],

@@ -3,7 +3,6 @@
 //! thread of its own carries the batches of the market log there.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use feeds::live::{Batch, FeedQueue};
-use journal::{Departure, Storage};
+use journal::{Carriage, Log};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
@@ -42,10 +41,6 @@ pub struct MarketThreadSettings {
     pub snapshot_interval: Duration,
     /// A replay waits so long for a namespace; then it is detached.
     pub patience: Duration,
-    /// Where snapshots are.
-    pub storage: Arc<dyn Storage>,
-    /// The market log's folder.
-    pub dir: PathBuf,
 }
 
 /// What the runner's thread looks like from outside.
@@ -115,6 +110,8 @@ pub struct MarketParts {
     pub queue: Arc<FeedQueue>,
     /// The namespaces.
     pub namespaces: Vec<Arc<NamespaceHost>>,
+    /// Their journals: the market log is kept for their recovery.
+    pub journals: Vec<Arc<dyn Log>>,
     /// The session's clock.
     pub clock: Arc<dyn SessionClock>,
     /// Measures the shared strategies.
@@ -137,14 +134,14 @@ impl MarketThread {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let status = Arc::new(MarketStatus::default());
         let failed = Arc::clone(&parts.failed);
-        let (carrier, departures) = sync_channel::<(Departure, Instant)>(1);
+        let (carrier, carriages) = sync_channel::<(Carriage, Instant)>(1);
         let carried = Arc::clone(&status);
         // It ends with the worker, which holds the other end.
         std::thread::Builder::new()
             .name("market-log".to_owned())
             .spawn(move || {
-                while let Ok((departure, began)) = departures.recv() {
-                    departure.carry();
+                while let Ok((carriage, began)) = carriages.recv() {
+                    carriage.carry();
                     carried.took(began);
                 }
             })?;
@@ -218,7 +215,7 @@ impl MarketThread {
 struct Worker {
     parts: MarketParts,
     /// Takes batches of the market log to the device.
-    carrier: SyncSender<(Departure, Instant)>,
+    carrier: SyncSender<(Carriage, Instant)>,
     messages: Arc<Mutex<Vec<MarketMessage>>>,
     status: Arc<MarketStatus>,
     written: Instant,
@@ -411,10 +408,10 @@ impl Worker {
             if is_synced {
                 self.synced = self.written;
             }
-            if let Some(departure) = self.parts.host.depart(is_synced) {
+            if let Some(carriage) = self.parts.host.submit(is_synced) {
                 // There is room for the one that may be on its way; without its thread the log
                 // notices that nobody carries it.
-                let _ = self.carrier.try_send((departure, self.written));
+                let _ = self.carrier.try_send((carriage, self.written));
             }
         }
         if self.parts.host.latest() >= self.day_end {
@@ -458,12 +455,7 @@ impl Worker {
         if !self.parts.host.begin_day(day) {
             return;
         }
-        let names = crate::retention::journals(self.parts.namespaces.iter().map(|n| n.name()));
-        let settings = &self.parts.settings;
-        let removed = self
-            .parts
-            .host
-            .retain(settings.storage.as_ref(), &settings.dir, &names, day);
+        let removed = self.parts.host.retain(&self.parts.journals, day);
         // The session goes on: too much is kept, no more.
         *self
             .status
@@ -479,11 +471,7 @@ impl Worker {
         if self.parts.host.failed().is_some() {
             return;
         }
-        let settings = &self.parts.settings;
-        let saved = self
-            .parts
-            .host
-            .snapshot(settings.storage.as_ref(), &settings.dir, false);
+        let saved = self.parts.host.snapshot(false);
         self.status.snapshots.note(&saved);
     }
 
@@ -501,6 +489,6 @@ impl Worker {
             .store(host.stats().signals, Ordering::Relaxed);
         status
             .log_bytes
-            .store(host.log().end().0, Ordering::Relaxed);
+            .store(host.log().bytes(), Ordering::Relaxed);
     }
 }

@@ -2,14 +2,12 @@
 //! to the link; a panic, a failed journal or a hang ends this namespace and no other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use journal::Storage;
 use journal::record::MarketItem;
 use model::control::{Command, CommandAction};
 use model::reason::Reason;
@@ -46,10 +44,6 @@ pub struct NamespaceHostSettings {
     pub conflate_above: usize,
     /// A call to the broker that takes longer blocks entries.
     pub call_deadline: Duration,
-    /// Where snapshots are.
-    pub storage: Arc<dyn Storage>,
-    /// The journal's folder.
-    pub dir: PathBuf,
     /// Takes reports about orders that are not known here; must not block.
     pub foreign: Foreign,
 }
@@ -535,10 +529,7 @@ impl Worker {
     fn save(&mut self) -> Result<Result<(), RuntimeError>, RuntimeError> {
         self.saved = Instant::now();
         self.namespace.commit()?;
-        let settings = &self.settings;
-        let saved = self
-            .namespace
-            .snapshot(settings.storage.as_ref(), &settings.dir);
+        let saved = self.namespace.snapshot();
         self.status.snapshots.note(&saved);
         Ok(saved)
     }
@@ -551,10 +542,7 @@ impl Worker {
         if !self.namespace.begin_day(day.date)? {
             return Ok(());
         }
-        let settings = &self.settings;
-        let removed = self
-            .namespace
-            .retain(settings.storage.as_ref(), &settings.dir, day.date);
+        let removed = self.namespace.retain(day.date);
         // Trading goes on: too much is kept, no more.
         *self
             .status
@@ -591,7 +579,7 @@ impl Worker {
         status.events.store(stats.events, Ordering::Relaxed);
         status
             .journal_bytes
-            .store(self.namespace.log().end().0, Ordering::Relaxed);
+            .store(self.namespace.log().bytes(), Ordering::Relaxed);
         status.unresolved.store(
             self.namespace.pipeline().unresolved().count() as u64,
             Ordering::Relaxed,

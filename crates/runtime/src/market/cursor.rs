@@ -1,11 +1,10 @@
 //! Reads ranges of market inputs that journals refer to, forward only.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use journal::record::{MarketItem, MarketRecord, Start, decode_with};
-use journal::{JournalError, Position, Reader, Storage};
+use journal::{JournalError, Log, LogReader, Offset};
 use model::InputId;
 use model::reindex::Reindex;
 
@@ -14,33 +13,25 @@ use crate::tables;
 
 /// A reader of the market log by input number.
 pub struct Cursor {
-    storage: Arc<dyn Storage>,
-    dir: PathBuf,
-    from: Position,
+    market: Arc<dyn Log>,
+    from: Offset,
     tables: Start,
     map: Option<Reindex>,
-    reader: Option<Reader>,
+    reader: Option<Box<dyn LogReader>>,
     /// Read already and not asked for yet.
     waiting: VecDeque<(InputId, MarketItem)>,
     ended: bool,
 }
 
 impl Cursor {
-    /// From a position at or before the first input that will be asked for, whose records were made
+    /// From an offset at or before the first input that will be asked for, whose records were made
     /// under `old` (a log's beginning needs none). `tables` is the start whose indices are wanted.
-    pub fn new(
-        storage: Arc<dyn Storage>,
-        dir: PathBuf,
-        from: Position,
-        tables: Start,
-        old: Option<&Start>,
-    ) -> Self {
+    pub fn new(market: Arc<dyn Log>, from: Offset, tables: Start, old: Option<&Start>) -> Self {
         Self {
-            storage,
-            dir,
+            market,
             from,
             map: old
-                .filter(|_| from > Position(0))
+                .filter(|_| from > Offset::BEGINNING)
                 .map(|old| tables::reindex(old, &tables)),
             tables,
             reader: None,
@@ -51,19 +42,14 @@ impl Cursor {
 
     /// What is read first may be of an earlier start than the caller's: inputs that are run again at a
     /// start keep their place. So the market log itself says whose they are.
-    fn find_start(&mut self) -> Result<(), RuntimeError> {
-        let first = journal::segments(self.storage.as_ref(), &self.dir)
-            .map_err(|e| RuntimeError::journal("market", e))?
-            .first()
-            .map_or(Position(0), |s| s.base)
-            .max(self.from);
-        if first > Position(0)
-            && let Some(start) =
-                tables::in_force::<MarketRecord>(&self.storage, &self.dir, "market", first)?
+    fn find_start(&mut self) -> Result<Offset, RuntimeError> {
+        let from = self.from.max(tables::first(self.market.as_ref())?);
+        if from > Offset::BEGINNING
+            && let Some(start) = tables::in_force::<MarketRecord>(self.market.as_ref(), from)?
         {
             self.map = Some(tables::reindex(&start, &self.tables));
         }
-        Ok(())
+        Ok(from)
     }
 
     fn next(&mut self) -> Result<Option<(InputId, MarketItem)>, RuntimeError> {
@@ -77,11 +63,9 @@ impl Cursor {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             None => {
-                self.find_start()?;
-                self.reader.insert(
-                    Reader::open(Arc::clone(&self.storage), &self.dir, self.from)
-                        .map_err(failed)?,
-                )
+                // What retention has removed is told as missing by whoever asks for it.
+                let from = self.find_start()?;
+                self.reader.insert(self.market.read(from).map_err(failed)?)
             }
         };
         loop {

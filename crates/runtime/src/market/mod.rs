@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use feeds::live::{Batch, Item};
 use journal::record::{MarketItem, MarketRecord, Start, TICKS_MAX, Ticks};
-use journal::{Departure, Log, Position};
+use journal::{Carriage, Log, LogWriter};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
@@ -40,7 +40,8 @@ pub struct MarketStats {
 /// The state machine.
 pub struct MarketHost {
     runner: Runner,
-    log: Log,
+    log: Box<dyn LogWriter>,
+    market: Arc<dyn Log>,
     start: Start,
     clock: Arc<dyn SessionClock>,
     outputs: Vec<RunnerOutput>,
@@ -76,8 +77,8 @@ impl MarketHost {
         self.latest
     }
     /// The market log.
-    pub const fn log(&self) -> &Log {
-        &self.log
+    pub fn log(&self) -> &dyn LogWriter {
+        self.log.as_ref()
     }
     /// How many trading days of its log are kept: 0, and so at first, all.
     pub const fn keep_days(&mut self, days: u32) {
@@ -86,12 +87,15 @@ impl MarketHost {
     pub(crate) const fn kept_days(&self) -> u32 {
         self.keep_days
     }
+    pub(crate) fn market_log(&self) -> &dyn Log {
+        self.market.as_ref()
+    }
     pub(crate) fn fail(&mut self, error: &RuntimeError) {
         self.failed = Some(error.to_string());
     }
-    pub(crate) fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
+    pub(crate) fn log_parts(&mut self) -> (&mut dyn LogWriter, &Start, &mut Vec<u8>) {
         self.record_ticks();
-        (&mut self.log, &self.start, &mut self.bytes)
+        (self.log.as_mut(), &self.start, &mut self.bytes)
     }
     /// What has been counted.
     pub const fn stats(&self) -> &MarketStats {
@@ -297,11 +301,6 @@ impl MarketHost {
         }
     }
 
-    /// Where the market log stands: the position of the next record.
-    pub fn position(&self) -> Position {
-        self.log.end()
-    }
-
     /// Makes everything so far durable. A failure is kept: the market goes on without its log.
     pub fn commit(&mut self) {
         self.record_ticks();
@@ -317,15 +316,15 @@ impl MarketHost {
 
     /// As [`commit`](Self::commit), but on another thread: what it gives must be carried there. Without `sync` it is
     /// safe from the end of the process alone. `None` where nothing waits, and while a batch is on its way.
-    pub fn depart(&mut self, sync: bool) -> Option<Departure> {
+    pub fn submit(&mut self, sync: bool) -> Option<Carriage> {
         self.record_ticks();
         if self.failed.is_some() {
             return None;
         }
-        match self.log.depart(sync) {
-            Ok(departure) => {
-                self.stats.commits += u64::from(departure.is_some());
-                departure
+        match self.log.submit(sync) {
+            Ok(carriage) => {
+                self.stats.commits += u64::from(self.log.is_under_way());
+                carriage
             }
             Err(error) => {
                 self.failed = Some(RuntimeError::journal("market", error).to_string());
@@ -336,8 +335,8 @@ impl MarketHost {
 
     /// Takes in what has come of a batch that is on its way. True when none is any more.
     pub fn land(&mut self) -> bool {
-        match self.log.land(false) {
-            Ok(landed) => landed,
+        match self.log.outcome(false) {
+            Ok(outcome) => outcome.is_some(),
             Err(error) => {
                 if self.failed.is_none() {
                     self.failed = Some(RuntimeError::journal("market", error).to_string());
@@ -352,7 +351,7 @@ impl MarketHost {
         self.failed.is_none()
             && (!self.ticks.items.is_empty()
                 || self.log.pending_bytes() > 0
-                || self.log.is_in_flight()
+                || self.log.is_under_way()
                 || self.log.is_unsynced())
     }
 

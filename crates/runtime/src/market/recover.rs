@@ -1,11 +1,10 @@
 //! Opening the market log: the newest snapshot of the runner that fits, its inputs after it, then a new
 //! epoch. Inputs that are run again give the same signals again: the namespaces drop those they have.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::record::{MarketRecord, Start, Ticks, decode_with};
-use journal::{Cut, Log, LogOptions, Opened, Position, Reader, Storage};
+use journal::{Cut, Log, LogWriter, Offset, Opened};
 use model::{StrategyIdx, Timestamp};
 use pipeline::strategy_host::HostState;
 use pipeline::{BrokerMask, Runner, RunnerInput, RunnerOutput};
@@ -23,18 +22,14 @@ const PACKET: usize = 1024;
 
 /// What the market host is opened with.
 pub struct MarketRecovery {
-    /// Where the log is.
-    pub storage: Arc<dyn Storage>,
-    /// The log's folder.
-    pub dir: PathBuf,
+    /// The market log.
+    pub log: Arc<dyn Log>,
     /// A fresh composition.
     pub runner: Runner,
     /// The new start; its epoch and salt are filled in here.
     pub start: Start,
     /// The session's clock.
     pub clock: Arc<dyn SessionClock>,
-    /// How the log is kept.
-    pub options: LogOptions,
     /// The number of the next market input of every namespace that takes part.
     pub namespaces: Vec<u64>,
     /// Strategies that are not called, whatever the log says: one of them did not return before, and
@@ -50,9 +45,9 @@ pub struct MarketRecovered {
     /// A tail that was not confirmed durable and did not survive.
     pub cut: Option<Cut>,
     /// Snapshots that are not whole and were passed over.
-    pub damaged_snapshots: Vec<PathBuf>,
+    pub damaged_snapshots: Vec<String>,
     /// Where the snapshot was.
-    pub snapshot: Option<Position>,
+    pub snapshot: Option<Offset>,
     /// Why the newest snapshot was not used though it is whole: another build has written it, and the
     /// log is read from its beginning.
     pub unread: Option<String>,
@@ -104,11 +99,11 @@ impl Epoch {
 
     /// Where a namespace that takes this may read on after a restart: its snapshot holds the tables of
     /// now, so under others it reads from the log's beginning, which names its own.
-    const fn position(&self, position: Position) -> Position {
+    const fn position(&self, position: Offset) -> Offset {
         if self.same_tables {
             position
         } else {
-            Position(0)
+            Offset::BEGINNING
         }
     }
 
@@ -134,33 +129,18 @@ impl Epoch {
 }
 
 impl MarketHost {
-    /// Opens it. `deliver` takes packets of the steps that are run again.
+    /// Recovers it with the writer of its log, which was opened, and so proven, before anything else was begun.
+    /// `deliver` takes packets of the steps that are run again.
     pub fn open(
-        recovery: MarketRecovery,
-        deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
-    ) -> Result<(Self, MarketRecovered), RuntimeError> {
-        let opened = Log::open(
-            Arc::clone(&recovery.storage),
-            &recovery.dir,
-            recovery.options,
-        );
-        let opened = opened.map_err(|e| RuntimeError::journal("market", e))?;
-        Self::open_with(opened, recovery, deliver)
-    }
-
-    /// The same with a log that is open: one that was proven before anything else was begun.
-    pub fn open_with(
-        (log, opened): (Log, Opened),
+        (writer, opened): (Box<dyn LogWriter>, Opened),
         recovery: MarketRecovery,
         deliver: &mut dyn FnMut(Packet) -> Result<(), RuntimeError>,
     ) -> Result<(Self, MarketRecovered), RuntimeError> {
         let MarketRecovery {
-            storage,
-            dir,
+            log,
             runner,
             start,
             clock,
-            options: _,
             namespaces,
             disabled,
         } = recovery;
@@ -172,7 +152,8 @@ impl MarketHost {
         };
         let mut this = Self {
             runner,
-            log,
+            log: writer,
+            market: Arc::clone(&log),
             start,
             clock,
             outputs: Vec::new(),
@@ -184,15 +165,15 @@ impl MarketHost {
             keep_days: 0,
             stats: MarketStats::default(),
         };
-        this.start.epoch = this.log.generation();
+        this.start.epoch = this.log.epoch();
         let fresh = this
             .runner
             .save_state()
             .map_err(|e| RuntimeError::state("market", e.to_string()))?;
         let mut from = opened.first;
         let mut old = None;
-        let loaded = match this.load(&storage, &dir, opened.end, &namespaces) {
-            Err(error @ RuntimeError::State { .. }) if opened.first == Position(0) => {
+        let loaded = match this.load(log.as_ref(), opened.end, &namespaces) {
+            Err(error @ RuntimeError::State { .. }) if opened.first == Offset::BEGINNING => {
                 recovered.unread = Some(error.to_string());
                 None
             }
@@ -208,8 +189,7 @@ impl MarketHost {
         }
         this.disable(&disabled);
         this.run_again(
-            &storage,
-            &dir,
+            log.as_ref(),
             from,
             old,
             &namespaces,
@@ -246,17 +226,15 @@ impl MarketHost {
     /// The newest snapshot that every namespace has passed.
     fn load(
         &self,
-        storage: &Arc<dyn Storage>,
-        dir: &Path,
-        end: Position,
+        log: &dyn Log,
+        end: Offset,
         namespaces: &[u64],
-    ) -> Result<Option<(Position, Start, Saved)>, RuntimeError> {
-        let mut at_most = end;
-        loop {
-            let found = journal::snapshot::load_newest(storage.as_ref(), dir, at_most)
-                .map_err(|e| RuntimeError::journal("market", e))?;
-            let Some((at, payload)) = found else {
-                return Ok(None);
+    ) -> Result<Option<(Offset, Start, Saved)>, RuntimeError> {
+        let failed = |e| RuntimeError::journal("market", e);
+        let all = log.snapshots().list().map_err(failed)?;
+        for at in all.into_iter().rev().filter(|at| *at <= end) {
+            let Some(payload) = log.snapshots().load(at).map_err(failed)? else {
+                continue;
             };
             let head = SavedStart::read("market", at, &payload)?;
             let map = tables::reindex(&head.start, &self.start);
@@ -268,19 +246,15 @@ impl MarketHost {
             if passed {
                 return Ok(Some((at, head.start, saved)));
             }
-            if at == Position(0) {
-                return Ok(None);
-            }
-            at_most = Position(at.0 - 1);
         }
+        Ok(None)
     }
 
     #[allow(clippy::too_many_arguments, reason = "one caller")]
     fn run_again(
         &mut self,
-        storage: &Arc<dyn Storage>,
-        dir: &Path,
-        from: Position,
+        log: &dyn Log,
+        from: Offset,
         old: Option<Start>,
         namespaces: &[u64],
         fresh: &HostState,
@@ -304,7 +278,7 @@ impl MarketHost {
                 .filter(|(_, n)| **n <= next)
                 .fold(BrokerMask::default(), |mask, (at, _)| mask.with(at))
         };
-        let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(failed)?;
+        let mut reader = log.read(from).map_err(failed)?;
         let mut map = old.as_ref().map(|old| tables::reindex(old, &self.start));
         let mut epoch = Epoch::new(old, &self.start);
         let mut packet = Packet {
@@ -397,12 +371,7 @@ impl MarketHost {
 
     /// Saves the runner's state. `drained` says that every namespace has made durable all that came
     /// before.
-    pub fn snapshot(
-        &mut self,
-        storage: &dyn Storage,
-        dir: &Path,
-        drained: bool,
-    ) -> Result<(), RuntimeError> {
+    pub fn snapshot(&mut self, drained: bool) -> Result<(), RuntimeError> {
         self.commit();
         if let Some(why) = &self.failed {
             return Err(RuntimeError::state("market", why.clone()));
@@ -416,15 +385,9 @@ impl MarketHost {
         };
         let payload = SavedStart::write(&self.start, wire::roots::RUNNER_STATE, &saved)
             .map_err(|e| RuntimeError::record("market", e))?;
-        // All is committed: what comes later stands behind this position, wherever it begins.
-        journal::snapshot::save(
-            storage,
-            dir,
-            self.log.durable(),
-            self.log.owner(),
-            &payload,
-            SNAPSHOTS,
-        )
-        .map_err(|e| RuntimeError::journal("market", e))
+        // All is committed: what comes later stands behind this offset, wherever it begins.
+        self.log
+            .save_snapshot(&payload, SNAPSHOTS)
+            .map_err(|e| RuntimeError::journal("market", e))
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use journal::record::{Entry, Host, JournalRecordRef, MarketItem, RunRef, Start};
-use journal::{Log, Position};
+use journal::{Log, LogWriter, Offset};
 use model::control::{Command, CommandAction};
 use model::event::{Event, EventBody, OrderStep};
 use model::ids::CommandId;
@@ -32,8 +32,12 @@ use wire::EventPlace;
 pub use rebuild::{ReplayParts, look, market_position};
 pub use recover::{Recovered, Recovery, SNAPSHOTS};
 
-/// A run of inputs without outputs is closed at this many entries.
-const RUN_MAX: usize = 4096;
+/// A run of inputs without outputs is closed at this many entries: conflated, each stands in it in full.
+const RUN_MAX: usize = 1024;
+
+/// Why nothing may follow from what was recorded.
+const TAKEN_OVER: &str =
+    "another process has taken over its journal: nothing follows from what was recorded last";
 
 /// Foreign reports that wait for the host; more are only counted.
 const FOREIGN_MAX: usize = 1024;
@@ -76,7 +80,8 @@ pub struct NamespaceStats {
 pub struct Namespace {
     index: usize,
     pipeline: BrokerPipeline,
-    log: Log,
+    log: Box<dyn LogWriter>,
+    journal: Arc<dyn Log>,
     start: Start,
     clock: Arc<dyn SessionClock>,
     desk: Option<Desk>,
@@ -98,7 +103,7 @@ pub struct Namespace {
     /// The number of the next market input; those below it have been taken.
     next: u64,
     /// Where the market log stood when the latest packet began.
-    market: Position,
+    market: Offset,
     times: FxHashMap<OrderId, Times>,
     /// Reports of a lockstep broker whose time has not come, by (due, number).
     held: BTreeMap<(u64, u64), BrokerReport>,
@@ -139,8 +144,8 @@ impl Namespace {
         self.desk.as_ref()
     }
     /// The journal.
-    pub const fn log(&self) -> &Log {
-        &self.log
+    pub fn log(&self) -> &dyn LogWriter {
+        self.log.as_ref()
     }
     /// How many trading days of its log are kept: 0, and so at first, all.
     pub const fn keep_days(&mut self, days: u32) {
@@ -149,8 +154,12 @@ impl Namespace {
     pub(crate) const fn kept_days(&self) -> u32 {
         self.keep_days
     }
-    pub(crate) const fn log_parts(&mut self) -> (&mut Log, &Start, &mut Vec<u8>) {
-        (&mut self.log, &self.start, &mut self.bytes)
+    /// The journal, for whoever reads it.
+    pub fn journal(&self) -> &Arc<dyn Log> {
+        &self.journal
+    }
+    pub(crate) fn log_parts(&mut self) -> (&mut dyn LogWriter, &Start, &mut Vec<u8>) {
+        (self.log.as_mut(), &self.start, &mut self.bytes)
     }
     /// The number of the next market input.
     pub const fn next_input(&self) -> u64 {
@@ -170,7 +179,7 @@ impl Namespace {
     pub fn take(
         &mut self,
         step: &Step,
-        position: Position,
+        position: Offset,
         received: i64,
     ) -> Result<(), RuntimeError> {
         self.market = position;
@@ -228,7 +237,7 @@ impl Namespace {
         first: InputId,
         last: InputId,
         survivors: &[(InputId, MarketItem)],
-        position: Position,
+        position: Offset,
         received: i64,
     ) -> Result<(), RuntimeError> {
         self.market = position;
@@ -462,9 +471,11 @@ impl Namespace {
             self.unsaved = false;
             return Ok(());
         }
-        self.log
-            .commit()
-            .map_err(|source| RuntimeError::journal(self.pipeline.namespace().as_str(), source))?;
+        let failed = |source| RuntimeError::journal(self.pipeline.namespace().as_str(), source);
+        let durable = self.log.commit().map_err(failed)?;
+        if !self.log.may_act(durable) {
+            return Err(RuntimeError::state(self.name(), TAKEN_OVER));
+        }
         self.stats.commits += 1;
         self.unsaved = false;
         if self.recorded.is_empty() {
@@ -762,5 +773,43 @@ fn host(received: i64) -> Host {
     Host {
         received,
         ..Host::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::market::Level;
+    use model::{Depth, Price, Quantity, Tick};
+
+    #[test]
+    fn a_run_of_the_largest_inputs_fits_into_a_record() {
+        let level = Level {
+            price: Price::from_raw(i64::MAX),
+            quantity: Quantity::from_raw(i64::MAX),
+            orders: u32::MAX,
+        };
+        let depth = Depth {
+            bids: [level; 5],
+            asks: [level; 5],
+        };
+        let tick = Tick {
+            ts: Timestamp::MAX,
+            exchange_ts: Timestamp::MAX,
+            price: level.price,
+            quantity: level.quantity,
+            volume: level.quantity,
+            ..Tick::default()
+        };
+        let input = Entry::Full(InputId(u64::MAX), MarketItem::Deep(tick, depth));
+        let run = JournalRecordRef::Run(RunRef {
+            step: u64::MAX,
+            inputs: &[input; RUN_MAX],
+            outputs: &[],
+            host: Host::default(),
+        });
+        let mut bytes = Vec::new();
+        run.encode(&mut bytes).unwrap();
+        assert!(bytes.len() > 100 * RUN_MAX && bytes.len() <= journal::RECORD_MAX);
     }
 }

@@ -1,10 +1,9 @@
 //! What a journal came to: the newest snapshot, and what is recorded after it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::record::{Entry, JournalRecord, Run, Start, decode_with};
-use journal::{Position, Reader, Storage};
+use journal::{Log, Offset};
 use pipeline::broker::PipelineState;
 use pipeline::strategy_host::HostState;
 use pipeline::{BrokerPipeline, Input};
@@ -17,12 +16,10 @@ use crate::tables::{self, SavedStart};
 
 /// What a recorded journal is read with, or decided again.
 pub struct ReplayParts {
-    /// Where the logs are.
-    pub storage: Arc<dyn Storage>,
-    /// The journal's folder.
-    pub journal: PathBuf,
-    /// The market log's folder.
-    pub market: PathBuf,
+    /// The journal.
+    pub journal: Arc<dyn Log>,
+    /// The market log.
+    pub market: Arc<dyn Log>,
     /// A fresh composition, as for [`Namespace::open`](super::Namespace::open).
     pub pipeline: BrokerPipeline,
     /// What a start would record now.
@@ -35,15 +32,15 @@ pub struct Saved {
     pub(super) pipeline: PipelineState,
     pub(super) step: u64,
     pub(super) next: u64,
-    pub(super) market: Position,
+    pub(super) market: Offset,
 }
 
 /// Where the market log stood at a namespace's snapshot: recovery from it reads on from there.
-pub fn market_position(name: &str, at: Position, payload: &[u8]) -> Result<Position, RuntimeError> {
+pub fn market_position(name: &str, at: Offset, payload: &[u8]) -> Result<Offset, RuntimeError> {
     /// All that is wanted of it.
     #[derive(Deserialize)]
     struct Place {
-        market: Position,
+        market: Offset,
     }
     let head = SavedStart::read(name, at, payload)?;
     let place: Place = head.state(name, at, wire::roots::NAMESPACE_STATE, None)?;
@@ -52,14 +49,12 @@ pub fn market_position(name: &str, at: Position, payload: &[u8]) -> Result<Posit
 
 /// Where a namespace is read from.
 pub(super) struct Recorded<'a> {
-    pub(super) storage: &'a Arc<dyn Storage>,
-    pub(super) journal: &'a Path,
-    /// The market log's folder.
-    pub(super) market: PathBuf,
+    pub(super) journal: &'a dyn Log,
+    pub(super) market: Arc<dyn Log>,
     /// Where the journal begins.
-    pub(super) first: Position,
+    pub(super) first: Offset,
     /// Where it ends: no snapshot lies behind.
-    pub(super) end: Position,
+    pub(super) end: Offset,
 }
 
 /// A namespace as its journal left it.
@@ -70,7 +65,7 @@ pub(super) struct Rebuilt {
     /// The next market input.
     pub(super) next: u64,
     /// From where on the market log is needed.
-    pub(super) market: Position,
+    pub(super) market: Offset,
     /// The latest start that was recorded.
     pub(super) latest: Option<Start>,
 }
@@ -83,8 +78,7 @@ pub(super) fn rebuild(
     recovered: &mut Recovered,
 ) -> Result<Rebuilt, RuntimeError> {
     let Recorded {
-        storage,
-        journal: dir,
+        journal,
         market,
         first,
         end,
@@ -94,7 +88,7 @@ pub(super) fn rebuild(
         pipeline,
         step: 0,
         next: 0,
-        market: Position(0),
+        market: Offset::BEGINNING,
         latest: None,
     };
     let mut from = first;
@@ -102,8 +96,8 @@ pub(super) fn rebuild(
         .pipeline
         .save_strategies()
         .map_err(|e| RuntimeError::state(&name, e.to_string()))?;
-    let loaded = match load_snapshot(storage, dir, end, start, &name) {
-        Err(error @ RuntimeError::State { .. }) if first == Position(0) => {
+    let loaded = match load_snapshot(journal, end, start) {
+        Err(error @ RuntimeError::State { .. }) if first == Offset::BEGINNING => {
             recovered.unread = Some(error.to_string());
             None
         }
@@ -128,25 +122,24 @@ pub(super) fn rebuild(
             }
             Err(error) => {
                 let error = format!("the snapshot at {at}: {error}");
-                if first > Position(0) {
+                if first > Offset::BEGINNING {
                     return Err(RuntimeError::state(&name, error));
                 }
                 // The log has its beginning, and holds all that the snapshot would have said.
                 recovered.unread = Some(error);
             }
         }
-    } else if first > Position(0) {
+    } else if first > Offset::BEGINNING {
         return Err(RuntimeError::state(
             &name,
             format!(
                 "no snapshot in {} can be read, and the journal's beginning has been removed: restore a snapshot file from a backup",
-                dir.display()
+                journal.place()
             ),
         ));
     }
     let mut replay = Replay {
         cursor: Cursor::new(
-            Arc::clone(storage),
             market,
             rebuilt.market,
             start.clone(),
@@ -157,7 +150,7 @@ pub(super) fn rebuild(
         latest: rebuilt.latest.take(),
         fresh,
     };
-    replay.run(&mut rebuilt, storage, dir, from, &name)?;
+    replay.run(&mut rebuilt, journal, from)?;
     replay.pass(&mut rebuilt, start);
     rebuilt.latest = replay.latest;
     rebuilt.pipeline.set_source(start.source);
@@ -168,15 +161,11 @@ pub(super) fn rebuild(
 /// The pipeline of a namespace as its journal left it. It reads only; a system that runs meanwhile may be
 /// ahead of it.
 pub fn look(parts: ReplayParts) -> Result<BrokerPipeline, RuntimeError> {
-    let name = parts.pipeline.namespace().as_str().to_owned();
-    let segments = journal::segments(parts.storage.as_ref(), &parts.journal)
-        .map_err(|e| RuntimeError::journal(&name, e))?;
     let recorded = Recorded {
-        storage: &parts.storage,
-        journal: &parts.journal,
+        first: tables::first(parts.journal.as_ref())?,
+        journal: parts.journal.as_ref(),
         market: parts.market,
-        first: segments.first().map_or(Position(0), |s| s.base),
-        end: Position(u64::MAX),
+        end: Offset::END,
     };
     let mut recovered = Recovered::default();
     let rebuilt = rebuild(recorded, parts.pipeline, &parts.start, &mut recovered)?;
@@ -184,14 +173,13 @@ pub fn look(parts: ReplayParts) -> Result<BrokerPipeline, RuntimeError> {
 }
 
 fn load_snapshot(
-    storage: &Arc<dyn Storage>,
-    dir: &Path,
-    end: Position,
+    journal: &dyn Log,
+    end: Offset,
     start: &Start,
-    name: &str,
-) -> Result<Option<(Position, Start, Saved)>, RuntimeError> {
-    let found = journal::snapshot::load_newest(storage.as_ref(), dir, end)
-        .map_err(|e| RuntimeError::journal(name, e))?;
+) -> Result<Option<(Offset, Start, Saved)>, RuntimeError> {
+    let name = journal.name();
+    let found = journal.snapshots().newest(end);
+    let found = found.map_err(|e| RuntimeError::journal(name, e))?;
     let Some((at, payload)) = found else {
         return Ok(None);
     };
@@ -229,13 +217,12 @@ impl Replay<'_> {
     fn run(
         &mut self,
         rebuilt: &mut Rebuilt,
-        storage: &Arc<dyn Storage>,
-        dir: &Path,
-        from: Position,
-        name: &str,
+        journal: &dyn Log,
+        from: Offset,
     ) -> Result<(), RuntimeError> {
+        let name = journal.name();
         let failed = |e| RuntimeError::journal(name, e);
-        let mut reader = Reader::open(Arc::clone(storage), dir, from).map_err(failed)?;
+        let mut reader = journal.read(from).map_err(failed)?;
         let mut map = self
             .latest
             .as_ref()

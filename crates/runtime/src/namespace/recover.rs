@@ -1,12 +1,11 @@
 //! Opening a namespace: the newest snapshot, what is recorded after it, then a new epoch.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::record::{JournalRecordRef, Start};
-use journal::{Cut, Log, LogOptions, Position, Storage};
+use journal::{Cut, Log, Offset, Owner};
 use model::order::OrderStatus;
-use model::{InputId, Timestamp};
+use model::{Date, InputId, Timestamp};
 use pipeline::BrokerPipeline;
 use rustc_hash::FxHashMap;
 use traders::Modification;
@@ -25,12 +24,14 @@ pub const SNAPSHOTS: usize = 3;
 pub struct Recovery {
     /// Its index.
     pub index: usize,
-    /// Where its journal and the market log are.
-    pub storage: Arc<dyn Storage>,
-    /// The journal's folder.
-    pub journal: PathBuf,
-    /// The market log's folder.
-    pub market: PathBuf,
+    /// Its journal.
+    pub journal: Arc<dyn Log>,
+    /// Whose the journal is.
+    pub owner: Owner,
+    /// The trading day that a journal without records begins in.
+    pub first_day: Date,
+    /// The market log.
+    pub market: Arc<dyn Log>,
     /// A fresh composition.
     pub pipeline: BrokerPipeline,
     /// The new start; its epoch and salt are filled in here.
@@ -39,8 +40,6 @@ pub struct Recovery {
     pub clock: Arc<dyn SessionClock>,
     /// How its outside trader is spoken to; the salt is filled in here.
     pub desk: Option<DeskSettings>,
-    /// How the log is kept.
-    pub options: LogOptions,
 }
 
 /// What was recovered.
@@ -51,9 +50,9 @@ pub struct Recovered {
     /// A tail that was not confirmed durable and did not survive.
     pub cut: Option<Cut>,
     /// Snapshots that are not whole and were passed over.
-    pub damaged_snapshots: Vec<PathBuf>,
+    pub damaged_snapshots: Vec<String>,
     /// Where the snapshot was.
-    pub snapshot: Option<Position>,
+    pub snapshot: Option<Offset>,
     /// Why the newest snapshot was not used though it is whole: another build has written it, and the
     /// journal is read from its beginning.
     pub unread: Option<String>,
@@ -75,14 +74,14 @@ impl Namespace {
     pub fn open(recovery: Recovery) -> Result<(Self, Recovered), RuntimeError> {
         let Recovery {
             index,
-            storage,
-            journal: dir,
-            market: market_dir,
+            journal,
+            owner,
+            first_day,
+            market,
             pipeline,
             mut start,
             clock,
             desk,
-            options,
         } = recovery;
         // In a replay the runner may be far ahead: what is due here depends on what was taken here.
         let clock = if clock.is_live() {
@@ -92,18 +91,18 @@ impl Namespace {
         };
         let name = pipeline.namespace().as_str().to_owned();
         let failed = |e| RuntimeError::journal(&name, e);
-        let (log, opened) = Log::open(Arc::clone(&storage), &dir, options).map_err(failed)?;
+        let (mut log, opened) = journal.open(&owner).map_err(failed)?;
+        log.begin_in(first_day);
         let mut recovered = Recovered {
             fresh: opened.end == opened.first && opened.cut.is_none(),
             cut: opened.cut,
             damaged_snapshots: opened.damaged_snapshots,
             ..Recovered::default()
         };
-        start.epoch = log.generation();
+        start.epoch = log.epoch();
         let from = Recorded {
-            storage: &storage,
-            journal: &dir,
-            market: market_dir,
+            journal: journal.as_ref(),
+            market,
             first: opened.first,
             end: opened.end,
         };
@@ -115,6 +114,7 @@ impl Namespace {
             index,
             pipeline: rebuilt.pipeline,
             log,
+            journal,
             start,
             clock,
             desk: None,
@@ -207,7 +207,7 @@ impl Namespace {
     }
 
     /// Saves the state, once all of it is durable.
-    pub fn snapshot(&mut self, storage: &dyn Storage, dir: &Path) -> Result<(), RuntimeError> {
+    pub fn snapshot(&mut self) -> Result<(), RuntimeError> {
         self.commit()?;
         let name = self.name().to_owned();
         let wrong = |e: String| RuntimeError::state(&name, e);
@@ -222,15 +222,9 @@ impl Namespace {
         };
         let payload = SavedStart::write(&self.start, wire::roots::NAMESPACE_STATE, &saved)
             .map_err(|e| RuntimeError::record(&name, e))?;
-        // All is committed: what comes later stands behind this position, wherever it begins.
-        journal::snapshot::save(
-            storage,
-            dir,
-            self.log.durable(),
-            self.log.owner(),
-            &payload,
-            SNAPSHOTS,
-        )
-        .map_err(|e| RuntimeError::journal(&name, e))
+        // All is committed: what comes later stands behind this offset, wherever it begins.
+        self.log
+            .save_snapshot(&payload, SNAPSHOTS)
+            .map_err(|e| RuntimeError::journal(&name, e))
     }
 }

@@ -1,6 +1,5 @@
 //! Threads one of which fails: it ends alone, and says why, once.
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -21,7 +20,6 @@ use runtime::host::namespace::{NamespaceHost, NamespaceHostSettings, Notice, Spe
 use runtime::host::watchdog::StrategyProbe;
 use runtime::host::{Detached, Message};
 use runtime::inbox::{Inbox, Refused, Work};
-use runtime::layout::{MARKET, journal_dir};
 use runtime::lockstep::Lockstep;
 use runtime::market::MarketHost;
 use runtime::namespace::Namespace;
@@ -118,7 +116,6 @@ fn noted() -> (Notice, Notices) {
 
 /// A namespace's thread with room for so many steps.
 fn host(
-    world: &World,
     namespace: Namespace,
     speaker: Speaker,
     capacity: usize,
@@ -129,8 +126,6 @@ fn host(
         snapshot_interval: PATIENCE,
         conflate_above: usize::MAX,
         call_deadline: PATIENCE,
-        storage: world.storage(),
-        dir: journal_dir(namespace.name()),
         foreign: Arc::new(|_| {}),
     };
     let (inbox, notice) = (Arc::new(Inbox::new(capacity)), Arc::clone(notice));
@@ -156,7 +151,7 @@ fn a_namespace_that_fails_ends_alone_and_says_why_once() {
             _ => (system.namespaces.remove(0), Speaker::Inside),
         };
         let name = namespace.name().to_owned();
-        let host = host(&world, namespace, speaker, 1 << 12, &notice);
+        let host = host(namespace, speaker, 1 << 12, &notice);
         match what {
             "panic" => assert!(
                 host.inbox()
@@ -222,7 +217,7 @@ fn a_namespace_that_is_taken_out_while_it_waits_for_its_broker_calls_and_writes_
         let mut system = world.start();
         let (notice, notices) = noted();
         let speaker = lockstep(&connections);
-        let host = host(&world, world.outside(), speaker, 1 << 12, &notice);
+        let host = host(world.outside(), speaker, 1 << 12, &notice);
         for number in 0..60 {
             let packet = Arc::new(system.packet(number));
             host.inbox().push(&packet, PATIENCE).unwrap();
@@ -234,11 +229,7 @@ fn a_namespace_that_is_taken_out_while_it_waits_for_its_broker_calls_and_writes_
         host.detach("trader_hang", "it was silent".to_owned(), &notice);
         host.detach("queue_full", "a second reason".to_owned(), &notice);
         ended(&host);
-        let written = journal::verify(
-            &world.storage(),
-            &journal_dir("desk"),
-            &journal::Owner::NONE,
-        );
+        let written = world.log("desk").check(&journal::Owner::NONE);
         // Its thread has ended: what it says is said.
         assert_eq!(notices.lock().unwrap().len(), 1, "{what}");
         assert_eq!(host.status().detached().unwrap().code, "trader_hang");
@@ -253,7 +244,7 @@ fn a_snapshot_that_cannot_be_saved_is_told_and_ends_nothing() {
     let mut system = world.session(20);
     let (notice, notices) = noted();
     let namespace = system.namespaces.remove(0);
-    let host = host(&world, namespace, Speaker::Inside, 1 << 12, &notice);
+    let host = host(namespace, Speaker::Inside, 1 << 12, &notice);
     let save = || {
         let (reply, saved) = sync_channel(1);
         assert!(host.inbox().send(Message::Snapshot(Some(reply))));
@@ -279,13 +270,7 @@ fn entries_are_blocked_while_the_broker_cannot_be_reached() {
     let world = World::new();
     let mut system = world.start();
     let (notice, _) = noted();
-    let host = host(
-        &world,
-        system.namespaces.remove(0),
-        Speaker::Inside,
-        8,
-        &notice,
-    );
+    let host = host(system.namespaces.remove(0), Speaker::Inside, 8, &notice);
     let blocks = || ask(&host, |n| n.pipeline().risk().blocks().to_vec());
     for _ in 0..2 {
         assert!(host.inbox().send(Message::Lost("no route".to_owned())));
@@ -304,7 +289,7 @@ fn a_trader_that_panics_has_an_unknown_outcome_and_is_connected_anew() {
     let mut number = 0;
     let call = loop {
         for step in &system.packet(number).steps {
-            let position = system.market.position();
+            let position = system.market.log().durable();
             namespace.take(step, position, 0).unwrap();
         }
         namespace.commit().unwrap();
@@ -400,6 +385,10 @@ fn runner(
     let thread = MarketThread::start(MarketParts {
         host: market,
         queue: Arc::clone(&queue),
+        journals: namespaces
+            .iter()
+            .map(|host| world.log(host.name()))
+            .collect(),
         namespaces,
         clock: FeedClock::replay(),
         probe,
@@ -410,8 +399,6 @@ fn runner(
             sync_interval: Duration::ZERO,
             snapshot_interval: Duration::ZERO,
             patience: Duration::ZERO,
-            storage: world.storage(),
-            dir: PathBuf::from(MARKET),
         },
         notice: Arc::clone(notice),
         failed: Arc::new(move |why| tell.send(why.to_owned()).unwrap()),
@@ -442,7 +429,7 @@ fn a_market_log_that_fails_stops_entries_everywhere_and_no_tick() {
     // The journal is on another disk than the market log.
     let elsewhere = World::new();
     let namespace = elsewhere.start().namespaces.remove(0);
-    let host = host(&elsewhere, namespace, Speaker::Inside, 1 << 12, &notice);
+    let host = host(namespace, Speaker::Inside, 1 << 12, &notice);
     let (thread, queue, told) = runner(
         &world,
         market,
@@ -498,14 +485,8 @@ fn a_namespace_that_takes_nothing_is_taken_out_and_the_others_go_on() {
         ..
     } = world.start();
     let (notice, notices) = noted();
-    let west = host(
-        &world,
-        namespaces.remove(1),
-        Speaker::Inside,
-        1 << 12,
-        &notice,
-    );
-    let east = host(&world, namespaces.remove(0), Speaker::Inside, 1, &notice);
+    let west = host(namespaces.remove(1), Speaker::Inside, 1 << 12, &notice);
+    let east = host(namespaces.remove(0), Speaker::Inside, 1, &notice);
     // It does not come back before it is let go.
     let (release, held) = sync_channel::<()>(0);
     let (begins, hangs) = sync_channel(1);
@@ -549,13 +530,7 @@ fn a_shared_strategy_is_switched_by_an_operator_and_by_its_time() {
         ..
     } = world.start();
     let (notice, _) = noted();
-    let host = host(
-        &world,
-        namespaces.remove(0),
-        Speaker::Inside,
-        1 << 12,
-        &notice,
-    );
+    let host = host(namespaces.remove(0), Speaker::Inside, 1 << 12, &notice);
     let probe = StrategyProbe::new(Duration::ZERO);
     let watched = Arc::clone(&probe) as Arc<dyn pipeline::strategy_host::CallProbe>;
     market.runner_mut().set_probe(Some(watched));
@@ -584,8 +559,7 @@ fn a_shared_strategy_is_switched_by_an_operator_and_by_its_time() {
     assert_eq!(left.next_input(), number);
     assert!(host.stop(PATIENCE));
     // Each switch is in the market log, with its reason.
-    let mut records =
-        runtime::records::MarketRecords::open(&world.storage(), MARKET.as_ref(), MARKET).unwrap();
+    let mut records = runtime::records::MarketRecords::open(world.log("market").as_ref()).unwrap();
     let mut reasons = Vec::new();
     while let Some(found) = records.next().unwrap() {
         if let journal::record::MarketRecord::Switch {

@@ -1,12 +1,12 @@
 //! Old files go, and recovery misses nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use journal::Position;
+use journal::{Log, MARKET, Offset, RECORD_MAX};
 use model::{Date, InputId};
-use runtime::layout::{MARKET, journal_dir};
 use runtime::market::MarketHost;
-use runtime::retention::{journals, market_floor};
+use runtime::retention::market_floor;
 
 use crate::world::{System, World};
 
@@ -24,22 +24,22 @@ struct Removed {
     east: bool,
 }
 
-fn snapshot(world: &World, system: &mut System) {
-    let storage = world.storage();
+fn snapshot(system: &mut System) {
     for namespace in &mut system.namespaces {
-        let dir = journal_dir(namespace.name());
-        namespace.snapshot(storage.as_ref(), &dir).unwrap();
+        namespace.snapshot().unwrap();
     }
-    system
-        .market
-        .snapshot(storage.as_ref(), Path::new(MARKET), true)
-        .unwrap();
+    system.market.snapshot(true).unwrap();
 }
 
-fn files(world: &World, dir: &Path) -> usize {
-    journal::segments(world.storage().as_ref(), dir)
-        .unwrap()
-        .len()
+fn journals(world: &World, names: &[&str]) -> Vec<Arc<dyn Log>> {
+    names.iter().map(|name| world.log(name)).collect()
+}
+
+/// Flips a bit of a snapshot's file.
+fn damage(world: &World, name: &str, at: Offset) {
+    let place = world.log(name).place();
+    let file = format!("snapshot-{:020}.bin", at.0);
+    world.disk.flip(&Path::new(&place).join(file), 60, 1);
 }
 
 /// Some days, each with two snapshots, then retention, then a crash in the middle of a day.
@@ -53,30 +53,24 @@ fn days(removed: Removed) -> World {
             assert!(!namespace.begin_day(day(n)).unwrap());
         }
         world.ticks(&mut system, 40);
-        snapshot(&world, &mut system);
+        snapshot(&mut system);
         world.ticks(&mut system, 23);
-        snapshot(&world, &mut system);
+        snapshot(&mut system);
     }
     // So late that only what recovery needs is kept.
-    let (storage, today) = (world.storage(), day(DAYS + 100));
-    let market = PathBuf::from(MARKET);
+    let today = day(DAYS + 100);
     if removed.market {
-        let names = journals(world.brokers.iter().copied());
+        let journals = journals(&world, &world.brokers);
         system.market.keep_days(KEEP);
-        let gone = system
-            .market
-            .retain(storage.as_ref(), &market, &names, today)
-            .unwrap();
+        let gone = system.market.retain(&journals, today).unwrap();
         // The first start's and four days': the oldest snapshots refer to the fifth's last input.
         assert_eq!(gone.len(), 5);
-        assert_eq!(files(&world, &market), DAYS as usize + 1 - gone.len());
+        let kept = world.log(MARKET).spans().unwrap().len();
+        assert_eq!(kept, DAYS as usize + 1 - gone.len());
     }
     if removed.east {
-        let dir = journal_dir("east");
         system.namespaces[0].keep_days(KEEP);
-        let gone = system.namespaces[0]
-            .retain(storage.as_ref(), &dir, today)
-            .unwrap();
+        let gone = system.namespaces[0].retain(today).unwrap();
         // The oldest snapshot was saved behind all of the fifth day.
         assert_eq!(gone.len(), 6);
     }
@@ -118,24 +112,21 @@ fn an_older_snapshot_still_has_what_it_needs() {
         market: true,
         east: true,
     });
-    for dir in [journal_dir("east"), PathBuf::from(MARKET)] {
-        let storage = world.storage();
-        let all = journal::snapshot::list(storage.as_ref(), &dir).unwrap();
+    for name in ["east", MARKET] {
+        let all = world.log(name).snapshots().list().unwrap();
         for at in &all[1..] {
-            let name = format!("snapshot-{:020}.bin", at.0);
-            world.disk.flip(&dir.join(name), 60, 1);
+            damage(&world, name, *at);
         }
     }
     assert_eq!(recovered(&mut world), wanted);
 }
 
 /// Puts what this build cannot read in place of the newest snapshot of a log.
-fn of_another_build(world: &World, dir: &Path) -> Position {
-    let storage = world.storage();
-    let all = journal::snapshot::list(storage.as_ref(), dir).unwrap();
-    let (newest, none) = (*all.last().unwrap(), journal::Owner::NONE);
-    journal::snapshot::save(storage.as_ref(), dir, newest, &none, &[7; 9], 2).unwrap();
-    newest
+fn of_another_build(world: &World, name: &str) -> Offset {
+    let log = world.log(name);
+    let (mut writer, _) = log.open(&journal::Owner::NONE).unwrap();
+    writer.save_snapshot(&[7; 9], 2).unwrap();
+    *log.snapshots().list().unwrap().last().unwrap()
 }
 
 #[test]
@@ -147,11 +138,11 @@ fn a_snapshot_of_another_build_costs_time_and_nothing_else() {
         })
     };
     let wanted = recovered(&mut nothing());
-    for dir in [journal_dir("east"), PathBuf::from(MARKET)] {
+    for name in ["east", MARKET] {
         let mut world = nothing();
-        let at = of_another_build(&world, &dir);
+        let at = of_another_build(&world, name);
         let mut system = world.start();
-        let (snapshot, unread) = if dir == Path::new(MARKET) {
+        let (snapshot, unread) = if name == MARKET {
             let found = &system.market_recovered;
             (found.snapshot, found.unread.clone().unwrap())
         } else {
@@ -164,7 +155,7 @@ fn a_snapshot_of_another_build_costs_time_and_nothing_else() {
             "{unread}"
         );
         world.ticks(&mut system, 90);
-        assert_eq!(system.fingerprints(), wanted, "{}", dir.display());
+        assert_eq!(system.fingerprints(), wanted, "{name}");
     }
 }
 
@@ -206,12 +197,9 @@ fn a_log_without_its_beginning_needs_a_snapshot_that_can_be_read() {
         Ok(_) => panic!("it starts"),
         Err(error) => error.to_string(),
     };
-    for (dir, name) in [
-        (journal_dir("east"), "east"),
-        (PathBuf::from(MARKET), MARKET),
-    ] {
+    for name in ["east", MARKET] {
         let world = removed();
-        let at = of_another_build(&world, &dir);
+        let at = of_another_build(&world, name);
         let error = said(&world);
         assert!(
             error.starts_with(&format!(
@@ -222,19 +210,15 @@ fn a_log_without_its_beginning_needs_a_snapshot_that_can_be_read() {
         // What it refers to in the market log is not known, so nothing of that goes.
         if name == "east" {
             let floor = market_floor(
-                world.storage().as_ref(),
-                Path::new(MARKET),
-                &journals(["east", "west"]),
+                world.log(MARKET).as_ref(),
+                &journals(&world, &["east", "west"]),
             );
             assert_eq!(floor.unwrap_err().to_string(), error);
         }
     }
     let world = removed();
-    let dir = journal_dir("east");
-    let storage = world.storage();
-    for at in journal::snapshot::list(storage.as_ref(), &dir).unwrap() {
-        let name = format!("snapshot-{:020}.bin", at.0);
-        world.disk.flip(&dir.join(name), 60, 1);
+    for at in world.log("east").snapshots().list().unwrap() {
+        damage(&world, "east", at);
     }
     assert_eq!(
         said(&world),
@@ -281,11 +265,10 @@ fn tables_that_are_too_large_for_a_record_are_refused_at_the_start() {
     ] {
         let mut world = World::new();
         world.brokers = brokers;
-        world.settings = "x".repeat(journal::log::RECORD_MAX);
+        world.settings = "x".repeat(RECORD_MAX);
         let error = world.try_start().err().unwrap().to_string();
         assert!(
-            error.starts_with(says)
-                && error.contains("is larger than the 16777216 that a log takes"),
+            error.starts_with(says) && error.contains("is larger than the 921600 that a log takes"),
             "{error}"
         );
     }
@@ -305,7 +288,7 @@ fn a_market_log_that_fails_is_failed_for_good_whatever_it_was_doing() {
         (
             "a batch on its way",
             |_, market| {
-                market.depart(true).unwrap().carry();
+                market.submit(true).unwrap().carry();
                 assert!(market.land());
             },
             unconfirmed,
@@ -314,7 +297,7 @@ fn a_market_log_that_fails_is_failed_for_good_whatever_it_was_doing() {
             "a batch that cannot set out",
             |world, market| {
                 world.disk.read_only(true);
-                assert!(market.depart(true).is_none());
+                assert!(market.submit(true).is_none());
             },
             "make the data directory writable",
         ),
@@ -336,12 +319,9 @@ fn a_market_log_that_fails_is_failed_for_good_whatever_it_was_doing() {
         world.disk.fail_sync(0);
         world.disk.read_only(false);
         system.market.commit();
-        assert!(system.market.depart(true).is_none() && !system.market.is_dirty());
+        assert!(system.market.submit(true).is_none() && !system.market.is_dirty());
         assert!(!system.market.begin_day(day(9)));
-        let storage = world.storage();
-        let saved = system
-            .market
-            .snapshot(storage.as_ref(), Path::new(MARKET), true);
+        let saved = system.market.snapshot(true);
         assert_eq!(
             saved.unwrap_err().to_string(),
             format!("the state of `market`: {why}"),
@@ -360,11 +340,11 @@ fn nothing_goes_that_a_namespace_without_a_snapshot_needs() {
         east: false,
     });
     let floor = |names: &[&str]| {
-        let names = journals(names.iter().copied());
-        market_floor(world.storage().as_ref(), Path::new(MARKET), &names).unwrap()
+        let journals = journals(&world, names);
+        market_floor(world.log(MARKET).as_ref(), &journals).unwrap()
     };
-    assert!(floor(&["east", "west"]) > Position(0));
-    assert_eq!(floor(&["east", "north"]), Position(0));
+    assert!(floor(&["east", "west"]) > Offset::BEGINNING);
+    assert_eq!(floor(&["east", "north"]), Offset::BEGINNING);
 }
 
 #[test]
@@ -373,13 +353,12 @@ fn what_is_kept_still_has_its_names() {
         market: true,
         east: true,
     });
-    let storage = world.storage();
-    let market = Path::new(MARKET);
-    let mut records = runtime::records::MarketRecords::open(&storage, market, MARKET).unwrap();
+    let market = world.log(MARKET);
+    let mut records = runtime::records::MarketRecords::open(market.as_ref()).unwrap();
     let first = records.next().unwrap().unwrap();
-    assert!(first.position > Position(0) && first.start.is_some());
-    let input = runtime::records::market_input(&storage, market, InputId(300)).unwrap();
+    assert!(first.position > Offset::BEGINNING && first.start.is_some());
+    let input = runtime::records::market_input(market.as_ref(), InputId(300)).unwrap();
     assert!(input.unwrap().1.is_some());
-    let gone = runtime::records::market_input(&storage, market, InputId(20)).unwrap();
+    let gone = runtime::records::market_input(market.as_ref(), InputId(20)).unwrap();
     assert!(gone.is_none());
 }

@@ -1,11 +1,10 @@
 //! A system of paper namespaces on a disk in memory, which can be started as often as is needed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use feeds::live::Batch;
 use journal::record::{Start, StrategyEntry};
-use journal::{LogOptions, SimDisk, Storage};
+use journal::{FileLogs, FileOptions, Log, LogName, Logs, Owner, SimDisk};
 use model::charges::NoCharges;
 use model::ids::SourceSession;
 use model::session::{AlwaysOpen, Sessions};
@@ -13,7 +12,8 @@ use model::time::{MINUTE, SECOND};
 use model::topic::Namespace as Name;
 use model::trader::{Delivery, InPipelineTrader};
 use model::{
-    Amount, Instrument, InstrumentIdx, Instruments, Price, Quantity, StrategyIdx, Tick, Timestamp,
+    Amount, Date, Instrument, InstrumentIdx, Instruments, Price, Quantity, StrategyIdx, Tick,
+    Timestamp,
 };
 use paper::{FillOn, PaperSettings, PaperTrader};
 use pipeline::broker::OnResume;
@@ -22,7 +22,6 @@ use pipeline::{BrokerMask, BrokerPipeline, BrokerSettings, Runner, StrategyHost,
 use runtime::RuntimeError;
 use runtime::clock::{FeedClock, SessionClock};
 use runtime::desk::DeskSettings;
-use runtime::layout::{MARKET, journal_dir};
 use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
 use runtime::namespace::{Namespace, Recovered, Recovery};
 use runtime::packet::Packet;
@@ -63,8 +62,17 @@ impl World {
         }
     }
 
-    pub fn storage(&self) -> Arc<dyn Storage> {
-        Arc::new(self.disk.clone())
+    pub fn logs(&self) -> FileLogs {
+        let options = FileOptions {
+            preallocate: 1 << 12,
+            ..FileOptions::default()
+        };
+        FileLogs::over(Arc::new(self.disk.clone()), options)
+    }
+
+    /// A log by its name in messages.
+    pub fn log(&self, name: &str) -> Arc<dyn Log> {
+        self.logs().log(LogName::of(name))
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -183,9 +191,10 @@ impl World {
     pub fn outside(&self) -> Namespace {
         let recovery = Recovery {
             index: 0,
-            storage: self.storage(),
-            journal: journal_dir("desk"),
-            market: PathBuf::from(MARKET),
+            journal: self.log("desk"),
+            owner: Owner::NONE,
+            first_day: Date::default(),
+            market: self.log("market"),
             pipeline: self.compose("desk", false),
             start: self.start_record(),
             clock: FeedClock::replay(),
@@ -197,7 +206,6 @@ impl World {
                 pause_max: SECOND,
                 silence: 2 * SECOND,
             }),
-            options: LogOptions::default(),
         };
         Namespace::open(recovery).unwrap().0
     }
@@ -207,26 +215,21 @@ impl World {
     }
 
     pub fn try_start(&self) -> Result<System, RuntimeError> {
-        let options = LogOptions {
-            preallocate: 1 << 12,
-            segment_max: 1 << 30,
-            first_day: AlwaysOpen.trading_day(Timestamp(BEGIN)).date,
-            ..LogOptions::default()
-        };
+        let first_day = AlwaysOpen.trading_day(Timestamp(BEGIN)).date;
         let clock: Arc<dyn SessionClock> = FeedClock::replay();
         let mut namespaces: Vec<Namespace> = Vec::new();
         let mut recovered = Vec::new();
         for (index, broker) in self.brokers.iter().enumerate() {
             let recovery = Recovery {
                 index,
-                storage: self.storage(),
-                journal: journal_dir(broker),
-                market: PathBuf::from(MARKET),
+                journal: self.log(broker),
+                owner: Owner::NONE,
+                first_day,
+                market: self.log("market"),
                 pipeline: self.pipeline(broker),
                 start: self.start_record(),
                 clock: Arc::clone(&clock),
                 desk: None,
-                options,
             };
             let (namespace, found) = Namespace::open(recovery)?;
             namespaces.push(namespace);
@@ -240,17 +243,18 @@ impl World {
             false,
         );
         let recovery = MarketRecovery {
-            storage: self.storage(),
-            dir: PathBuf::from(MARKET),
+            log: self.log("market"),
             runner: Runner::new(host),
             start: self.start_record(),
             clock,
-            options,
             namespaces: namespaces.iter().map(Namespace::next_input).collect(),
             disabled: Vec::new(),
         };
         let mut again = Vec::new();
-        let (market, market_recovered) = MarketHost::open(recovery, &mut |packet| {
+        let opened = recovery.log.open(&Owner::NONE);
+        let mut opened = opened.map_err(|e| RuntimeError::journal("market", e))?;
+        opened.0.begin_in(first_day);
+        let (market, market_recovered) = MarketHost::open(opened, recovery, &mut |packet| {
             again.push(packet);
             Ok(())
         })?;
@@ -324,7 +328,7 @@ impl System {
         let batch = batch(self.instrument, number);
         let mut packet = Packet {
             steps: Vec::new(),
-            position: self.market.position(),
+            position: self.market.log().durable(),
             received: runtime::clock::wall(),
         };
         self.market.take(&batch, &mut packet);

@@ -5,7 +5,7 @@ use std::path::Path;
 use model::event::EventBody;
 
 use crate::oracle::Story;
-use crate::rig::{JOURNAL, Rig};
+use crate::rig::Rig;
 use crate::storage::Fault;
 use crate::world::{Plan, Tables};
 
@@ -16,7 +16,7 @@ fn a_failing_disk_ends_the_namespace_and_nothing_acknowledged_is_lost() {
         let fault = [Fault::Full, Fault::Sync, Fault::ReadOnly][(seed % 3) as usize];
         let mut rig = Rig::new(Plan::new(seed), true);
         rig.ticks(20 + seed);
-        rig.storage.fail(Path::new(JOURNAL), fault);
+        rig.storage.fail(Path::new("journal/desk"), fault);
         let mut failed = None;
         for _ in 0..200 {
             let (number, tick) = rig.next_tick();
@@ -38,7 +38,7 @@ fn a_failing_disk_ends_the_namespace_and_nothing_acknowledged_is_lost() {
         rig.life = None;
         rig.disk.power_loss();
         rig.open(Tables::default()).unwrap();
-        let story = Story::read(&rig.disk, Path::new(JOURNAL));
+        let story = Story::read(rig.journal().as_ref());
         assert_eq!(
             story.events.get(..acknowledged.len()),
             Some(&acknowledged[..]),
@@ -54,7 +54,7 @@ fn a_failing_disk_ends_the_namespace_and_nothing_acknowledged_is_lost() {
 fn a_failing_market_log_is_told_and_stops_nothing() {
     let mut rig = Rig::new(Plan::new(5), true);
     rig.ticks(30);
-    rig.storage.fail(Path::new(crate::run::MARKET), Fault::Full);
+    rig.storage.fail(Path::new("market"), Fault::Full);
     for _ in 0..400 {
         let (number, tick) = rig.next_tick();
         rig.tick(number, tick).unwrap();
@@ -75,7 +75,7 @@ fn a_failing_market_log_is_told_and_stops_nothing() {
     assert!(!rig.life().recovered.1.missing.is_empty());
     assert!(rig.life().market.next_input() > before);
     rig.ticks(50);
-    let story = Story::read(&rig.disk, Path::new(JOURNAL));
+    let story = Story::read(rig.journal().as_ref());
     let orders = |e: &&model::event::Event| matches!(e.body, EventBody::OrderSubmitted(_));
     assert!(story.events.iter().filter(orders).count() > 20);
 }

@@ -1,11 +1,9 @@
 //! What a journal tells, and what must be true of it whatever has happened.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::Arc;
 
 use journal::record::{Entry, JournalRecord, Start, decode};
-use journal::{Position, Reader, SimDisk, Storage};
+use journal::{Log, Offset};
 use model::control::CommandAction;
 use model::event::{Cause, Event, EventBody};
 use model::order::{Order, OrderChange, OrderStatus};
@@ -38,9 +36,8 @@ pub struct Story {
 }
 
 /// Reads a whole journal.
-pub fn records(disk: &SimDisk, dir: &Path) -> Vec<JournalRecord> {
-    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
-    let mut reader = Reader::open(storage, dir, Position(0)).unwrap();
+pub fn records(journal: &dyn Log) -> Vec<JournalRecord> {
+    let mut reader = journal.read(Offset::BEGINNING).unwrap();
     let mut all = Vec::new();
     while let Some((_, bytes)) = reader.next().unwrap() {
         all.push(decode(bytes).unwrap());
@@ -50,10 +47,10 @@ pub fn records(disk: &SimDisk, dir: &Path) -> Vec<JournalRecord> {
 
 impl Story {
     /// Reads a journal and checks every event as it comes.
-    pub fn read(disk: &SimDisk, dir: &Path) -> Self {
+    pub fn read(journal: &dyn Log) -> Self {
         let mut story = Self::default();
         let mut tables: Option<Start> = None;
-        for record in records(disk, dir) {
+        for record in records(journal) {
             match record {
                 JournalRecord::Start(start) => {
                     if story.starts > 0 {

@@ -1,9 +1,5 @@
 //! Restarts under other tables and other definitions.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use journal::Storage;
 use journal::record::{Entry, JournalRecord};
 use model::StrategyIdx;
 use model::control::{Command, CommandAction};
@@ -14,7 +10,7 @@ use model::time::SECOND;
 use runtime::records::JournalRecords;
 
 use crate::oracle::Story;
-use crate::rig::{JOURNAL, Rig};
+use crate::rig::Rig;
 use crate::world::{Plan, Tables};
 
 const SYMBOLS: [&str; 4] = ["B", "C", "D", "E"];
@@ -61,7 +57,7 @@ fn another_instrument_and_another_order_of_strategies_change_nothing_that_was() 
                 rig.save();
             }
         }
-        let story = Story::read(&rig.disk, Path::new(JOURNAL));
+        let story = Story::read(rig.journal().as_ref());
         for (symbol, net) in rig.positions(&SYMBOLS) {
             let told = story.net.get(&format!("SIM:{symbol}")).copied();
             assert_eq!(told.unwrap_or_default(), net, "seed {seed}: {symbol}");
@@ -77,7 +73,7 @@ fn a_redefined_strategy_starts_from_warm_up_and_says_so() {
         if saved {
             rig.save();
         }
-        let signals = |rig: &Rig| Story::read(&rig.disk, Path::new(JOURNAL)).marks;
+        let signals = |rig: &Rig| Story::read(rig.journal().as_ref()).marks;
         let before = signals(&rig);
         rig.disk.power_loss();
         rig.open(Tables {
@@ -112,7 +108,7 @@ fn a_failure_is_not_told_again_after_an_operator_has_let_the_strategy_trade() {
     };
     let mut rig = Rig::new(plan, true);
     let failures = |rig: &Rig| {
-        let story = Story::read(&rig.disk, Path::new(JOURNAL));
+        let story = Story::read(rig.journal().as_ref());
         let switched = |e: &model::event::Event| match e.body {
             EventBody::StrategySwitched { enabled, .. } => Some(enabled),
             _ => None,
@@ -168,12 +164,7 @@ fn timers_that_came_due_while_it_was_off_are_skipped_unless_a_strategy_catches_u
         rig.ticks(1);
         // Bars that were in the making end within their five seconds.
         let off = left.plus(6 * SECOND)..left.plus(540 * SECOND);
-        let mut journal = JournalRecords::open(
-            &(Arc::new(rig.disk.clone()) as Arc<dyn Storage>),
-            Path::new(JOURNAL),
-            "desk",
-        )
-        .unwrap();
+        let mut journal = JournalRecords::open(rig.journal().as_ref()).unwrap();
         while let Some(found) = journal.next().unwrap() {
             let start = found.start.clone();
             let JournalRecord::Run(run) = found.record else {

@@ -1,10 +1,9 @@
 //! The runner and one namespace, moved by hand.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use feeds::live::Batch;
-use journal::{SimDisk, Storage};
+use journal::{Log, LogName, Owner, SimDisk};
 use model::event::Event;
 use model::ids::SourceSession;
 use model::time::SECOND;
@@ -17,11 +16,11 @@ use runtime::namespace::{Namespace, Recovered, Recovery, Tap};
 use runtime::packet::Packet;
 
 use crate::chance::Chance;
-use crate::run::MARKET;
 use crate::storage::Shaky;
-use crate::world::{BEGIN, DESK, OUTSIDE, Plan, STEP, Tables, log_options, units};
+use crate::world::{BEGIN, DESK, OUTSIDE, Plan, STEP, Tables, logs, units};
 
-pub const JOURNAL: &str = "journal/desk";
+/// The journal, whichever namespace it is of.
+const JOURNAL: LogName<'static> = LogName::Journal("desk");
 
 /// Events that were told to be durable.
 #[derive(Clone, Default)]
@@ -99,12 +98,14 @@ impl Rig {
         let live = self.clock.is_live();
         let source = SourceSession(if live { self.lives } else { 1 });
         let mut composed = self.plan.compose(source, tables);
-        let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
+        let logs = logs(Arc::new(self.storage.clone()));
+        let market = logs.log(LogName::Market);
         let (mut namespace, of_namespace) = Namespace::open(Recovery {
             index: self.index,
-            storage: Arc::clone(&storage),
-            journal: PathBuf::from(JOURNAL),
-            market: PathBuf::from(MARKET),
+            journal: logs.log(JOURNAL),
+            owner: Owner::NONE,
+            first_day: model::Date::default(),
+            market: Arc::clone(&market),
             pipeline: composed.pipelines.remove(self.index),
             start: composed.start.clone(),
             clock: Arc::clone(&self.clock),
@@ -116,18 +117,17 @@ impl Rig {
                 pause_max: 4 * SECOND,
                 silence: 2 * SECOND,
             }),
-            options: log_options(),
         })?;
         namespace.set_tap(Some(Box::new(self.told.clone())));
         let mut again = Vec::new();
+        let opened = market.open(&Owner::NONE);
         let (market, of_market) = MarketHost::open(
+            opened.map_err(|e| RuntimeError::journal("market", e))?,
             MarketRecovery {
-                storage,
-                dir: PathBuf::from(MARKET),
+                log: market,
                 runner: composed.runner,
                 start: composed.start,
                 clock: Arc::clone(&self.clock),
-                options: log_options(),
                 namespaces: vec![namespace.next_input()],
                 disabled: Vec::new(),
             },
@@ -206,14 +206,14 @@ impl Rig {
     }
 
     pub fn save(&mut self) {
-        let storage = self.storage.clone();
         let life = self.life();
-        life.namespace
-            .snapshot(&storage, Path::new(JOURNAL))
-            .unwrap();
-        life.market
-            .snapshot(&storage, Path::new(MARKET), true)
-            .unwrap();
+        life.namespace.snapshot().unwrap();
+        life.market.snapshot(true).unwrap();
+    }
+
+    /// The journal, as a reader has it.
+    pub fn journal(&self) -> Arc<dyn Log> {
+        logs(Arc::new(self.disk.clone())).log(JOURNAL)
     }
 
     /// Positions by instrument's name.

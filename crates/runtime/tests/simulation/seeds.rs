@@ -136,6 +136,24 @@ fn a_build_without_sync_is_noticed() {
     );
 }
 
+/// The same over logs in memory, which lose what was not synced.
+#[test]
+fn every_seed_holds_over_logs_in_memory() {
+    let in_memory = |seed| {
+        let config = Config::of(seed);
+        Config {
+            memory: true,
+            disk_faults: false,
+            strict: false,
+            slow: false,
+            ..config
+        }
+    };
+    let (totals, failed) = run(0..60, in_memory);
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(totals.crashes > 100 && totals.orders > 1_000, "{totals:?}");
+}
+
 /// Whatever befalls the namespace with the broker, the other's events are those of a run without it.
 #[test]
 fn a_namespace_alone_has_the_same_events() {

@@ -94,6 +94,9 @@ impl Storage for Shaky {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         self.disk.list(dir)
     }
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.disk.folders(dir)
+    }
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         self.disk.create_dir_all(dir)
     }

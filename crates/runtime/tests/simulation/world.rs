@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use journal::LogOptions;
 use journal::record::{Start, StrategyEntry};
+use journal::{FileLogs, FileOptions, Logs, Storage};
 use model::charges::NoCharges;
 use model::ids::SourceSession;
 use model::market::Timeframe;
@@ -38,12 +38,13 @@ pub const DESK: usize = 0;
 /// The one with a broker outside.
 pub const OUTSIDE: usize = 1;
 
-pub fn log_options() -> LogOptions {
-    LogOptions {
+/// Logs in files, over so small segments that there are many.
+pub fn logs(storage: Arc<dyn Storage>) -> Arc<dyn Logs> {
+    let options = FileOptions {
         preallocate: 8 << 10,
         segment_max: 48 << 10,
-        ..LogOptions::default()
-    }
+    };
+    Arc::new(FileLogs::over(storage, options))
 }
 
 /// Open four minutes of every five.

@@ -1,6 +1,5 @@
 //! How the parts of a session are started, each with how it is stopped.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,12 +7,12 @@ use std::time::Duration;
 use anyhow::Context;
 use feeds::live::supervise::{FeedState, Supervision};
 use feeds::live::{Feed, FeedQueue};
-use journal::Storage;
+use journal::{LogName, LogWriter, Logs, MARKET};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
 use model::session::Sessions;
-use model::{Date, InstrumentIdx, Instruments, StrategyIdx, Timestamp};
+use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
 use runtime::clock::SessionClock;
 use runtime::directory::Directory;
 use runtime::host::Message;
@@ -22,7 +21,6 @@ use runtime::host::market::{MarketParts, MarketThread, MarketThreadSettings};
 use runtime::host::namespace::{Foreign, NamespaceHost, NamespaceHostSettings, Notice, Speaker};
 use runtime::host::watchdog::{StrategyProbe, Watchdog, Watched};
 use runtime::inbox::{Inbox, Refused};
-use runtime::layout::{MARKET, journal_dir};
 use runtime::lockstep::Lockstep;
 use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
 use settings::Settings;
@@ -34,12 +32,12 @@ use crate::hanging;
 use crate::letters::{Clerk, Letters, Waiting};
 use crate::lifecycle::Lifecycle;
 use crate::narrate;
-use crate::open::{Ready, log_options};
+use crate::open::Ready;
 
 /// Starts the parts of a session in the order of the pipeline.
 pub(super) struct Starter {
     pub(super) settings: Settings,
-    pub(super) storage: Arc<dyn Storage>,
+    pub(super) logs: Arc<dyn Logs>,
     pub(super) directory: Directory,
     pub(super) clock: Arc<dyn SessionClock>,
     pub(super) instruments: Arc<Instruments>,
@@ -127,8 +125,6 @@ impl Starter {
             snapshot_interval: self.settings.live.snapshot_interval(),
             conflate_above: limits.conflate_above,
             call_deadline: Duration::from_secs(limits.call_deadline_seconds),
-            storage: Arc::clone(&self.storage),
-            dir: journal_dir(&name),
             foreign,
         };
         let (clock, notice) = (Arc::clone(&self.clock), Arc::clone(&self.notice));
@@ -158,7 +154,7 @@ impl Starter {
 
     pub(super) fn recover_market(
         &mut self,
-        log: (journal::Log, journal::Opened),
+        log: (Box<dyn LogWriter>, journal::Opened),
         runner: pipeline::Runner,
         start: &journal::record::Start,
         namespaces: Vec<u64>,
@@ -168,17 +164,15 @@ impl Starter {
         let limits = &self.settings.live.runtime;
         let patience = Duration::from_secs(limits.namespace_deadline_seconds);
         let recovery = MarketRecovery {
-            storage: Arc::clone(&self.storage),
-            dir: PathBuf::from(MARKET),
+            log: self.logs.log(LogName::Market),
             runner,
             start: start.clone(),
             clock: Arc::clone(&self.clock),
-            options: log_options(self.directory.owner(MARKET, MARKET), Date::default()),
             namespaces,
             disabled,
         };
         let notice = Arc::clone(&self.notice);
-        let opened = MarketHost::open_with(log, recovery, &mut |packet| {
+        let opened = MarketHost::open(log, recovery, &mut |packet| {
             let packet = Arc::new(packet);
             for host in hosts {
                 if host.inbox().push(&packet, patience) == Err(Refused::Full) {
@@ -190,7 +184,7 @@ impl Starter {
         });
         let listed = opened.and_then(|opened| {
             let market = [(MARKET.to_owned(), MARKET.to_owned())];
-            self.directory.list(self.storage.as_ref(), &market)?;
+            self.directory.list(self.logs.as_ref(), &market)?;
             Ok(opened)
         });
         match listed {
@@ -215,6 +209,10 @@ impl Starter {
             host,
             queue: Arc::clone(queue),
             namespaces: namespaces.to_vec(),
+            journals: namespaces
+                .iter()
+                .map(|host| self.logs.log(LogName::Journal(host.name())))
+                .collect(),
             clock: Arc::clone(&self.clock),
             probe,
             instruments: Arc::clone(&self.instruments),
@@ -224,8 +222,6 @@ impl Starter {
                 sync_interval: self.settings.live.market_sync_interval(),
                 snapshot_interval: self.settings.live.snapshot_interval(),
                 patience: Duration::from_secs(limits.namespace_deadline_seconds),
-                storage: Arc::clone(&self.storage),
-                dir: PathBuf::from(MARKET),
             },
             notice: Arc::clone(&self.notice),
             failed: Arc::new(narrate::market_failed),
@@ -254,7 +250,7 @@ impl Starter {
         hosts: &Arc<Mutex<Vec<Arc<NamespaceHost>>>>,
     ) -> anyhow::Result<()> {
         let (left, hosts) = (Arc::clone(&self.left), Arc::clone(hosts));
-        let (storage, unsaved) = (Arc::clone(&self.storage), Arc::clone(&self.unsaved));
+        let unsaved = Arc::clone(&self.unsaved);
         self.part("market log", || {
             anyhow::Ok((
                 (),
@@ -272,7 +268,7 @@ impl Starter {
                         let status = host.status();
                         status.ended.load(Ordering::Acquire) && status.detached().is_none()
                     });
-                    let saved = market.snapshot(storage.as_ref(), &PathBuf::from(MARKET), drained);
+                    let saved = market.snapshot(drained);
                     if let Err(error) = saved {
                         // It has stopped in order; the next start runs more of the log again.
                         let mut unsaved = unsaved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -362,9 +358,9 @@ impl Starter {
 
     /// Stopped after everything that may have something to park.
     pub(super) fn clerk(&mut self, waiting: Waiting) -> anyhow::Result<()> {
-        let (letters, storage) = (Arc::clone(&self.letters), Arc::clone(&self.storage));
+        let (letters, logs) = (Arc::clone(&self.letters), Arc::clone(&self.logs));
         self.part("dead letters", || {
-            let mut clerk = Clerk::start(letters, waiting, storage)?;
+            let mut clerk = Clerk::start(letters, waiting, logs)?;
             anyhow::Ok((
                 (),
                 Box::new(move |patience: Duration| {

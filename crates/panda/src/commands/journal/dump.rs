@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use inspect::render::{Names, host};
+use journal::LogName;
 use journal::record::{JournalRecord, MarketRecord, Run, Start};
 use model::event::Event;
-use runtime::layout::{MARKET, journal_dir};
 use runtime::records::{JournalRecords, MarketRecords};
 use serde_json::{Value, json};
 use wire::EventPlace;
@@ -87,8 +87,8 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
     loop {
         for broker in &chosen {
             if !open.iter().any(|(name, _)| name == broker) {
-                let dir = journal_dir(broker);
-                let records = JournalRecords::open(&place.storage, &dir, broker)?;
+                let log = place.logs.log(LogName::Journal(broker));
+                let records = JournalRecords::open(log.as_ref())?;
                 open.push((broker.clone(), records));
             }
         }
@@ -119,14 +119,13 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
         }
         std::thread::sleep(POLL);
         if args.broker.is_none() {
-            chosen = runtime::layout::namespaces(&place.dir)?;
+            chosen = place.logs.journals()?;
         }
     }
 }
 
 fn market(args: &DumpArgs, place: &Place, out: &mut Out) -> anyhow::Result<()> {
-    let dir = std::path::Path::new(MARKET);
-    let mut records = MarketRecords::open(&place.storage, dir, MARKET)?;
+    let mut records = MarketRecords::open(place.logs.log(LogName::Market).as_ref())?;
     loop {
         while let Some(found) = records.next()? {
             let nameless = nameless();

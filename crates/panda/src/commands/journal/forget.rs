@@ -25,9 +25,9 @@ pub struct ForgetArgs {
 pub fn run(args: &ForgetArgs) -> anyhow::Result<()> {
     let place = args.place.open()?;
     let _lock = DirLock::acquire(&place.dir)?;
-    let mut directory = Directory::load(place.storage.as_ref())?
+    let mut directory = Directory::load(place.logs.as_ref())?
         .with_context(|| format!("{} lists no logs: there is no {FILE}", place.dir.display()))?;
-    directory.forget(place.storage.as_ref(), &args.name)?;
+    directory.forget(place.logs.as_ref(), &args.name)?;
     print(&format!(
         "`{}` is no longer missed in {}: the next start begins it anew\n",
         args.name,

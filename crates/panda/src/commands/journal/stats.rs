@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use clap::Args;
 use feeds::report::write_table;
 use inspect::stats::{self, LogStats};
-use runtime::records::LogPlace;
 use serde_json::{Map, Value, json};
 
 use super::super::place::{PlaceArgs, bytes};
@@ -30,18 +29,10 @@ pub struct StatsArgs {
 pub(super) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     let place = args.place.open()?;
     let day = place.settings.trading_day.day()?;
-    let mut logs: Vec<LogPlace> = place
-        .chosen(args.broker.as_deref())?
-        .iter()
-        .map(|b| LogPlace::of(b))
-        .collect();
-    if args.broker.is_none() {
-        logs.insert(0, LogPlace::market());
-    }
     let mut all = Vec::new();
-    for log in logs {
-        let stats = stats::read(&place.storage, &log, &|at| day.day(at).date)?;
-        all.push((log.name, stats));
+    for log in place.chosen_logs(args.broker.as_deref())? {
+        let stats = stats::read(log.as_ref(), &|at| day.day(at).date)?;
+        all.push((log.name().to_owned(), stats));
     }
     if args.json {
         for (name, stats) in &all {

@@ -2,19 +2,16 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
 use feeds::report::write_table;
 use inspect::lost::Held;
 use inspect::replay::ReplayReport;
-use journal::{JournalError, Owner, SegmentInfo, Storage, Verified};
+use journal::{JournalError, Log, LogName, Logs, MARKET, Owner, Span, Verified};
 use model::{Date, InputId};
 use runtime::directory::Directory;
 use runtime::error::RuntimeError;
-use runtime::layout::MARKET;
-use runtime::records::LogPlace;
 use serde_json::{Value, json};
 
 use super::super::place::{Place, PlaceArgs, bytes};
@@ -54,9 +51,9 @@ struct Damage {
 }
 
 struct Checked {
-    place: LogPlace,
+    name: String,
     result: Result<Verified, Damage>,
-    segments: Vec<SegmentInfo>,
+    spans: Vec<Span>,
     /// Market inputs that it took and the market log does not hold.
     lost: Vec<(InputId, InputId)>,
     replay: Option<anyhow::Result<ReplayReport>>,
@@ -65,41 +62,37 @@ struct Checked {
 /// Runs the command, and where `replay` is given decides every sound journal again.
 pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()> {
     let place = args.place.open()?;
-    let mut logs: Vec<LogPlace> = place
-        .chosen(args.broker.as_deref())?
-        .iter()
-        .map(|b| LogPlace::of(b))
-        .collect();
-    let directory = Directory::load(place.storage.as_ref())?;
+    let mut logs = place.chosen_logs(args.broker.as_deref())?;
+    let directory = Directory::load(place.logs.as_ref())?;
     if args.broker.is_none() {
-        logs.insert(0, LogPlace::market());
         let listed = directory.iter().flat_map(Directory::logs);
         let gone =
             listed.filter(|name| *name != MARKET && !place.brokers.iter().any(|b| b == name));
-        logs.extend(gone.map(LogPlace::of));
+        logs.extend(gone.map(|name| place.logs.log(LogName::Journal(name))));
     }
     // A market log that cannot be read is told of as such.
-    let held = Held::read(&place.storage).ok();
+    let held = Held::read(place.logs.log(LogName::Market).as_ref()).ok();
     let mut checked = Vec::new();
     for log in logs {
-        let mut result = check(&place.storage, directory.as_ref(), &log);
+        let is_market = log.name() == MARKET;
+        let mut result = check(place.logs.as_ref(), directory.as_ref(), log.as_ref());
         let mut lost = Vec::new();
-        if let (Some(held), Ok(_), false) = (&held, &result, log.is_market()) {
-            match inspect::lost::lost(&place.storage, &log, held) {
+        if let (Some(held), Ok(_), false) = (&held, &result, is_market) {
+            match inspect::lost::lost(log.as_ref(), held) {
                 Ok(found) => lost = found,
                 Err(error) => result = Err(unreadable(&error)),
             }
         }
         let replay = match (&replay, &result) {
-            (Some(replay), Ok(_)) if !log.is_market() => Some(replay(&place, &log.name)),
+            (Some(replay), Ok(_)) if !is_market => Some(replay(&place, log.name())),
             _ => None,
         };
         checked.push(Checked {
-            segments: match &result {
-                Ok(verified) => verified.segments.clone(),
-                Err(_) => journal::segments(place.storage.as_ref(), &log.dir).unwrap_or_default(),
+            spans: match &result {
+                Ok(verified) => verified.spans.clone(),
+                Err(_) => log.spans().unwrap_or_default(),
             },
-            place: log,
+            name: log.name().to_owned(),
             result,
             lost,
             replay,
@@ -115,7 +108,7 @@ pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()
     let wrong: Vec<&str> = checked
         .iter()
         .filter(|log| log.is_wrong())
-        .map(|log| log.place.name.as_str())
+        .map(|log| log.name.as_str())
         .collect();
     if !wrong.is_empty() {
         bail!(
@@ -127,9 +120,9 @@ pub fn run(args: &VerifyArgs, replay: Option<Replayer<'_>>) -> anyhow::Result<()
 }
 
 fn check(
-    storage: &Arc<dyn Storage>,
+    logs: &dyn Logs,
     directory: Option<&Directory>,
-    log: &LogPlace,
+    log: &dyn Log,
 ) -> Result<Verified, Damage> {
     let mut owner = Owner::NONE;
     if let Some(directory) = directory {
@@ -138,15 +131,13 @@ fn check(
             offset: None,
             text: error.to_string(),
         };
-        directory
-            .missing(storage.as_ref(), &log.name)
-            .map_err(missing)?;
-        owner = directory.listed(&log.name);
+        directory.missing(logs, log.name()).map_err(missing)?;
+        owner = directory.listed(log.name());
     }
-    let verified = journal::verify(storage, &log.dir, &owner).map_err(damage)?;
+    let verified = log.check(&owner).map_err(damage)?;
     // The checksums hold; now whether this build can read what they protect.
     let any_day = |_| Date::default();
-    inspect::stats::read(storage, log, &any_day).map_err(|error| unreadable(&error))?;
+    inspect::stats::read(log, &any_day).map_err(|error| unreadable(&error))?;
     Ok(verified)
 }
 
@@ -175,8 +166,8 @@ fn damage(error: JournalError) -> Damage {
 }
 
 /// The days of a log's files. A file that was begun before the day was known has none.
-fn days(segments: &[SegmentInfo]) -> Vec<Date> {
-    let known = segments.iter().map(|s| s.day);
+fn days(spans: &[Span]) -> Vec<Date> {
+    let known = spans.iter().map(|s| s.day);
     let mut days: Vec<Date> = known.filter(|d| *d != Date::default()).collect();
     days.dedup();
     days
@@ -193,25 +184,25 @@ impl Checked {
 
     fn json(&self) -> Value {
         let segments: Vec<Value> = self
-            .segments
+            .spans
             .iter()
-            .map(|s| json!({ "base": s.base.0, "end": s.end.0, "day": s.day.to_string() }))
+            .map(|s| json!({ "base": s.first.0, "end": s.end.0, "day": s.day.to_string() }))
             .collect();
         let mut value = match &self.result {
             Ok(v) => json!({
-                "log": self.place.name, "ok": !self.is_wrong(),
+                "log": self.name, "ok": !self.is_wrong(),
                 "records": v.records, "batches": v.batches, "bytes": v.bytes, "end": v.end.0,
                 "damaged_snapshots": v.damaged_snapshots,
                 "unconfirmed_tail": v.tail.as_ref().map(|cut| json!({ "from": cut.from.0, "bytes": cut.bytes })),
             }),
             Err(damage) => json!({
-                "log": self.place.name, "ok": false,
+                "log": self.name, "ok": false,
                 "damage": { "code": damage.code, "offset": damage.offset, "text": damage.text },
             }),
         };
         if let Some(map) = value.as_object_mut() {
             map.insert("segments".to_owned(), json!(segments));
-            if !self.place.is_market() {
+            if self.name != MARKET {
                 map.insert("lost_inputs".to_owned(), ranges(&self.lost));
             }
             if let Some(replay) = &self.replay {
@@ -230,14 +221,14 @@ fn text(dir: &Path, checked: &[Checked]) -> anyhow::Result<String> {
     let mut notes = String::new();
     let is_lost = checked.iter().any(|log| !log.lost.is_empty());
     for log in checked {
-        let files = log.segments.len().to_string();
-        let days = days(&log.segments);
+        let files = log.spans.len().to_string();
+        let days = days(&log.spans);
         let days = match (days.first(), days.last()) {
             (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
             (Some(day), _) => day.to_string(),
             (None, _) => "-".to_owned(),
         };
-        let name = log.place.name.clone();
+        let name = log.name.clone();
         let row = match &log.result {
             Ok(v) => [
                 name.clone(),
@@ -263,7 +254,7 @@ fn text(dir: &Path, checked: &[Checked]) -> anyhow::Result<String> {
                 "\n{name}: {} behind offset {} are not confirmed: a running system is writing them, or a crash left them and the next start cuts them; {}",
                 bytes(cut.bytes),
                 cut.from,
-                match (log.place.is_market(), is_lost) {
+                match (log.name == MARKET, is_lost) {
                     (true, true) => "what journals took of them is said there",
                     (true, false) => "no journal took any of them",
                     (false, _) => "nothing acted on them",
@@ -282,8 +273,7 @@ fn text(dir: &Path, checked: &[Checked]) -> anyhow::Result<String> {
         for file in log.result.iter().flat_map(|v| &v.damaged_snapshots) {
             writeln!(
                 notes,
-                "\n{name}: {}: this snapshot is damaged; an older one or the log takes its place: remove it",
-                file.display()
+                "\n{name}: {file}: this snapshot is damaged; an older one or the log takes its place: remove it"
             )?;
         }
         if let Some(replay) = &log.replay {

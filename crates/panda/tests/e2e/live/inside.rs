@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use journal::{OpenMode, Storage, StorageFile};
+use journal::{Disk, FileLogs, FileOptions, OpenMode, Storage, StorageFile};
 use model::Timestamp;
 use model::event::Event;
 use model::market::MarketData;
@@ -181,11 +181,13 @@ impl Failure {
     pub fn plugins(&self) -> Plugins {
         let failure = self.clone();
         Plugins {
-            storage: Some(Box::new(move |disk| {
-                Arc::new(FailingDisk {
-                    disk,
+            logs: Some(Box::new(move |dir| {
+                let disk = FailingDisk {
+                    disk: Disk::new(dir)?,
                     failure: failure.clone(),
-                })
+                };
+                let options = FileOptions::default();
+                Ok(Arc::new(FileLogs::over(Arc::new(disk), options)))
             })),
             ..Plugins::new(BUILT_IN)
         }
@@ -213,7 +215,7 @@ impl Failure {
 }
 
 struct FailingDisk {
-    disk: Arc<dyn Storage>,
+    disk: Disk,
     failure: Failure,
 }
 
@@ -233,6 +235,9 @@ impl Storage for FailingDisk {
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         self.disk.list(dir)
+    }
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.disk.folders(dir)
     }
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         self.disk.create_dir_all(dir)

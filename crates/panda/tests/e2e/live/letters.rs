@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use journal::{Disk, Storage};
+use journal::{FileLogs, Logs};
 use model::Timestamp;
 use model::event::EventBody;
 use model::order::{OrderChange, OrderIntent};
@@ -206,9 +206,9 @@ fn a_report_whose_order_is_known_by_now_is_taken_from_its_letter() {
     });
     first.stop();
     // Letters as if its report had come before the order was known.
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(world.path("data")));
+    let logs: Arc<dyn Logs> = Arc::new(FileLogs::existing(&world.path("data")));
     let sim = Namespace::new("sim").unwrap();
-    let mut letters = DeadLetters::open(Arc::clone(&storage), &sim).unwrap();
+    let mut letters = DeadLetters::open(Arc::clone(&logs), &sim).unwrap();
     let payload = serde_json::json!({
         "client_order_id": id.as_str(),
         "kind": ReportKind::Cancelled(Reason::BrokerRejected),

@@ -1,18 +1,17 @@
 //! Reads a data directory's logs, without the binary.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use journal::record::{JournalRecord, MarketItem, MarketRecord, Run, Start, decode, decode_with};
-use journal::{Disk, Position, Reader, Storage};
+use journal::{FileLogs, LogName, Logs, Offset};
 use model::Instruments;
 use model::event::Event;
 use research::log_hash::{LogHasher, Names};
 use runtime::tables;
 
-fn records(data: &Path, dir: &Path) -> Vec<Vec<u8>> {
-    let storage: Arc<dyn Storage> = Arc::new(Disk::existing(data));
-    let mut reader = Reader::open(storage, dir, Position(0)).unwrap();
+pub fn records(data: &Path, name: &str) -> Vec<Vec<u8>> {
+    let log = FileLogs::existing(data).log(LogName::of(name));
+    let mut reader = log.read(Offset::BEGINNING).unwrap();
     let mut all = Vec::new();
     while let Some((_, bytes)) = reader.next().unwrap() {
         all.push(bytes.to_vec());
@@ -29,7 +28,7 @@ pub struct Journal {
 
 impl Journal {
     pub fn read(data: &Path, broker: &str) -> Self {
-        let raw = records(data, &Path::new("journal").join(broker));
+        let raw = records(data, broker);
         let starts: Vec<Start> = raw
             .iter()
             .filter(|bytes| journal::record::is_start(bytes))
@@ -88,7 +87,7 @@ impl Journal {
 
 /// The ticks of the market log.
 pub fn market(data: &Path) -> Vec<(u64, MarketItem)> {
-    records(data, Path::new("market"))
+    records(data, "market")
         .iter()
         .flat_map(|bytes| decode::<MarketRecord>(bytes).unwrap().into_inputs())
         .map(|(id, item)| (id.0, item))

@@ -154,10 +154,13 @@ impl Simulation {
 
     pub(super) fn judge(mut self) -> (Totals, Vec<Vec<Event>>) {
         let mut stories = Vec::new();
+        let journals: Vec<_> = (0..self.sides.len())
+            .map(|index| self.journal(index))
+            .collect();
         for side in &mut self.sides {
             let namespace = side.namespace.as_mut().unwrap();
             namespace.commit().unwrap();
-            let story = Story::read(&self.disk, &side.dir);
+            let story = Story::read(&*journals[side.index]);
             let blocks = namespace.pipeline().risk().blocks();
             assert!(blocks.is_empty(), "entries stay blocked: {blocks:?}");
             let portfolio = namespace.pipeline().portfolio();

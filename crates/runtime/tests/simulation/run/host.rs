@@ -67,8 +67,8 @@ impl Simulation {
 
     /// The batch that is on its way arrives.
     pub(super) fn carry(&mut self) {
-        if let Some(departure) = self.departed.take() {
-            departure.carry();
+        if let Some(carriage) = self.departed.take() {
+            carriage.carry();
         }
     }
 
@@ -77,7 +77,7 @@ impl Simulation {
         if let Some(market) = &mut self.market {
             if market.land() && self.chance.one_in(2) {
                 // Now and then it is only written: without a draw, which would change every seed's story.
-                self.departed = market.depart(market.next_input() % 3 != 0);
+                self.departed = market.submit(market.next_input() % 3 != 0);
             } else {
                 market.commit();
             }
@@ -92,7 +92,7 @@ impl Simulation {
                     self.sides.iter_mut().for_each(|s| s.blocked = true);
                     self.hand_on(Packet {
                         steps: vec![step],
-                        position: Position(0),
+                        position: Offset::BEGINNING,
                         received: 0,
                     });
                 }
@@ -105,7 +105,7 @@ impl Simulation {
     pub(super) fn save_market(&mut self) {
         self.carry();
         if let Some(market) = &mut self.market {
-            let saved = market.snapshot(&self.storage, Path::new(MARKET), false);
+            let saved = market.snapshot(false);
             if saved.is_err() && self.dying {
                 return self.crash();
             }
@@ -122,7 +122,7 @@ impl Simulation {
                 return;
             }
             // A snapshot alone that cannot be written takes nothing out.
-            if namespace.snapshot(&self.storage, &side.dir).is_err() && self.dying {
+            if namespace.snapshot().is_err() && self.dying {
                 return self.crash();
             }
         }

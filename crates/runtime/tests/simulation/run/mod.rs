@@ -5,11 +5,11 @@
 //! is virtual; a slow device moves it on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use feeds::live::Batch;
-use journal::{Position, Reader, SimDisk, Storage};
+use journal::{Log, LogName, LogReader, Logs, MARKET, MemoryLogs, Offset, Owner, SimDisk, Storage};
 use model::control::{Command, CommandAction, Resolution, TradingState};
 use model::event::{Event, EventBody};
 use model::ids::{CommandId, SourceSession};
@@ -32,13 +32,12 @@ use crate::broker::Broker;
 use crate::chance::Chance;
 use crate::oracle::{Story, related};
 use crate::storage::{Fault, Shaky};
-use crate::world::{BEGIN, Composed, NAMES, OUTSIDE, Plan, STEP, Tables, log_options, units};
+use crate::world::{BEGIN, Composed, NAMES, OUTSIDE, Plan, STEP, Tables, logs, units};
 
 mod end;
 mod host;
 mod wire;
 
-pub const MARKET: &str = "market";
 const CALL_WITHIN: i64 = 4 * SECOND;
 const MS: i64 = SECOND / 1000;
 
@@ -66,6 +65,8 @@ pub struct Config {
     pub strict: bool,
     /// The namespace with the broker is there, or left out.
     pub outside: bool,
+    /// The logs are in memory, and not in files: no disk fails.
+    pub memory: bool,
     pub trace: bool,
 }
 
@@ -90,6 +91,7 @@ impl Config {
             ignore_sync: false,
             strict: true,
             outside: true,
+            memory: false,
             trace: std::env::var_os("SIMULATE_TRACE").is_some(),
         }
     }
@@ -168,14 +170,13 @@ impl Tap for Collect {
 
 /// What is surely on the disk of one namespace's journal.
 struct Durable {
-    reader: Reader,
+    reader: Box<dyn LogReader>,
     orders: BTreeSet<OrderId>,
 }
 
 /// A namespace and what its thread has.
 struct Side {
     index: usize,
-    dir: PathBuf,
     namespace: Option<Namespace>,
     packets: VecDeque<SharedPacket>,
     messages: VecDeque<Message>,
@@ -195,6 +196,7 @@ struct Side {
 pub struct Simulation {
     config: Config,
     disk: SimDisk,
+    memory: MemoryLogs,
     storage: Shaky,
     clock: Arc<FeedClock>,
     queue: BTreeMap<(i64, u64), Ev>,
@@ -203,7 +205,7 @@ pub struct Simulation {
     life: u64,
     market: Option<MarketHost>,
     /// A batch of the market log that is on its way to the device.
-    departed: Option<journal::Departure>,
+    departed: Option<journal::Carriage>,
     instruments: Arc<Instruments>,
     composed: Tables,
     strategies: Vec<String>,
@@ -241,7 +243,6 @@ impl Simulation {
         let count = if config.outside { 2 } else { 1 };
         let sides = (0..count).map(|index| Side {
             index,
-            dir: PathBuf::from(format!("journal/{}", NAMES[index])),
             namespace: None,
             packets: VecDeque::new(),
             messages: VecDeque::new(),
@@ -263,6 +264,7 @@ impl Simulation {
             broker: Broker::new(seed, config.plan.delivery, config.numbered),
             sides: sides.collect(),
             disk,
+            memory: MemoryLogs::default(),
             storage,
             clock,
             queue: BTreeMap::new(),
@@ -365,6 +367,7 @@ impl Simulation {
         self.instruments = instruments;
         self.strategies = strategies;
         let mut nexts = Vec::new();
+        let open = self.logs();
         for (index, pipeline) in pipelines.into_iter().enumerate().take(self.sides.len()) {
             let desk = (index == OUTSIDE).then_some(DeskSettings {
                 salt: 0,
@@ -374,24 +377,23 @@ impl Simulation {
                 pause_max: 4 * SECOND,
                 silence: 2 * SECOND,
             });
-            let dir = self.sides[index].dir.clone();
             let there = self.nothing_is_lost(index);
-            let opening = |storage: Arc<dyn Storage>, clock, pipeline| {
+            let opening = |logs: &dyn Logs, clock, pipeline| {
                 Namespace::open(Recovery {
                     index,
-                    storage,
-                    journal: dir.clone(),
-                    market: PathBuf::from(MARKET),
+                    journal: logs.log(LogName::Journal(NAMES[index])),
+                    owner: Owner::NONE,
+                    first_day: model::Date::default(),
+                    market: logs.log(LogName::Market),
                     pipeline,
                     start: start.clone(),
                     clock,
                     desk,
-                    options: log_options(),
                 })
             };
-            let scratch = self.chance.one_in(2).then(|| self.without_snapshots(&dir));
-            let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
-            let (mut namespace, recovered) = opening(storage, self.clock.clone(), pipeline)?;
+            let scratch = self.chance.one_in(2).then(|| self.without_snapshots(index));
+            let scratch = scratch.filter(|_| !self.config.memory);
+            let (mut namespace, recovered) = opening(open.as_ref(), self.clock.clone(), pipeline)?;
             // What a start has taken over and built upon is there for good, also if it fails later.
             self.sides[index].known = there;
             let state = namespace.pipeline().fingerprint();
@@ -403,7 +405,8 @@ impl Simulation {
                     .pipelines
                     .remove(index);
                 let clock = FeedClock::simulated(self.clock.now());
-                let (other, from_scratch) = opening(Arc::new(scratch), clock, pipeline)?;
+                let scratch = logs(Arc::new(scratch));
+                let (other, from_scratch) = opening(scratch.as_ref(), clock, pipeline)?;
                 if from_scratch.missing.is_empty() {
                     same(
                         &state,
@@ -422,21 +425,23 @@ impl Simulation {
             side.namespace = Some(namespace);
             side.blocked = false;
             side.to_confirm = None;
-            let durable: Arc<dyn Storage> = Arc::new(self.disk.durable());
+            let durable = logs(Arc::new(self.disk.durable()));
+            let durable = durable.log(LogName::Journal(NAMES[index]));
             side.durable = Some(Durable {
-                reader: Reader::open(durable, &side.dir, Position(0)).unwrap(),
+                reader: durable.read(Offset::BEGINNING).unwrap(),
                 orders: BTreeSet::new(),
             });
         }
         let sides = &mut self.sides;
+        let log = open.log(LogName::Market);
+        let opened = log.open(&Owner::NONE);
         let (market, _) = MarketHost::open(
+            opened.map_err(|e| RuntimeError::journal(MARKET, e))?,
             MarketRecovery {
-                storage: Arc::new(self.storage.clone()),
-                dir: PathBuf::from(MARKET),
+                log,
                 runner,
                 start,
                 clock: self.clock.clone(),
-                options: log_options(),
                 namespaces: nexts,
                 disabled: Vec::new(),
             },
@@ -504,11 +509,29 @@ impl Simulation {
         }
     }
 
+    /// The logs as a start opens them.
+    fn logs(&self) -> Arc<dyn Logs> {
+        if self.config.memory {
+            return Arc::new(self.memory.clone());
+        }
+        logs(Arc::new(self.storage.clone()))
+    }
+
+    /// A namespace's journal, as a reader has it.
+    fn journal(&self, index: usize) -> Arc<dyn Log> {
+        let name = LogName::Journal(NAMES[index]);
+        if self.config.memory {
+            return self.memory.log(name);
+        }
+        logs(Arc::new(self.disk.clone())).log(name)
+    }
+
     /// The disk without the namespace's snapshots.
-    fn without_snapshots(&self, dir: &Path) -> SimDisk {
+    fn without_snapshots(&self, index: usize) -> SimDisk {
         let disk = self.disk.copy();
         disk.fail_sync(0);
-        for name in disk.list(dir).unwrap() {
+        let dir = PathBuf::from(self.journal(index).place());
+        for name in disk.list(&dir).unwrap_or_default() {
             if name.starts_with("snapshot-") {
                 disk.remove(&dir.join(name)).unwrap();
             }
@@ -519,8 +542,8 @@ impl Simulation {
     /// Everything that was confirmed to be durable is there. Returns how many events are, of which
     /// the last may not be on the device yet.
     fn nothing_is_lost(&mut self, index: usize) -> usize {
+        let story = Story::read(self.journal(index).as_ref());
         let side = &mut self.sides[index];
-        let story = Story::read(&self.disk, &side.dir);
         let tapped = std::mem::take(&mut *side.tapped.lock().unwrap());
         let there = story.events.get(side.known..side.known + tapped.len());
         assert!(
@@ -575,6 +598,7 @@ impl Simulation {
         self.pushed_by.clear();
         if power {
             self.disk.power_loss();
+            self.memory.lose();
         } else {
             self.disk.process_loss();
         }
@@ -663,7 +687,7 @@ impl Simulation {
                     .pick(&[Fault::Full, Fault::Sync, Fault::ReadOnly]);
                 let dir = match self.chance.below(4) {
                     0 if self.config.crashes > 0 => PathBuf::from(MARKET),
-                    _ => self.sides[index].dir.clone(),
+                    _ => PathBuf::from(format!("journal/{}", NAMES[index])),
                 };
                 self.storage.fail(&dir, fault);
             }

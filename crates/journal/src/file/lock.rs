@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::storage::{PRIVATE_FILE, create_private_dirs};
 use crate::error::JournalError;
-use crate::storage::{PRIVATE_FILE, create_private_dirs};
 
 /// The lock, held until it is dropped or the process ends, however it ends. It is on the directory itself:
 /// the file `LOCK` names the holder, and removing that file does not release the lock.

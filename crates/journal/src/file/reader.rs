@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::scan::{self, Pieces, batch_at, confirmed_behind};
+use super::segment::{self, BATCH, HEAD, Head};
+use super::storage::{OpenMode, Storage};
 use crate::error::JournalError;
-use crate::log::Position;
-use crate::scan::{self, Pieces, batch_at, confirmed_behind};
-use crate::segment::{self, BATCH, HEAD, Head};
-use crate::storage::{OpenMode, Storage};
+use crate::log::{LogReader, Offset};
 
 struct Open {
     pieces: Pieces,
@@ -19,10 +19,10 @@ struct Open {
 }
 
 /// The reader.
-pub struct Reader {
+pub struct FileReader {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
-    from: Position,
+    from: Offset,
     open: Option<Open>,
     /// The batch that is being given out.
     batch: Vec<u8>,
@@ -30,15 +30,10 @@ pub struct Reader {
     next: usize,
 }
 
-impl Reader {
-    /// From the first record at or behind `from`; from the first that is still there where retention
-    /// has removed that one.
-    pub fn open(
-        storage: Arc<dyn Storage>,
-        dir: &Path,
-        from: Position,
-    ) -> Result<Self, JournalError> {
-        Ok(Self {
+impl FileReader {
+    /// From the first record at or behind `from`.
+    pub fn new(storage: Arc<dyn Storage>, dir: &Path, from: Offset) -> Self {
+        Self {
             storage,
             dir: dir.to_owned(),
             from,
@@ -46,29 +41,6 @@ impl Reader {
             batch: Vec::new(),
             base: 0,
             next: 0,
-        })
-    }
-
-    /// The next record and its position. `None`: there is no more for now; ask again to follow the
-    /// writer.
-    #[allow(clippy::should_implement_trait, reason = "it lends its buffer")]
-    pub fn next(&mut self) -> Result<Option<(Position, &[u8])>, JournalError> {
-        loop {
-            if self.next < self.batch.len() {
-                let at = self.next;
-                let position = Position(self.base + at as u64);
-                let Some(length) = record_length(&self.batch, at) else {
-                    return Err(self.foreign("a batch's records do not fill it"));
-                };
-                self.next = at + 4 + length;
-                if position < self.from {
-                    continue;
-                }
-                return Ok(Some((position, &self.batch[at + 4..at + 4 + length])));
-            }
-            if !self.read_batch()? {
-                return Ok(None);
-            }
         }
     }
 
@@ -119,7 +91,7 @@ impl Reader {
                 refreshed = true;
                 continue;
             }
-            let end = Position(open.base + open.at);
+            let end = Offset(open.base + open.at);
             if let Some(confirmed) =
                 confirmed_behind(&mut open.pieces, open.base, open.at).map_err(failed)?
             {
@@ -130,7 +102,7 @@ impl Reader {
                 return Err(JournalError::Damaged {
                     file: open.path.clone(),
                     offset: end,
-                    confirmed: Position(confirmed),
+                    confirmed: Offset(confirmed),
                 });
             }
             let open_is_longer = open.pieces.size() > open.at;
@@ -156,26 +128,26 @@ impl Reader {
     }
 
     /// Opens the segment to begin with, or the one after `end`. False when there is none.
-    fn enter(&mut self, end: Option<Position>) -> Result<bool, JournalError> {
+    fn enter(&mut self, end: Option<Offset>) -> Result<bool, JournalError> {
         let segments = scan::segments(self.storage.as_ref(), &self.dir)?;
         let at = match end {
             None => {
-                let at = segments.partition_point(|s| s.base <= self.from);
+                let at = segments.partition_point(|s| s.first <= self.from);
                 at.saturating_sub(1)
             }
-            Some(end) => segments.partition_point(|s| s.base < end),
+            Some(end) => segments.partition_point(|s| s.first < end),
         };
         let Some(next) = segments.get(at).copied() else {
             return Ok(false);
         };
-        let path = segment::path(&self.dir, next.base.0, next.day);
+        let path = segment::path(&self.dir, next.first.0, next.day);
         if let Some(end) = end
-            && next.base > end
+            && next.first > end
         {
             return Err(JournalError::Gap {
                 file: path,
                 offset: end,
-                confirmed: next.base,
+                confirmed: next.first,
             });
         }
         let failed = |e: std::io::Error| JournalError::io(&path, &e);
@@ -188,11 +160,11 @@ impl Reader {
             pieces.refresh().map_err(failed)?;
             head = segment::read_head(pieces.get(0, HEAD).map_err(failed)?);
             if head == Head::Torn {
-                return Err(scan::head_damaged(path, next.base));
+                return Err(scan::head_damaged(path, next.first));
             }
         }
         match head {
-            Head::Segment(base, _) if base == next.base.0 => {}
+            Head::Segment(base, _) if base == next.first.0 => {}
             Head::Version(version) => {
                 return Err(JournalError::Foreign {
                     file: path,
@@ -201,16 +173,38 @@ impl Reader {
             }
             // It is being begun.
             Head::Torn => return Ok(false),
-            Head::Segment(..) => return Err(scan::head_damaged(path, next.base)),
+            Head::Segment(..) => return Err(scan::head_damaged(path, next.first)),
         }
         self.open = Some(Open {
             pieces,
             path,
-            base: next.base.0,
+            base: next.first.0,
             at: HEAD as u64,
             generation: 0,
         });
         Ok(true)
+    }
+}
+
+impl LogReader for FileReader {
+    fn next(&mut self) -> Result<Option<(Offset, &[u8])>, JournalError> {
+        loop {
+            if self.next < self.batch.len() {
+                let at = self.next;
+                let position = Offset(self.base + at as u64);
+                let Some(length) = record_length(&self.batch, at) else {
+                    return Err(self.foreign("a batch's records do not fill it"));
+                };
+                self.next = at + 4 + length;
+                if position < self.from {
+                    continue;
+                }
+                return Ok(Some((position, &self.batch[at + 4..at + 4 + length])));
+            }
+            if !self.read_batch()? {
+                return Ok(None);
+            }
+        }
     }
 }
 

@@ -4,26 +4,26 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::segment::VERSION;
+use super::storage::{OpenMode, Storage, write_whole};
 use crate::error::JournalError;
-use crate::log::Position;
+use crate::log::Offset;
 use crate::owner::{OWNER, Owner};
-use crate::segment::VERSION;
-use crate::storage::{OpenMode, Storage, write_whole};
 
 const MAGIC: [u8; 8] = *b"PANDASNP";
 const HEAD: usize = 40 + OWNER;
 
 /// A snapshot's file name.
-pub fn name(at: Position) -> String {
+pub fn name(at: Offset) -> String {
     format!("snapshot-{:020}.bin", at.0)
 }
 
-fn position(name: &str) -> Option<Position> {
+fn position(name: &str) -> Option<Offset> {
     let digits = name.strip_prefix("snapshot-")?.strip_suffix(".bin")?;
-    (digits.len() == 20).then(|| digits.parse().ok().map(Position))?
+    (digits.len() == 20).then(|| digits.parse().ok().map(Offset))?
 }
 
-fn checksum(at: Position, owner: &[u8], payload: &[u8]) -> u64 {
+fn checksum(at: Offset, owner: &[u8], payload: &[u8]) -> u64 {
     let mut hasher = Xxh3::new();
     hasher.update(&at.0.to_le_bytes());
     hasher.update(owner);
@@ -36,7 +36,7 @@ fn checksum(at: Position, owner: &[u8], payload: &[u8]) -> u64 {
 pub fn save(
     storage: &dyn Storage,
     dir: &Path,
-    at: Position,
+    at: Offset,
     owner: &Owner,
     payload: &[u8],
     keep: usize,
@@ -63,36 +63,18 @@ pub fn save(
 }
 
 /// The positions of the snapshots that are there, rising.
-pub fn list(storage: &dyn Storage, dir: &Path) -> Result<Vec<Position>, JournalError> {
+pub fn list(storage: &dyn Storage, dir: &Path) -> Result<Vec<Offset>, JournalError> {
     let names = storage.list(dir).map_err(|e| JournalError::io(dir, &e))?;
-    let mut all: Vec<Position> = names.iter().filter_map(|n| position(n)).collect();
+    let mut all: Vec<Offset> = names.iter().filter_map(|n| position(n)).collect();
     all.sort_unstable();
     Ok(all)
-}
-
-/// The newest whole snapshot at or before a position. One that is damaged is passed over: the log
-/// holds all that it would have said.
-pub fn load_newest(
-    storage: &dyn Storage,
-    dir: &Path,
-    at_most: Position,
-) -> Result<Option<(Position, Vec<u8>)>, JournalError> {
-    for at in list(storage, dir)?.into_iter().rev() {
-        if at > at_most {
-            continue;
-        }
-        if let Some((_, payload)) = load(storage, dir, at)? {
-            return Ok(Some((at, payload)));
-        }
-    }
-    Ok(None)
 }
 
 /// The snapshot at a position, and whose it is; `None` where it is damaged.
 pub fn load(
     storage: &dyn Storage,
     dir: &Path,
-    at: Position,
+    at: Offset,
 ) -> Result<Option<(Owner, Vec<u8>)>, JournalError> {
     let path = dir.join(name(at));
     let failed = |e| JournalError::io(&path, &e);
@@ -104,7 +86,7 @@ pub fn load(
     Ok(whole(at, bytes))
 }
 
-fn whole(at: Position, mut bytes: Vec<u8>) -> Option<(Owner, Vec<u8>)> {
+fn whole(at: Offset, mut bytes: Vec<u8>) -> Option<(Owner, Vec<u8>)> {
     let number = |from: usize| -> Option<u64> {
         let mut raw = [0; 8];
         raw.copy_from_slice(bytes.get(from..from + 8)?);

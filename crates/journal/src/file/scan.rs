@@ -2,42 +2,38 @@
 
 use std::path::{Path, PathBuf};
 
+use super::segment::{self, BATCH, BatchHead, HEAD, Head};
+use super::storage::{OpenMode, Storage, StorageFile};
 use crate::error::JournalError;
-use crate::log::Position;
+use crate::log::{Offset, Span};
 use crate::owner::Owner;
-use crate::segment::{self, BATCH, BatchHead, HEAD, Head, SegmentInfo};
-use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
 
 /// The files of a log by base. Each ends where the next begins; the last one's end is its base until
 /// it is scanned.
-pub fn segments(storage: &dyn Storage, dir: &Path) -> Result<Vec<SegmentInfo>, JournalError> {
+pub fn segments(storage: &dyn Storage, dir: &Path) -> Result<Vec<Span>, JournalError> {
     let names = storage.list(dir).map_err(|e| JournalError::io(dir, &e))?;
-    let mut segments: Vec<SegmentInfo> = Vec::new();
+    let mut segments: Vec<Span> = Vec::new();
     for name in names {
         let Some((base, day)) = segment::parse_name(&name) else {
             continue;
         };
-        segments.push(SegmentInfo {
-            base: Position(base),
-            end: Position(base),
-            day,
-        });
+        segments.push(segment::span(Offset(base), Offset(base), day));
     }
-    segments.sort_by_key(|s| s.base);
+    segments.sort_by_key(|s| s.first);
     for at in 0..segments.len().saturating_sub(1) {
         // A closed segment is as long as what it holds.
-        let path = segment::path(dir, segments[at].base.0, segments[at].day);
+        let path = segment::path(dir, segments[at].first.0, segments[at].day);
         let size = storage
             .open(&path, OpenMode::Read)
             .and_then(|file| file.size())
             .map_err(|e| JournalError::io(&path, &e))?;
-        let next = segments[at + 1].base;
+        let next = segments[at + 1].first;
         // One that was not closed before power was lost is longer: its successor tells.
-        let end = Position(segments[at].base.0 + size);
-        segments[at].end = end.min(next);
+        let end = Offset(segments[at].first.0 + size);
+        segments[at] = segment::span(segments[at].first, end.min(next), segments[at].day);
     }
     Ok(segments)
 }
@@ -45,7 +41,7 @@ pub fn segments(storage: &dyn Storage, dir: &Path) -> Result<Vec<SegmentInfo>, J
 /// Whose the log in a folder is, as the first head of it that can be read says; `None` where none can.
 pub fn owner(storage: &dyn Storage, dir: &Path) -> Result<Option<Owner>, JournalError> {
     for found in segments(storage, dir)? {
-        let path = segment::path(dir, found.base.0, found.day);
+        let path = segment::path(dir, found.first.0, found.day);
         let mut bytes = [0; HEAD];
         let read = storage
             .open(&path, OpenMode::Read)
@@ -225,11 +221,11 @@ pub fn was_written(pieces: &mut Pieces) -> std::io::Result<bool> {
 }
 
 /// Of a segment whose head was durable and is not whole.
-pub const fn head_damaged(file: PathBuf, base: Position) -> JournalError {
+pub const fn head_damaged(file: PathBuf, base: Offset) -> JournalError {
     JournalError::Damaged {
         file,
         offset: base,
-        confirmed: Position(base.0 + HEAD as u64),
+        confirmed: Offset(base.0 + HEAD as u64),
     }
 }
 
@@ -246,10 +242,10 @@ pub fn segment(storage: &dyn Storage, path: &Path, base: u64) -> Result<Scanned,
                 why: format!("the log has version {version}: use the build that wrote it"),
             });
         }
-        Head::Segment(..) => return Err(head_damaged(path.to_owned(), Position(base))),
+        Head::Segment(..) => return Err(head_damaged(path.to_owned(), Offset(base))),
         Head::Torn => {
             if was_written(&mut pieces).map_err(failed)? {
-                return Err(head_damaged(path.to_owned(), Position(base)));
+                return Err(head_damaged(path.to_owned(), Offset(base)));
             }
             return Ok(Scanned::Torn);
         }
@@ -283,8 +279,8 @@ pub fn segment(storage: &dyn Storage, path: &Path, base: u64) -> Result<Scanned,
     {
         return Err(JournalError::Damaged {
             file: path.to_owned(),
-            offset: Position(tail.end),
-            confirmed: Position(confirmed),
+            offset: Offset(tail.end),
+            confirmed: Offset(confirmed),
         });
     }
     Ok(Scanned::Whole(tail))

@@ -1,17 +1,18 @@
 //! What a log has promised is proven, or it is refused: by opening, by verifying and by reading alike.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use journal::{
-    JournalError, LogOptions, OpenMode, SegmentInfo, SimDisk, segment, snapshot, verify,
-};
 use model::Date;
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::file::storage::OpenMode;
+use crate::file::{proof, segment, snapshots};
+use crate::log::Span;
 
 use super::*;
 
 /// A log of several days with a snapshot at its end, and its files.
-fn days(disk: &SimDisk) -> (Vec<SegmentInfo>, Position) {
+fn days(disk: &SimDisk) -> (Vec<Span>, Offset) {
     let (mut log, _) = open(disk).unwrap();
     let mut random = Random(17);
     for day in 0..4 {
@@ -21,19 +22,18 @@ fn days(disk: &SimDisk) -> (Vec<SegmentInfo>, Position) {
             log.commit().unwrap();
         }
     }
-    snapshot::save(disk, Path::new(DIR), log.durable(), &NONE, b"state", 3).unwrap();
+    log.save_snapshot(b"state", 3).unwrap();
     (log.segments().to_vec(), log.durable())
 }
 
-fn path(of: &SegmentInfo) -> PathBuf {
-    segment::path(Path::new(DIR), of.base.0, of.day)
+fn path(of: &Span) -> PathBuf {
+    segment::path(Path::new(DIR), of.first.0, of.day)
 }
 
 /// What opening and what verifying says. Both leave a damaged log as it is.
 fn refusals(disk: &SimDisk) -> [Option<JournalError>; 2] {
     let copy = disk.copy();
-    let storage: Arc<dyn Storage> = Arc::new(copy.clone());
-    let verified = verify(&storage, Path::new(DIR), &NONE).err();
+    let verified = proof::verify(&copy, Path::new(DIR), &NONE).err();
     let opened = open(&copy).err();
     if opened.is_some() {
         let again = open(&copy).err().map(|e| e.to_string());
@@ -67,14 +67,14 @@ fn a_head_that_cannot_be_read_is_damage_unless_nothing_follows_it() {
             disk.flip(&file, byte, (byte % 8) as u8);
             for refusal in refusals(&disk) {
                 let refusal = refusal.unwrap_or_else(|| panic!("{byte} of {segment:?} passes"));
-                assert_eq!(offset(&refusal), Some(segment.base.0), "{refusal}");
+                assert_eq!(offset(&refusal), Some(segment.first.0), "{refusal}");
                 assert!(
                     refusal.to_string().contains(&*file.to_string_lossy()),
                     "{refusal}"
                 );
             }
-            let error = read(&disk, Position(0)).expect_err("a reader stops in silence");
-            assert_eq!(offset(&error), Some(segment.base.0), "{error}");
+            let error = read(&disk, Offset(0)).expect_err("a reader stops in silence");
+            assert_eq!(offset(&error), Some(segment.first.0), "{error}");
             disk.flip(&file, byte, (byte % 8) as u8);
         }
     }
@@ -86,7 +86,7 @@ fn a_log_that_ends_before_what_was_confirmed_is_refused() {
     let whole = SimDisk::new(22);
     let (segments, end) = days(&whole);
     let last = segments.last().unwrap();
-    let batches: Vec<u64> = read(&whole, last.base)
+    let batches: Vec<u64> = read(&whole, last.first)
         .unwrap()
         .iter()
         .map(|(position, _)| position.0 - segment::BATCH as u64)
@@ -101,23 +101,23 @@ fn a_log_that_ends_before_what_was_confirmed_is_refused() {
     // The newest file zeroed from any of its batches on: the snapshot proves the loss.
     for at in &batches {
         let disk = whole.copy();
-        zero(&disk, &path(last), at - last.base.0);
+        zero(&disk, &path(last), at - last.first.0);
         // An empty file is one that was begun and never written to.
-        let ends = if at == &batches[0] { last.base.0 } else { *at };
+        let ends = if at == &batches[0] { last.first.0 } else { *at };
         refused(&disk, ends, &format!("zeroed from {at}"));
     }
     // The same in every closed one: what follows proves it.
     for closed in &segments[..segments.len() - 1] {
-        for (position, _) in read(&whole, closed.base).unwrap() {
+        for (position, _) in read(&whole, closed.first).unwrap() {
             let at = position.0 - segment::BATCH as u64;
             if at >= closed.end.0 {
                 break;
             }
             let disk = whole.copy();
-            zero(&disk, &path(closed), at - closed.base.0);
+            zero(&disk, &path(closed), at - closed.first.0);
             refused(&disk, at, &format!("closed, zeroed from {at}"));
             // A reader that comes to the same place does not pass it in silence.
-            let error = read(&disk, Position(0)).unwrap_err();
+            let error = read(&disk, Offset(0)).unwrap_err();
             assert_eq!(offset(&error), Some(at), "{error}");
             assert!(
                 error.to_string().contains(&*path(closed).to_string_lossy()),
@@ -130,7 +130,7 @@ fn a_log_that_ends_before_what_was_confirmed_is_refused() {
         let disk = whole.copy();
         disk.remove(&path(gone)).unwrap();
         let what = format!("without file {index}");
-        refused(&disk, if index == 0 { 0 } else { gone.base.0 }, &what);
+        refused(&disk, if index == 0 { 0 } else { gone.first.0 }, &what);
     }
     let disk = whole.copy();
     for gone in &segments {
@@ -149,7 +149,7 @@ fn a_log_that_ends_before_what_was_confirmed_is_refused() {
     let second = *log.segments().last().unwrap();
     only.remove(&path(&second)).unwrap();
     refused(&only, first.0, "without the newest file");
-    assert!(end > last.base);
+    assert!(end > last.first);
 }
 
 #[test]
@@ -157,13 +157,13 @@ fn whatever_bit_flips_in_a_closed_file_is_refused_where_it_lies() {
     let disk = SimDisk::new(24);
     let (segments, _) = days(&disk);
     for closed in &segments[..segments.len() - 1] {
-        for byte in (segment::HEAD as u64..closed.end.0 - closed.base.0).step_by(3) {
+        for byte in (segment::HEAD as u64..closed.end.0 - closed.first.0).step_by(3) {
             disk.flip(&path(closed), byte, (byte % 8) as u8);
             for refusal in refusals(&disk) {
                 let refusal = refusal.unwrap_or_else(|| panic!("{byte} of {closed:?} passes"));
                 let at = offset(&refusal).unwrap_or_else(|| panic!("{refusal}"));
                 assert!(
-                    at >= closed.base.0 && at <= closed.base.0 + byte,
+                    at >= closed.first.0 && at <= closed.first.0 + byte,
                     "{refusal}"
                 );
             }
@@ -197,12 +197,12 @@ fn a_file_of_another_build_or_another_log_is_refused_and_named() {
             .into_iter()
             .map(|error| error.map_or_else(String::new, |e| e.to_string()))
             .collect();
-        all.push(read(disk, Position(0)).map_or_else(|e| e.to_string(), |_| String::new()));
+        all.push(read(disk, Offset(0)).map_or_else(|e| e.to_string(), |_| String::new()));
         all
     };
 
     let disk = whole.copy();
-    let mut head = segment::head(third.base.0, &NONE);
+    let mut head = segment::head(third.first.0, &NONE);
     head[8] = 9;
     let sum = xxh3_64(&head[..segment::HEAD - 8]);
     head[segment::HEAD - 8..].copy_from_slice(&sum.to_le_bytes());
@@ -215,7 +215,7 @@ fn a_file_of_another_build_or_another_log_is_refused_and_named() {
 
     // A file under another's name, though all of it is whole.
     let disk = whole.copy();
-    write(&disk, &name, 0, &segment::head(third.base.0 + 8, &NONE));
+    write(&disk, &name, 0, &segment::head(third.first.0 + 8, &NONE));
     for said in said(&disk) {
         assert!(
             said.starts_with(&format!("{}: damaged", name.display())),
@@ -225,7 +225,7 @@ fn a_file_of_another_build_or_another_log_is_refused_and_named() {
 
     // A copy that begins before the file before it ends.
     let disk = whole.copy();
-    let begins = Position(third.base.0 - 8);
+    let begins = Offset(third.first.0 - 8);
     let copy = segment::path(Path::new(DIR), begins.0, third.day);
     write(&disk, &copy, 0, &bytes(&whole, &name));
     write(&disk, &copy, 0, &segment::head(begins.0, &NONE));
@@ -233,7 +233,7 @@ fn a_file_of_another_build_or_another_log_is_refused_and_named() {
     let overlaps = format!(
         "{}: it begins at offset {begins}, and the log before it ends at {}: restore the folder from a backup",
         copy.display(),
-        third.base
+        third.first
     );
     assert_eq!(said(&disk)[..2], [overlaps.as_str(); 2]);
 
@@ -248,7 +248,7 @@ fn a_file_of_another_build_or_another_log_is_refused_and_named() {
         segment::seal(&mut batch, 1, 1, segment::HEAD as u64, 0);
         write(&disk, &first, 0, &segment::head(0, &NONE));
         write(&disk, &first, segment::HEAD as u64, &batch);
-        let error = read(&disk, Position(0)).unwrap_err().to_string();
+        let error = read(&disk, Offset(0)).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!(
                 "{}: a batch's records do not fill it",
@@ -265,11 +265,8 @@ fn whatever_belongs_to_another_log_is_refused() {
         Owner::new(1, "east", "paper"),
         Owner::new(2, "west", "paper"),
     );
-    let open_as = |disk: &SimDisk, owner| {
-        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
-        let options = LogOptions { owner, ..options() };
-        Log::open(storage, Path::new(DIR), options).map(|(log, _)| log)
-    };
+    let open_as =
+        |disk: &SimDisk, owner| super::open_as(Arc::new(disk.clone()), &owner).map(|(log, _)| log);
     let disk = SimDisk::new(27);
     let mut log = open_as(&disk, mine).unwrap();
     log.append(b"one").unwrap();
@@ -277,7 +274,7 @@ fn whatever_belongs_to_another_log_is_refused() {
     let at = log.durable();
     drop(log);
     let refused = |disk: &SimDisk, owner, file: &Path| {
-        let error = open_as(disk, owner).unwrap_err().to_string();
+        let error = open_as(disk, owner).err().unwrap().to_string();
         let says = [
             file.to_string_lossy().into_owned(),
             "it belongs to `".to_owned(),
@@ -293,8 +290,8 @@ fn whatever_belongs_to_another_log_is_refused() {
     let mut log = open_as(&foreign, other).unwrap();
     log.append(b"two").unwrap();
     log.commit().unwrap();
-    snapshot::save(&foreign, Path::new(DIR), at, &other, b"state", 1).unwrap();
-    for name in [snapshot::name(at), "confirmed.mark".to_owned()] {
+    snapshots::save(&foreign, Path::new(DIR), at, &other, b"state", 1).unwrap();
+    for name in [snapshots::name(at), "confirmed.mark".to_owned()] {
         let (file, disk) = (Path::new(DIR).join(name), disk.copy());
         write(&disk, &file, 0, &bytes(&foreign, &file));
         refused(&disk, mine, &file);

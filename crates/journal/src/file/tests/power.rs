@@ -1,7 +1,6 @@
-use std::path::Path;
-
-use journal::{JournalError, SimDisk};
 use model::Date;
+
+use crate::file::segment;
 
 use super::*;
 
@@ -24,7 +23,7 @@ fn lives(seed: u64, ignore_sync: bool) -> Result<(), String> {
     let mut day = 20_000;
     for life in 0..6 {
         let (mut log, opened) = open(&disk).map_err(|e| format!("life {life}: {e}"))?;
-        let there: Vec<Vec<u8>> = read(&disk, Position(0))
+        let there: Vec<Vec<u8>> = read(&disk, Offset(0))
             .map_err(|e| format!("life {life}: {e}"))?
             .into_iter()
             .map(|(_, r)| r)
@@ -51,15 +50,14 @@ fn lives(seed: u64, ignore_sync: bool) -> Result<(), String> {
                 0..6 => {
                     let record = random.record(number);
                     number += 1;
-                    let said = log.append(&record).map_err(|e| e.to_string())?;
-                    assert!(said < log.end());
+                    log.append(&record).map_err(|e| e.to_string())?;
                     model.hoped.push(record);
                 }
                 6 => {
                     let sync = random.below(2) == 0;
-                    if let Some(departure) = log.depart(sync).map_err(|e| e.to_string())? {
+                    if let Some(departure) = log.submit(sync).map_err(|e| e.to_string())? {
                         departure.carry();
-                        log.land(true).map_err(|e| e.to_string())?;
+                        log.outcome(true).map_err(|e| e.to_string())?;
                     }
                     assert_eq!(log.pending_bytes(), 0);
                     if log.is_unsynced() {
@@ -136,10 +134,10 @@ fn damage_is_refused_or_cut_wherever_a_bit_flips() {
         log.commit().unwrap();
         records.push(record);
     }
-    let file = journal::segment::path(Path::new(DIR), 0, Date::default());
+    let file = segment::path(Path::new(DIR), 0, Date::default());
     let used = log.durable().0;
     let last = {
-        let all = read(&disk, Position(0)).unwrap();
+        let all = read(&disk, Offset(0)).unwrap();
         all.last().unwrap().0.0 - 56
     };
     drop(log);
@@ -147,7 +145,7 @@ fn damage_is_refused_or_cut_wherever_a_bit_flips() {
     for byte in 0..used + 64 {
         let bit = (byte % 8) as u8;
         disk.flip(&file, byte, bit);
-        let read = read(&disk, Position(0));
+        let read = read(&disk, Offset(0));
         match open(&disk) {
             Err(JournalError::Damaged { offset, .. }) => {
                 assert!(byte < last, "{byte}");
@@ -177,7 +175,7 @@ fn damage_is_refused_or_cut_wherever_a_bit_flips() {
 /// Appends what a cut has taken away.
 fn return_to(disk: &SimDisk, records: &[Vec<u8>]) {
     let (mut log, _) = open(disk).unwrap();
-    let have = read(disk, Position(0)).unwrap().len();
+    let have = read(disk, Offset(0)).unwrap().len();
     for record in &records[have..] {
         log.append(record).unwrap();
         log.commit().unwrap();

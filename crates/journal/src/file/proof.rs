@@ -2,27 +2,26 @@
 //! every checksum holds, and nothing that says what was confirmed lies beyond its end.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use super::mark::{self, Mark};
+use super::scan::{self, Scanned, Tail};
+use super::segment::{self, HEAD};
+use super::snapshots::{self as snapshot};
+use super::storage::Storage;
 use crate::error::JournalError;
-use crate::log::{Cut, Position};
-use crate::mark::{self, Mark};
+use crate::log::{Cut, Offset, Span, Verified};
 use crate::owner::Owner;
-use crate::scan::{self, Scanned, Tail};
-use crate::segment::{self, HEAD, SegmentInfo};
-use crate::snapshot;
-use crate::storage::Storage;
 
 /// A log that holds what it has promised.
 pub struct Sound {
     /// Its files; the last is the one that the log ends in.
-    pub segments: Vec<SegmentInfo>,
+    pub segments: Vec<Span>,
     /// Files behind them that were begun and never written to.
     pub begun: Vec<PathBuf>,
     /// The end of the last file; `None` where there is none.
     pub tail: Option<Tail>,
     /// The position behind the last record.
-    pub end: Position,
+    pub end: Offset,
     /// What was marked.
     pub mark: Option<Mark>,
     /// Of all files.
@@ -30,7 +29,7 @@ pub struct Sound {
     batches: u64,
     bytes: u64,
     /// Snapshots that are not whole.
-    pub damaged_snapshots: Vec<PathBuf>,
+    pub damaged_snapshots: Vec<String>,
 }
 
 /// A file of another owner is not read on: what it holds would be booked elsewhere.
@@ -56,43 +55,43 @@ pub fn of(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Sound, Jou
         segments: Vec::new(),
         begun: Vec::new(),
         tail: None,
-        end: Position(0),
+        end: Offset(0),
         mark,
         records: 0,
         batches: 0,
         bytes: 0,
         damaged_snapshots: Vec::new(),
     };
-    let first = mark.map_or(Position(0), |mark| mark.first);
+    let first = mark.map_or(Offset(0), |mark| mark.first);
     if let Some(segment) = segments.first()
         && mark.is_some()
-        && segment.base > first
+        && segment.first > first
     {
         return Err(JournalError::Gap {
-            file: segment::path(dir, segment.base.0, segment.day),
+            file: segment::path(dir, segment.first.0, segment.day),
             offset: first,
-            confirmed: segment.base,
+            confirmed: segment.first,
         });
     }
     let count = segments.len();
     for (at, segment) in segments.iter_mut().enumerate() {
-        let path = segment::path(dir, segment.base.0, segment.day);
+        let path = segment::path(dir, segment.first.0, segment.day);
         let is_first = at == 0;
         if let Some(last) = sound.segments.last()
-            && last.end < segment.base
+            && last.end < segment.first
         {
-            return Err(short(dir, last, segment.base, path, storage));
+            return Err(short(dir, last, segment.first, path, storage));
         }
-        if !is_first && sound.end > segment.base {
+        if !is_first && sound.end > segment.first {
             let why = format!(
                 "it begins at offset {}, and the log before it ends at {}: restore the folder from a backup",
-                segment.base, sound.end
+                segment.first, sound.end
             );
             return Err(JournalError::Foreign { file: path, why });
         }
-        let tail = match scan::segment(storage, &path, segment.base.0) {
+        let tail = match scan::segment(storage, &path, segment.first.0) {
             // A writer may have been faster than one read.
-            Err(JournalError::Damaged { .. }) => scan::segment(storage, &path, segment.base.0)?,
+            Err(JournalError::Damaged { .. }) => scan::segment(storage, &path, segment.first.0)?,
             scanned => scanned?,
         };
         let is_last = at + 1 == count;
@@ -104,11 +103,11 @@ pub fn of(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Sound, Jou
         let tail = match tail {
             Scanned::Whole(tail) if tail.batches > 0 => tail,
             // A file is begun where the one before it ends.
-            _ if is_first && segment.base > Position(0) => {
+            _ if is_first && segment.first > Offset(0) => {
                 return Err(JournalError::Gap {
                     file: path,
                     offset: first,
-                    confirmed: segment.base,
+                    confirmed: segment.first,
                 });
             }
             // It is written to from now on.
@@ -119,9 +118,9 @@ pub fn of(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Sound, Jou
                 continue;
             }
             Scanned::Whole(tail) => tail,
-            Scanned::Torn => return Err(scan::head_damaged(path, segment.base)),
+            Scanned::Torn => return Err(scan::head_damaged(path, segment.first)),
         };
-        segment.end = Position(tail.end);
+        *segment = segment::span(segment.first, Offset(tail.end), segment.day);
         sound.end = segment.end;
         sound.segments.push(*segment);
         sound.tail = Some(tail);
@@ -136,18 +135,18 @@ pub fn of(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Sound, Jou
 /// A file ends before the next begins: the next was begun once all of it was durable.
 fn short(
     dir: &Path,
-    last: &SegmentInfo,
-    confirmed: Position,
+    last: &Span,
+    confirmed: Offset,
     next: PathBuf,
     storage: &dyn Storage,
 ) -> JournalError {
     let offset = last.end;
-    let file = segment::path(dir, last.base.0, last.day);
+    let file = segment::path(dir, last.first.0, last.day);
     let size = storage
-        .open(&file, crate::storage::OpenMode::Read)
+        .open(&file, super::storage::OpenMode::Read)
         .and_then(|file| file.size());
     match size {
-        Ok(size) if last.base.0 + size > offset.0 => JournalError::Damaged {
+        Ok(size) if last.first.0 + size > offset.0 => JournalError::Damaged {
             file,
             offset,
             confirmed,
@@ -166,7 +165,7 @@ fn promises(
     dir: &Path,
     owner: &Owner,
     sound: &mut Sound,
-    snapshots: &[Position],
+    snapshots: &[Offset],
 ) -> Result<(), JournalError> {
     if let Some(mark) = &sound.mark {
         belongs(mark::path(dir), mark.owner, owner)?;
@@ -191,7 +190,9 @@ fn promises(
     for at in snapshots {
         match snapshot::load(storage, dir, *at) {
             Ok(Some((found, _))) => belongs(dir.join(snapshot::name(*at)), found, owner)?,
-            Ok(None) => sound.damaged_snapshots.push(dir.join(snapshot::name(*at))),
+            Ok(None) => sound
+                .damaged_snapshots
+                .push(dir.join(snapshot::name(*at)).display().to_string()),
             // A running system keeps a few only.
             Err(JournalError::Io { .. }) if !snapshot::list(storage, dir)?.contains(at) => {}
             Err(error) => return Err(error),
@@ -200,36 +201,13 @@ fn promises(
     Ok(())
 }
 
-/// What a whole log holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// Records.
-    pub records: u64,
-    /// Batches.
-    pub batches: u64,
-    /// Bytes of the records.
-    pub bytes: u64,
-    /// Its files.
-    pub segments: Vec<SegmentInfo>,
-    /// The position behind the last record.
-    pub end: Position,
-    /// A tail that was never confirmed and is not whole: opening would cut it.
-    pub tail: Option<Cut>,
-    /// Snapshots that are not whole: recovery passes them over.
-    pub damaged_snapshots: Vec<PathBuf>,
-}
-
 /// Reads everything and checks every promise, as opening does, and changes nothing. It works beside a
 /// running writer.
-pub fn verify(
-    storage: &Arc<dyn Storage>,
-    dir: &Path,
-    owner: &Owner,
-) -> Result<Verified, JournalError> {
+pub fn verify(storage: &dyn Storage, dir: &Path, owner: &Owner) -> Result<Verified, JournalError> {
     let mut attempts = 0;
     let sound = loop {
         attempts += 1;
-        match of(storage.as_ref(), dir, owner) {
+        match of(storage, dir, owner) {
             // A writer may have begun a file, or retention removed one, since they were listed.
             Err(
                 JournalError::Io { .. }
@@ -252,17 +230,13 @@ pub fn verify(
             .and_then(|name| segment::parse_name(&name.to_string_lossy()))
             .map(|(_, day)| day)
             .unwrap_or_default();
-        segments.push(SegmentInfo {
-            base: Position(0),
-            end: Position(HEAD as u64),
-            day,
-        });
+        segments.push(segment::span(Offset(0), Offset(HEAD as u64), day));
     }
     Ok(Verified {
         records: sound.records,
         batches: sound.batches,
         bytes: sound.bytes,
-        segments,
+        spans: segments,
         end: sound.end,
         tail,
         damaged_snapshots: sound.damaged_snapshots,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use model::Date;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::log::Position;
+use crate::log::{Offset, Span};
 use crate::owner::{OWNER, Owner};
 
 const FILE_MAGIC: [u8; 8] = *b"PANDALOG";
@@ -152,15 +152,14 @@ pub fn read_head(bytes: &[u8]) -> Head {
     Head::Segment(u64_at(bytes, 16), Owner::read(&bytes[24..]))
 }
 
-/// One file of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SegmentInfo {
-    /// The position of its first byte.
-    pub base: Position,
-    /// The position behind its last record.
-    pub end: Position,
-    /// The trading day that it was begun on.
-    pub day: Date,
+/// What a segment holds: its file's bytes up to `end`.
+pub const fn span(first: Offset, end: Offset, day: Date) -> Span {
+    Span {
+        first,
+        end,
+        day,
+        bytes: end.0.saturating_sub(first.0),
+    }
 }
 
 /// A segment's file name.

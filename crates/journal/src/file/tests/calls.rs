@@ -4,8 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use journal::{OpenMode, Retention, SimDisk, StorageFile, snapshot};
 use model::Date;
+
+use crate::file::storage::{OpenMode, StorageFile};
+use crate::file::{scan, snapshots};
+use crate::retention::Retention;
 
 use super::*;
 
@@ -39,6 +42,10 @@ impl Storage for Failing {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         self.call()?;
         self.disk.list(dir)
+    }
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.call()?;
+        self.disk.folders(dir)
     }
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         self.call()?;
@@ -93,7 +100,7 @@ impl StorageFile for FailingFile {
 /// What was acknowledged.
 #[derive(Default)]
 struct Kept {
-    records: Vec<(Position, Vec<u8>)>,
+    records: Vec<(Offset, Vec<u8>)>,
     has_snapshot: bool,
 }
 
@@ -102,24 +109,24 @@ fn lives(storage: &Arc<dyn Storage>, kept: &mut Kept) -> Result<(), JournalError
     let dir = Path::new(DIR);
     let mut random = Random(3);
     for life in 0..2 {
-        let (mut log, _) = Log::open(Arc::clone(storage), dir, options())?;
+        let (mut log, _) = open_as(Arc::clone(storage), &NONE)?;
         for day in 0..3 {
             log.roll(Date::from_days(20_000 + 3 * life + day))?;
             for number in 0..4 {
                 let record = random.record(number);
-                let position = log.append(&record)?;
-                if let Some(departure) = log.depart(true)? {
+                let position = append(&mut log, &record)?;
+                if let Some(departure) = log.submit(true)? {
                     departure.carry();
-                    log.land(true)?;
+                    log.outcome(true)?;
                 } else {
                     log.commit()?;
                 }
                 kept.records.push((position, record));
             }
-            snapshot::save(storage.as_ref(), dir, log.durable(), &NONE, b"state", 2)?;
+            log.save_snapshot(b"state", 2)?;
             kept.has_snapshot = true;
         }
-        let floor = log.segments()[1].base;
+        let floor = log.segments()[1].first;
         let keep = Retention {
             days: None,
             bytes: Some(0),
@@ -128,9 +135,11 @@ fn lives(storage: &Arc<dyn Storage>, kept: &mut Kept) -> Result<(), JournalError
         kept.records.retain(|(position, _)| *position >= floor);
         log.retain(floor, Date::from_days(20_100), &keep)?;
     }
-    journal::owner(storage.as_ref(), dir)?;
-    snapshot::load_newest(storage.as_ref(), dir, Position(u64::MAX))?;
-    let mut reader = Reader::open(Arc::clone(storage), dir, Position(0))?;
+    scan::owner(storage.as_ref(), dir)?;
+    for at in snapshots::list(storage.as_ref(), dir)? {
+        snapshots::load(storage.as_ref(), dir, at)?;
+    }
+    let mut reader = FileReader::new(Arc::clone(storage), dir, Offset(0));
     while reader.next()?.is_some() {}
     Ok(())
 }
@@ -159,15 +168,23 @@ fn whatever_call_of_the_disk_fails_is_told_and_nothing_acknowledged_is_lost() {
         disk.power_loss();
         let opened = open(&disk).map(|_| ());
         assert!(opened.is_ok(), "after call {n} ({told}): {opened:?}");
-        let there = read(&disk, Position(0)).unwrap();
+        let there = read(&disk, Offset(0)).unwrap();
         for record in &kept.records {
             assert!(
                 there.contains(record),
                 "call {n} ({told}): {record:?} is gone"
             );
         }
-        let newest = snapshot::load_newest(&disk, Path::new(DIR), Position(u64::MAX)).unwrap();
-        assert!(newest.is_some() || !kept.has_snapshot, "call {n} ({told})");
+        let all = snapshots::list(&disk, Path::new(DIR)).unwrap();
+        let whole = |at: &Offset| {
+            snapshots::load(&disk, Path::new(DIR), *at)
+                .unwrap()
+                .is_some()
+        };
+        assert!(
+            all.iter().any(whole) || !kept.has_snapshot,
+            "call {n} ({told})"
+        );
     }
     assert!(failed > 200, "{failed} calls");
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::segment::VERSION;
+use super::storage::{OpenMode, Storage, write_whole};
 use crate::error::JournalError;
-use crate::log::Position;
+use crate::log::Offset;
 use crate::owner::{OWNER, Owner};
-use crate::segment::VERSION;
-use crate::storage::{OpenMode, Storage, write_whole};
 
 const NAME: &str = "confirmed.mark";
 const MAGIC: [u8; 8] = *b"PANDAMRK";
@@ -20,9 +20,9 @@ const LENGTH: usize = 40 + OWNER;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The first position that retention has left.
-    pub first: Position,
+    pub first: Offset,
     /// Everything below it was durable.
-    pub confirmed: Position,
+    pub confirmed: Offset,
     /// Whose the log is.
     pub owner: Owner,
 }
@@ -68,8 +68,8 @@ pub fn load(storage: &dyn Storage, dir: &Path) -> Result<Option<Mark>, JournalEr
         && number(8) == u64::from(VERSION)
         && number(32 + OWNER) == xxh3_64(&bytes[..32 + OWNER]);
     Ok(whole.then(|| Mark {
-        first: Position(number(16)),
-        confirmed: Position(number(24)),
+        first: Offset(number(16)),
+        confirmed: Offset(number(24)),
         owner: Owner::read(&bytes[32..]),
     }))
 }

@@ -37,6 +37,8 @@ pub trait Storage: Send + Sync {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
     /// The names of the files in a directory, sorted; none where the directory is not there.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// The names of the directories in a directory, sorted; none where it is not there.
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes a directory and those above it.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -121,6 +123,27 @@ impl Disk {
     }
 }
 
+impl Disk {
+    fn names(&self, dir: &Path, wanted: fn(&fs::FileType) -> bool) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.root.join(dir)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if wanted(&entry.file_type()?)
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
 impl Storage for Disk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
         let file = OpenOptions::new()
@@ -134,22 +157,11 @@ impl Storage for Disk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(self.root.join(dir)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_type()?.is_file()
-                && let Ok(name) = entry.file_name().into_string()
-            {
-                names.push(name);
-            }
-        }
-        names.sort();
-        Ok(names)
+        self.names(dir, fs::FileType::is_file)
+    }
+
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.names(dir, fs::FileType::is_dir)
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {

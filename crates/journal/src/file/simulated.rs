@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::storage::{OpenMode, Storage, StorageFile};
+use super::storage::{OpenMode, Storage, StorageFile};
 
 /// The unit in which a write is torn.
 const SECTOR: usize = 512;
@@ -337,6 +337,25 @@ impl Storage for SimDisk {
             .filter(|path| path.parent() == Some(dir))
             .filter_map(|path| path.file_name()?.to_str().map(str::to_owned))
             .collect())
+    }
+
+    fn folders(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let state = self.lock();
+        let mut names: Vec<String> = state
+            .names(self.only_durable)
+            .keys()
+            .filter_map(|path| {
+                path.strip_prefix(dir)
+                    .ok()?
+                    .parent()?
+                    .iter()
+                    .next()?
+                    .to_str()
+            })
+            .map(str::to_owned)
+            .collect();
+        names.dedup();
+        Ok(names)
     }
 
     fn create_dir_all(&self, _: &Path) -> io::Result<()> {
