@@ -8,7 +8,7 @@ use journal::{DirLock, LogName};
 use model::Timestamp;
 use model::session::Sessions;
 use runtime::clock::SessionClock;
-use runtime::host::link::carry_out;
+use runtime::desk::carry_out;
 use runtime::market::{MarketHost, MarketRecovery};
 use runtime::namespace::Namespace;
 use runtime::packet::{Packet, Step};

@@ -1,6 +1,6 @@
 //! When markets are open. The kernel only asks; calendars live in other crates.
 
-use crate::instrument::Instrument;
+use crate::instrument::{Instrument, Instruments};
 use crate::signal::OrderType;
 use crate::time::{Date, Timestamp};
 
@@ -160,4 +160,23 @@ impl Sessions for AlwaysOpen {
             end: start.plus(crate::time::DAY),
         }
     }
+}
+
+/// The end of the sessions that are open at `last`, one nanosecond on: what a session's end causes
+/// has happened then, on bars as well.
+pub fn end_of_sessions(
+    instruments: &Instruments,
+    sessions: &dyn Sessions,
+    last: Timestamp,
+) -> Timestamp {
+    instruments
+        .iter()
+        .filter_map(
+            |(_, i)| match sessions.status(sessions.group(i), last.plus(-1)) {
+                SessionStatus::Open(window) if window.close != Timestamp::MAX => Some(window.close),
+                _ => None,
+            },
+        )
+        .max()
+        .map_or(last, |close| close.max(last).plus(1))
 }

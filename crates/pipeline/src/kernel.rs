@@ -1,6 +1,8 @@
 //! The kernel: the runner and the pipelines of any set of brokers, stepped in lockstep. A backtest
 //! and a replay drive it directly; a host with threads runs the same stages on their own.
 
+use std::convert::Infallible;
+
 use model::control::{Command, CommandAction};
 use model::event::Event;
 use model::ids::{CommandId, InputId};
@@ -9,6 +11,7 @@ use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{BrokerPipeline, Input};
+use crate::due::fire_due;
 use crate::runner::{Runner, RunnerInput, RunnerOutput};
 
 /// A set of namespaces, by their index in the kernel: at most 64.
@@ -116,17 +119,13 @@ impl Kernel {
 
     #[cold]
     fn advance_runner(&mut self, id: InputId, ts: Timestamp, sink: &mut impl EventSink) {
-        loop {
-            let due = self.runner.next_due();
-            if due > ts || due == Timestamp::MAX {
-                break;
-            }
-            // Before the first input nothing has a time yet: what is due is due now.
-            let due = if due == Timestamp::MIN { ts } else { due };
-            self.runner
-                .step(&RunnerInput::Clock(id, due), &mut self.signals);
-            self.deliver(id, due, sink);
-        }
+        let next_due = |kernel: &Self| kernel.runner.next_due();
+        let Ok(()) = fire_due(self, ts, next_due, |kernel, due| {
+            let input = RunnerInput::Clock(id, due);
+            kernel.runner.step(&input, &mut kernel.signals);
+            kernel.deliver(id, due, sink);
+            Ok::<(), Infallible>(())
+        });
     }
 
     #[cold]
@@ -137,20 +136,15 @@ impl Kernel {
         ts: Timestamp,
         sink: &mut impl EventSink,
     ) {
-        let pipeline = &mut self.pipelines[index];
-        loop {
-            let due = pipeline.next_due();
-            // The end of time means never, also to an input that is stamped with it.
-            if due > ts || due == Timestamp::MAX {
-                break;
+        let next_due = |kernel: &Self| kernel.pipelines[index].next_due();
+        let Ok(()) = fire_due(self, ts, next_due, |kernel, due| {
+            kernel.pipelines[index].step(&Input::Clock(id, due), &mut kernel.out);
+            if !kernel.out.is_empty() {
+                sink.events(index, &kernel.out);
+                kernel.out.clear();
             }
-            let due = if due == Timestamp::MIN { ts } else { due };
-            pipeline.step(&Input::Clock(id, due), &mut self.out);
-            if !self.out.is_empty() {
-                sink.events(index, &self.out);
-                self.out.clear();
-            }
-        }
+            Ok::<(), Infallible>(())
+        });
     }
 
     fn deliver(&mut self, id: InputId, ts: Timestamp, sink: &mut impl EventSink) {

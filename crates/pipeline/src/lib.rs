@@ -19,9 +19,11 @@ pub mod portfolio;
 
 pub mod broker;
 pub mod day_book;
+mod due;
 pub mod kernel;
 
 pub use broker::{BrokerPipeline, BrokerSettings, Input, PipelineStats};
+pub use due::fire_due;
 pub use kernel::{BrokerMask, EventSink, Kernel};
 pub use runner::{Runner, RunnerInput, RunnerOutput};
 pub use strategy_host::{StrategyHost, StrategySetup};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use feeds::{DataError, MarketStream};
 use model::market::MarketData;
-use model::session::{SessionStatus, Sessions};
+use model::session::{Sessions, end_of_sessions};
 use model::{Date, InputId, Instruments, Timestamp};
 use pipeline::{BrokerPipeline, EventSink, Kernel};
 
@@ -84,7 +84,7 @@ pub fn drive<S: RunSink, E: From<DataError>>(
     }
     if let Some((_, last)) = driven.span {
         let start = Instant::now();
-        let end = end_of_session(instruments, sessions, last);
+        let end = end_of_sessions(instruments, sessions, last);
         kernel.finish(InputId(driven.inputs), end, sink);
         if let Some(date) = day.date {
             sink.day_closes(date, kernel.pipelines());
@@ -117,23 +117,4 @@ fn deliver<'a, I: Iterator<Item = MarketData<'a>>>(
         driven.inputs += 1;
     }
     driven.engine += start.elapsed();
-}
-
-/// The end of the sessions that are open at `last`, one nanosecond on: what a session's end causes
-/// has happened then, on bars as well.
-fn end_of_session(
-    instruments: &Instruments,
-    sessions: &dyn Sessions,
-    last: Timestamp,
-) -> Timestamp {
-    instruments
-        .iter()
-        .filter_map(
-            |(_, i)| match sessions.status(sessions.group(i), last.plus(-1)) {
-                SessionStatus::Open(window) if window.close != Timestamp::MAX => Some(window.close),
-                _ => None,
-            },
-        )
-        .max()
-        .map_or(last, |close| close.max(last).plus(1))
 }

@@ -1,13 +1,15 @@
 //! The embedded runtime: hosts the stages in one process, durable and crash-safe.
 //!
-//! The state machines (`market`, `namespace`, `desk`) hold all that decides; they run over
-//! [`journal::Logs`] and a session clock that they are given, so that a simulation can crash them at will. The threads (`host`) only move what the machines say.
+//! The state machines (`market`, `namespace`, `desk`) decide what follows from an input, and the drivers (`driver`)
+//! when: both run over [`journal::Logs`] and clocks that they are given, so that a simulation can crash them at will.
+//! The threads (`host`) only carry.
 
 pub mod clock;
 pub mod conflate;
 pub mod dead_letters;
 pub mod desk;
 pub mod directory;
+pub mod driver;
 pub mod error;
 pub mod host;
 pub mod inbox;

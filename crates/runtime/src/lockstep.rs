@@ -10,9 +10,10 @@ use model::trader::Delivery;
 use traders::{BrokerReport, LinkError, Reports, Trader};
 
 use crate::clock::wall;
+use crate::desk::{carry_out, unstarted};
+use crate::driver::namespace::{NamespaceStatus, fenced};
 use crate::error::RuntimeError;
-use crate::host::link::{Unreadable, carry_out, unstarted};
-use crate::host::namespace::{NamespaceStatus, fenced};
+use crate::host::link::Unreadable;
 use crate::namespace::Namespace;
 use crate::packet::Step;
 

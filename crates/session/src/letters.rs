@@ -19,8 +19,8 @@ use runtime::clock::wall;
 use runtime::dead_letters::{
     DeadLetters, Letter, LetterAction, LetterReason, LetterStatus, Owner, PAYLOAD_MAX,
 };
+use runtime::driver::Message;
 use runtime::error::RuntimeError;
-use runtime::host::Message;
 use runtime::host::namespace::NamespaceHost;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use journal::record::Start;
 use model::event::{Event, EventBody};
 use model::order::OrderChange;
 use model::signal::Side;
-use runtime::host::Detached;
+use runtime::driver::Detached;
 use settings::zone::Zone;
 use traders::BrokerReport;
 

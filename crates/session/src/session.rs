@@ -16,10 +16,11 @@ use model::reason::Reason;
 use model::topic::Namespace;
 use model::{InstrumentIdx, Timestamp};
 use pipeline::strategy_host::CallProbe;
-use runtime::host::Detached;
-use runtime::host::market::MarketMessage;
+use runtime::driver::Detached;
+use runtime::driver::market::MarketMessage;
+use runtime::driver::probe::StrategyProbe;
 use runtime::host::namespace::NamespaceHost;
-use runtime::host::watchdog::{StrategyProbe, Watched};
+use runtime::host::watchdog::Watched;
 use runtime::market::MarketRecovered;
 use runtime::namespace::Recovered;
 

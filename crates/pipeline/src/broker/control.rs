@@ -110,6 +110,28 @@ impl BrokerPipeline {
         self.emit(self.now, correlation, cause, body, out);
     }
 
+    /// A strategy that is disabled is not called, and none of its entries works on; what closes its positions
+    /// does.
+    pub(super) fn disable_strategy(
+        &mut self,
+        strategy: StrategyIdx,
+        reason: Reason,
+        correlation: CorrelationId,
+        cause: Cause,
+        out: &mut Vec<Event>,
+    ) {
+        let body = EventBody::StrategySwitched {
+            strategy,
+            enabled: false,
+            reason,
+            resets_losses: false,
+        };
+        self.emit(self.now, correlation, cause, body, out);
+        self.cancel_where(reason, cause, out, |i| {
+            i.strategy == strategy && i.role == OrderRole::Entry
+        });
+    }
+
     pub(super) fn set_state(
         &mut self,
         change: StateChange,
@@ -197,16 +219,7 @@ impl BrokerPipeline {
                 self.enable_strategy(strategy, true, correlation, cause, out);
             }
             CommandAction::DisableStrategy(strategy, reason) => {
-                let body = EventBody::StrategySwitched {
-                    strategy,
-                    enabled: false,
-                    reason,
-                    resets_losses: false,
-                };
-                self.emit(self.now, correlation, cause, body, out);
-                self.cancel_where(reason, cause, out, |i| {
-                    i.strategy == strategy && i.role == OrderRole::Entry
-                });
+                self.disable_strategy(strategy, reason, correlation, cause, out);
             }
             CommandAction::CancelOrder(id) => {
                 if self.engine.working(id).is_some() {

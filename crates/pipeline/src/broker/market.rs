@@ -127,16 +127,7 @@ impl BrokerPipeline {
         match strategy {
             None => self.change_state(TradingState::Halted, reason, true, out),
             Some(strategy) if self.risk.is_enabled(strategy) => {
-                let body = EventBody::StrategySwitched {
-                    strategy,
-                    enabled: false,
-                    reason,
-                    resets_losses: false,
-                };
-                self.emit(self.now, correlation, cause, body, out);
-                self.cancel_where(reason, cause, out, |i| {
-                    i.strategy == strategy && i.role == OrderRole::Entry
-                });
+                self.disable_strategy(strategy, reason, correlation, cause, out);
             }
             Some(_) => {}
         }

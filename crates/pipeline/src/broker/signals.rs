@@ -10,17 +10,9 @@ impl BrokerPipeline {
             match made {
                 Made::Signal(signal, _) => self.take_signal(&signal, out),
                 Made::Failed(strategy, reason, _, name) => {
-                    let body = EventBody::StrategySwitched {
-                        strategy,
-                        enabled: false,
-                        reason,
-                        resets_losses: false,
-                    };
                     let correlation = self.own_correlation(name.0 as u32);
-                    self.emit(self.now, correlation, Cause::Input(self.input), body, out);
-                    self.cancel_where(reason, Cause::Input(self.input), out, |i| {
-                        i.strategy == strategy && i.role == OrderRole::Entry
-                    });
+                    let cause = Cause::Input(self.input);
+                    self.disable_strategy(strategy, reason, correlation, cause, out);
                 }
             }
         }

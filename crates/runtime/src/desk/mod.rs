@@ -10,7 +10,10 @@
 //! - an `idempotent` broker may be asked again under the same client order id until `send_by`, and its
 //!   books prove absence once no call can be under way any more.
 
+mod call;
 mod line;
+
+pub use call::{Call, Outcome, carry_out, unproven, unstarted};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -39,41 +42,6 @@ pub struct DeskSettings {
     pub pause_max: i64,
     /// An accepted call of which nothing is reported for so long is asked about, in nanoseconds.
     pub silence: i64,
-}
-
-/// A call to be made.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "one in flight at a time")]
-pub enum Call {
-    /// Place the order.
-    Submit(OrderId, ClientOrderId, OrderIntent),
-    /// Cancel it.
-    Cancel(OrderId, ClientOrderId),
-    /// Change it.
-    Modify(OrderId, ClientOrderId, Modification),
-    /// Ask what the broker knows of it.
-    Query(OrderId, ClientOrderId),
-}
-
-impl Call {
-    /// Which order it is about.
-    pub const fn order(&self) -> OrderId {
-        match self {
-            Self::Submit(order, ..)
-            | Self::Cancel(order, _)
-            | Self::Modify(order, ..)
-            | Self::Query(order, _) => *order,
-        }
-    }
-}
-
-/// What came of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Of a submission, cancellation or change.
-    Answered(Answer),
-    /// Of a question.
-    Found(Found),
 }
 
 /// What becomes of a report that the broker pushed.

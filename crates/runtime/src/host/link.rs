@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use model::reason::Reason;
 use traders::{Answer, BrokerReport, Found, Reports, Trader};
 
-use super::Message;
 use crate::clock::{SessionClock, uptime, wall};
-use crate::desk::{Call, Outcome};
+use crate::desk::{Call, Outcome, carry_out, unproven, unstarted};
+use crate::driver::Message;
+use crate::driver::namespace::BrokerLink;
 use crate::inbox::Inbox;
 
 /// First pause before connecting again; doubles up to [`PAUSE_MAX`].
@@ -110,17 +110,6 @@ impl Link {
         })
     }
 
-    /// Hands over a call. False when the thread takes none: it hangs, or has ended.
-    pub fn call(&self, call: Call) -> bool {
-        self.order(Order::Call(call))
-    }
-
-    /// Tells the broker that reports up to `number` are durable here. One that is lost is made good
-    /// by the next.
-    pub fn confirm(&self, number: u64) {
-        self.order(Order::Confirm(number));
-    }
-
     fn order(&self, order: Order) -> bool {
         self.orders.try_send(order).is_ok()
     }
@@ -129,21 +118,41 @@ impl Link {
     pub fn status(&self) -> &Arc<LinkStatus> {
         &self.status
     }
+}
 
-    /// Ends the thread. False when it did not end in time: a call hangs; the thread is left behind.
-    pub fn stop(&mut self, patience: Duration) -> bool {
+impl BrokerLink for Link {
+    fn call(&mut self, call: Call) -> bool {
+        self.order(Order::Call(call))
+    }
+
+    fn confirm(&mut self, number: u64) {
+        self.order(Order::Confirm(number));
+    }
+
+    fn calling_since(&self) -> Option<i64> {
+        let since = self.status.calling_since.load(Ordering::Acquire);
+        (since > 0).then_some(since)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.status.connected.load(Ordering::Acquire)
+    }
+
+    /// A call that hangs leaves its thread behind.
+    fn stop(&mut self, patience: Duration) {
         self.order(Order::Stop);
         let Some(thread) = self.thread.take() else {
-            return true;
+            return;
         };
         let deadline = Instant::now() + patience;
         while !thread.is_finished() {
             if Instant::now() >= deadline {
-                return false;
+                return;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        thread.join().is_ok()
+        // A panic in it was caught, and told.
+        let _ = thread.join();
     }
 }
 
@@ -254,36 +263,5 @@ impl Worker {
         }
         self.inbox
             .send(Message::Outcome(call, outcome, started, wall()));
-    }
-}
-
-/// Makes a call. A submission whose `send_by` has passed is not started.
-pub fn carry_out(trader: &mut dyn Trader, call: &Call, now: model::Timestamp) -> Outcome {
-    match call {
-        Call::Submit(_, client, intent) => {
-            if now > intent.send_by {
-                return Outcome::Answered(Answer::NotSent(Reason::NotSent));
-            }
-            Outcome::Answered(trader.submit(client, intent))
-        }
-        Call::Cancel(_, client) => Outcome::Answered(trader.cancel(client)),
-        Call::Modify(_, client, change) => Outcome::Answered(trader.modify(client, change)),
-        Call::Query(_, client) => Outcome::Found(trader.query(client)),
-    }
-}
-
-/// The outcome of a call that was started and ended without an answer.
-pub fn unproven(call: &Call) -> Outcome {
-    match call {
-        Call::Query(..) => Outcome::Found(Found::Unknown),
-        _ => Outcome::Answered(Answer::Unknown),
-    }
-}
-
-/// The outcome of a call that was not started, as there is no connection.
-pub fn unstarted(call: &Call) -> Outcome {
-    match call {
-        Call::Query(..) => Outcome::Found(Found::Unknown),
-        _ => Outcome::Answered(Answer::NotSent(Reason::NotSent)),
     }
 }

@@ -4,6 +4,7 @@
 mod cursor;
 mod recover;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use feeds::live::{Batch, Item};
@@ -13,7 +14,7 @@ use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
 use model::{InputId, StrategyIdx, Timestamp};
-use pipeline::{Runner, RunnerInput, RunnerOutput};
+use pipeline::{Runner, RunnerInput, RunnerOutput, fire_due};
 
 use crate::clock::SessionClock;
 use crate::error::RuntimeError;
@@ -182,17 +183,14 @@ impl MarketHost {
                 self.miss_timers(now);
             }
         }
-        while self.runner.next_due() <= ts {
-            let due = self.runner.next_due();
-            if due == Timestamp::MAX {
-                break;
-            }
-            let due = if due == Timestamp::MIN { ts } else { due };
-            self.record(&MarketRecord::Clock(id, due));
-            self.runner
-                .step(&RunnerInput::Clock(id, due), &mut self.outputs);
-            self.deliver(due, packet);
-        }
+        let next_due = |this: &Self| this.runner.next_due();
+        let Ok(()) = fire_due(self, ts, next_due, |this, due| {
+            this.record(&MarketRecord::Clock(id, due));
+            let input = RunnerInput::Clock(id, due);
+            this.runner.step(&input, &mut this.outputs);
+            this.deliver(due, packet);
+            Ok::<(), Infallible>(())
+        });
     }
 
     /// The session was off until `until`: records that the timers of the time between were missed, where

@@ -18,7 +18,7 @@ use model::reason::Reason;
 use model::signal::Signal;
 use model::trader::TraderReport;
 use model::{InputId, OrderId, Timestamp};
-use pipeline::{BrokerPipeline, Input};
+use pipeline::{BrokerPipeline, Input, fire_due};
 use rustc_hash::FxHashMap;
 use traders::{BrokerReport, Found};
 
@@ -343,20 +343,11 @@ impl Namespace {
                 self.miss_timers(now)?;
             }
         }
-        while self.pipeline.next_due() <= ts {
-            let due = self.pipeline.next_due();
-            if due == Timestamp::MAX {
-                break;
-            }
-            // Before the first input nothing has a time yet: what is due is due now.
-            let due = if due == Timestamp::MIN { ts } else { due };
-            self.feed(
-                &Input::Clock(id, due),
-                Entry::Clock(id, due),
-                host(received),
-            )?;
-        }
-        Ok(())
+        let next_due = |this: &Self| this.pipeline.next_due();
+        fire_due(self, ts, next_due, |this, due| {
+            let clock = Input::Clock(id, due);
+            this.feed(&clock, Entry::Clock(id, due), host(received))
+        })
     }
 
     #[allow(
@@ -780,7 +771,7 @@ fn host(received: i64) -> Host {
 mod tests {
     use super::*;
     use model::market::Level;
-    use model::{Depth, Price, Quantity, Tick};
+    use model::{Depth, InstrumentIdx, Price, Quantity, Tick};
 
     #[test]
     fn a_run_of_the_largest_inputs_fits_into_a_record() {
@@ -799,7 +790,10 @@ mod tests {
             price: level.price,
             quantity: level.quantity,
             volume: level.quantity,
-            ..Tick::default()
+            open_interest: level.quantity,
+            bid: level.price,
+            ask: level.price,
+            instrument: InstrumentIdx(u32::MAX),
         };
         let input = Entry::Full(InputId(u64::MAX), MarketItem::Deep(tick, depth));
         let run = JournalRecordRef::Run(RunRef {

@@ -14,11 +14,13 @@ use model::trader::{Capabilities, Delivery};
 use model::{AssetClass, StrategyIdx, Timestamp};
 use runtime::clock::{FeedClock, SessionClock};
 use runtime::desk::{Call, Outcome};
+use runtime::driver::market::{MarketMessage, MarketParts, MarketSettings};
+use runtime::driver::namespace::{BrokerLink, NamespaceSettings, Speaker};
+use runtime::driver::probe::StrategyProbe;
+use runtime::driver::{Detached, Message};
 use runtime::host::link::{Link, Unreadable};
-use runtime::host::market::{MarketMessage, MarketParts, MarketThread, MarketThreadSettings};
-use runtime::host::namespace::{NamespaceHost, NamespaceHostSettings, Notice, Speaker};
-use runtime::host::watchdog::StrategyProbe;
-use runtime::host::{Detached, Message};
+use runtime::host::market::{MarketThread, Members};
+use runtime::host::namespace::{NamespaceHost, Notice};
 use runtime::inbox::{Inbox, Refused, Work};
 use runtime::lockstep::Lockstep;
 use runtime::market::MarketHost;
@@ -121,7 +123,7 @@ fn host(
     capacity: usize,
     notice: &Notice,
 ) -> Arc<NamespaceHost> {
-    let settings = NamespaceHostSettings {
+    let settings = NamespaceSettings {
         sync_interval: Duration::ZERO,
         snapshot_interval: PATIENCE,
         conflate_above: usize::MAX,
@@ -329,7 +331,7 @@ fn a_trader_that_panics_has_an_unknown_outcome_and_is_connected_anew() {
         *status.why.lock().unwrap() == "the broker cannot be reached: no route"
     });
     assert!(matches!(next(), Message::Connected));
-    let outcome_of = |link: &Link, answer: &mut dyn FnMut() -> Message| {
+    let outcome_of = |link: &mut Link, answer: &mut dyn FnMut() -> Message| {
         assert!(link.call(call.clone()));
         match answer() {
             Message::Outcome(_, outcome, ..) => outcome,
@@ -338,7 +340,7 @@ fn a_trader_that_panics_has_an_unknown_outcome_and_is_connected_anew() {
     };
     // Its panic does not say whether the broker has the order.
     let unknown = Outcome::Answered(Answer::Unknown);
-    assert_eq!(outcome_of(&link, &mut next), unknown);
+    assert_eq!(outcome_of(&mut link, &mut next), unknown);
     assert_eq!(status.unknown.load(Ordering::Acquire), 1);
     clock.reach(intent.send_by.plus(1));
     let Message::Lost(why) = next() else {
@@ -348,9 +350,9 @@ fn a_trader_that_panics_has_an_unknown_outcome_and_is_connected_anew() {
     assert!(matches!(next(), Message::Connected));
     // A call whose time has passed is not made: the trader would fail again.
     let unsent = Outcome::Answered(Answer::NotSent(Reason::NotSent));
-    assert_eq!(outcome_of(&link, &mut next), unsent);
+    assert_eq!(outcome_of(&mut link, &mut next), unsent);
     assert_eq!(status.lost.load(Ordering::Acquire), 1);
-    assert!(link.stop(PATIENCE));
+    link.stop(PATIENCE);
 }
 
 /// Knows no trading day.
@@ -382,26 +384,27 @@ fn runner(
 ) -> (MarketThread, Arc<FeedQueue>, Receiver<String>) {
     let queue = Arc::new(FeedQueue::new(16, Policy::Block, 1));
     let (tell, told) = sync_channel(16);
-    let thread = MarketThread::start(MarketParts {
-        host: market,
-        queue: Arc::clone(&queue),
-        journals: namespaces
-            .iter()
-            .map(|host| world.log(host.name()))
-            .collect(),
+    let journals = namespaces.iter().map(|host| world.log(host.name()));
+    let journals = journals.collect();
+    let members = Members {
         namespaces,
+        patience: Duration::ZERO,
+        notice: Arc::clone(notice),
+    };
+    let failed = Arc::new(move |why: &str| tell.send(why.to_owned()).unwrap());
+    let thread = MarketThread::start(Arc::clone(&queue), members, failed, |outlet| MarketParts {
+        host: market,
+        journals,
         clock: FeedClock::replay(),
         probe,
         instruments: world.instruments(),
         sessions,
-        settings: MarketThreadSettings {
+        settings: MarketSettings {
             write_interval: Duration::ZERO,
             sync_interval: Duration::ZERO,
             snapshot_interval: Duration::ZERO,
-            patience: Duration::ZERO,
         },
-        notice: Arc::clone(notice),
-        failed: Arc::new(move |why| tell.send(why.to_owned()).unwrap()),
+        outlet,
     });
     (thread.unwrap(), queue, told)
 }

@@ -76,42 +76,6 @@ fn every_seed_holds() {
     );
 }
 
-/// Seeds that failed once, each with what was wrong.
-const MENDED: [(u64, &str); 9] = [
-    // A batch whose sync had failed was read by a start, the start failed, power was lost. It was
-    // never confirmed: a log takes a tail over once it has written and synced it itself.
-    (1_008_992, "a tail is taken over before it is durable"),
-    (1_054_137, "a tail is taken over before it is durable"),
-    (1_082_221, "a tail is taken over before it is durable"),
-    // A change of a leg's quantity arrived unheard, the leg executed, and the broker could not be
-    // asked: the execution was more than the quantity known.
-    (
-        908_796,
-        "an execution of a changed quantity is called illegal",
-    ),
-    (
-        1_069_288,
-        "an execution of a changed quantity is called illegal",
-    ),
-    (
-        1_078_743,
-        "an execution of a changed quantity is called illegal",
-    ),
-    // An order's end overtook an execution that the desk then held for a question to the broker. As the
-    // end became durable, the desk forgot the order and the execution.
-    (830_000_371, "an execution held as its order ends is lost"),
-    (830_032_032, "an execution held as its order ends is lost"),
-    (830_054_156, "an execution held as its order ends is lost"),
-];
-
-#[test]
-fn what_failed_once_holds() {
-    for (seed, what) in MENDED {
-        let (_, failed) = run(seed..seed + 1, Config::of);
-        assert!(failed.is_empty(), "{what}");
-    }
-}
-
 /// The same on a disk whose syncs do nothing: most runs with a loss of power must not hold.
 #[test]
 fn a_build_without_sync_is_noticed() {

@@ -233,6 +233,7 @@ pub struct Composed {
     pub runner: Runner,
     /// By the namespaces' indices.
     pub pipelines: Vec<BrokerPipeline>,
+    pub sessions: Arc<dyn Sessions>,
     pub start: Start,
 }
 
@@ -391,6 +392,7 @@ impl Plan {
             strategies: strategies.iter().map(|s| (*s).to_owned()).collect(),
             runner: Runner::new(host),
             pipelines: pipelines.into(),
+            sessions,
             start,
             instruments,
         }

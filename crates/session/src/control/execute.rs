@@ -9,7 +9,7 @@ use model::event::EventBody;
 use model::reason::Reason;
 use model::{InstrumentIdx, OrderId, StrategyIdx};
 use runtime::dead_letters::Owner;
-use runtime::host::market::MarketMessage;
+use runtime::driver::market::MarketMessage;
 
 use super::{Action, Effect, Reply, Request, ResolveAs};
 use crate::handles::Handles;

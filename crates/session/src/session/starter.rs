@@ -15,12 +15,15 @@ use model::session::Sessions;
 use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
 use runtime::clock::SessionClock;
 use runtime::directory::Directory;
-use runtime::host::Message;
+use runtime::driver::Message;
+use runtime::driver::market::{MarketParts, MarketSettings};
+use runtime::driver::namespace::{Foreign, NamespaceSettings, Speaker};
+use runtime::driver::probe::StrategyProbe;
 use runtime::host::link::{Link, Unreadable};
-use runtime::host::market::{MarketParts, MarketThread, MarketThreadSettings};
-use runtime::host::namespace::{Foreign, NamespaceHost, NamespaceHostSettings, Notice, Speaker};
-use runtime::host::watchdog::{StrategyProbe, Watchdog, Watched};
-use runtime::inbox::{Inbox, Refused};
+use runtime::host::market::{MarketThread, Members};
+use runtime::host::namespace::{NamespaceHost, Notice};
+use runtime::host::watchdog::{Watchdog, Watched};
+use runtime::inbox::Inbox;
 use runtime::lockstep::Lockstep;
 use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
 use settings::Settings;
@@ -113,14 +116,14 @@ impl Starter {
                 )
                 .with_context(|| format!("the link of `{name}`"))?;
                 let status = Arc::clone(link.status());
-                (Speaker::Link(link), Some(status), true)
+                (Speaker::Link(Box::new(link)), Some(status), true)
             }
             Some(trader) => {
                 let lockstep = Lockstep::new(trader, unreadable);
                 (Speaker::Lockstep(lockstep), None, true)
             }
         };
-        let settings = NamespaceHostSettings {
+        let settings = NamespaceSettings {
             sync_interval: self.settings.live.sync_interval(),
             snapshot_interval: self.settings.live.snapshot_interval(),
             conflate_above: limits.conflate_above,
@@ -161,8 +164,6 @@ impl Starter {
         hosts: &[Arc<NamespaceHost>],
         disabled: Vec<StrategyIdx>,
     ) -> anyhow::Result<(MarketHost, MarketRecovered)> {
-        let limits = &self.settings.live.runtime;
-        let patience = Duration::from_secs(limits.namespace_deadline_seconds);
         let recovery = MarketRecovery {
             log: self.logs.log(LogName::Market),
             runner,
@@ -171,15 +172,12 @@ impl Starter {
             namespaces,
             disabled,
         };
-        let notice = Arc::clone(&self.notice);
+        let members = Members {
+            patience: Duration::from_secs(self.settings.live.runtime.namespace_deadline_seconds),
+            ..self.members(hosts)
+        };
         let opened = MarketHost::open(log, recovery, &mut |packet| {
-            let packet = Arc::new(packet);
-            for host in hosts {
-                if host.inbox().push(&packet, patience) == Err(Refused::Full) {
-                    let why = "it did not take what is run again after the restart: it is taken out until the next start".to_owned();
-                    host.detach("queue_full", why, &notice);
-                }
-            }
+            members.send(packet, |_, _| "it did not take what is run again after the restart: it is taken out until the next start".to_owned());
             Ok(())
         });
         let listed = opened.and_then(|opened| {
@@ -196,6 +194,20 @@ impl Starter {
         }
     }
 
+    /// The namespaces as the runner hands packets to them: a replay waits for each, a live session for none.
+    fn members(&self, namespaces: &[Arc<NamespaceHost>]) -> Members {
+        let seconds = self.settings.live.runtime.namespace_deadline_seconds;
+        Members {
+            namespaces: namespaces.to_vec(),
+            patience: if self.clock.is_live() {
+                Duration::ZERO
+            } else {
+                Duration::from_secs(seconds)
+            },
+            notice: Arc::clone(&self.notice),
+        }
+    }
+
     pub(super) fn market(
         &mut self,
         mut host: MarketHost,
@@ -203,32 +215,31 @@ impl Starter {
         namespaces: &[Arc<NamespaceHost>],
         probe: Option<Arc<StrategyProbe>>,
     ) -> anyhow::Result<Arc<MarketThread>> {
-        let limits = &self.settings.live.runtime;
         host.keep_days(self.settings.live.log.market_keep_days);
-        let parts = MarketParts {
-            host,
-            queue: Arc::clone(queue),
-            namespaces: namespaces.to_vec(),
-            journals: namespaces
-                .iter()
-                .map(|host| self.logs.log(LogName::Journal(host.name())))
-                .collect(),
-            clock: Arc::clone(&self.clock),
-            probe,
-            instruments: Arc::clone(&self.instruments),
-            sessions: Arc::clone(&self.sessions),
-            settings: MarketThreadSettings {
-                write_interval: self.settings.live.sync_interval(),
-                sync_interval: self.settings.live.market_sync_interval(),
-                snapshot_interval: self.settings.live.snapshot_interval(),
-                patience: Duration::from_secs(limits.namespace_deadline_seconds),
-            },
-            notice: Arc::clone(&self.notice),
-            failed: Arc::new(narrate::market_failed),
+        let journals = namespaces.iter().map(|host| host.name());
+        let journals = journals.map(|name| self.logs.log(LogName::Journal(name)));
+        let (journals, members) = (journals.collect(), self.members(namespaces));
+        let (clock, instruments) = (Arc::clone(&self.clock), Arc::clone(&self.instruments));
+        let (sessions, queue) = (Arc::clone(&self.sessions), Arc::clone(queue));
+        let settings = MarketSettings {
+            write_interval: self.settings.live.sync_interval(),
+            sync_interval: self.settings.live.market_sync_interval(),
+            snapshot_interval: self.settings.live.snapshot_interval(),
         };
+        let failed = Arc::new(narrate::market_failed);
         let left = Arc::clone(&self.left);
         self.part("runner", || {
-            let thread = Arc::new(MarketThread::start(parts)?);
+            let thread = MarketThread::start(queue, members, failed, |outlet| MarketParts {
+                host,
+                journals,
+                clock,
+                probe,
+                instruments,
+                sessions,
+                settings,
+                outlet,
+            })?;
+            let thread = Arc::new(thread);
             let stopping = Arc::clone(&thread);
             anyhow::Ok((
                 thread,

@@ -3,18 +3,22 @@
 use super::*;
 
 impl Simulation {
-    pub(super) fn make(&mut self, action: CommandAction) -> Command {
-        self.stamps += 1;
-        Command {
-            id: CommandId(self.stamps << 8 | 0xFF),
+    /// A command for a namespace.
+    pub(super) fn tell_side(&mut self, index: usize, action: CommandAction) {
+        let side = &mut self.sides[index];
+        side.commands += 1;
+        let command = Command {
+            id: CommandId(side.commands << 8 | index as u128),
             action,
-        }
+        };
+        side.messages.push_back(Message::Command(command, None));
     }
 
     pub(super) fn command(&mut self, index: usize) {
         let names = ["alpha", "beta", "ema", "own"];
         let side = &mut self.sides[index];
-        if let Some(namespace) = &side.namespace {
+        if let Some(driver) = &side.driver {
+            let namespace = driver.namespace();
             let name = side.chance.pick(&names);
             let at = self.strategies.iter().position(|s| s == name).unwrap();
             let strategy = model::StrategyIdx(at as u32);
@@ -39,7 +43,7 @@ impl Simulation {
                     CommandAction::ResolveOrder(side.chance.pick(&unknown), how)
                 }
             };
-            side.messages.push_back(Message::Command(action));
+            self.tell_side(index, action);
         }
         let after = self.sides[index].chance.within(1, 20) * SECOND;
         self.after(after, Ev::Command(index));
@@ -51,25 +55,21 @@ impl Simulation {
         self.broker.calm = true;
         self.disk.fail_sync(0);
         if self.config.disk_faults
-            || self.sides.iter().any(|s| s.namespace.is_none())
+            || self.sides.iter().any(|s| s.driver.is_none())
             || self.config.crashes > 0
         {
             self.down(false);
             self.start();
         }
         // Nothing new is decided.
-        for name in ["alpha", "beta", "ema"] {
-            let index = self.strategies.iter().position(|s| s == name).unwrap();
-            if let Some(market) = &mut self.market {
-                let now = self.clock.now();
-                market.switch(
-                    model::StrategyIdx(index as u32),
-                    false,
-                    Reason::OperatorRequest,
-                    now,
-                );
-            }
-        }
+        let names = ["alpha", "beta", "ema"];
+        let index = |name: &&str| self.strategies.iter().position(|s| s == name).unwrap();
+        let disable = |at| {
+            let strategy = model::StrategyIdx(at as u32);
+            MarketMessage::Disable(strategy, Reason::OperatorRequest)
+        };
+        let messages = names.iter().map(index).map(disable).collect();
+        self.drive_market(&Batch::default(), messages);
         for name in ["alpha", "beta", "ema", "own"] {
             let at = self.strategies.iter().position(|s| s == name).unwrap();
             let strategy = model::StrategyIdx(at as u32);
@@ -94,8 +94,8 @@ impl Simulation {
     }
 
     pub(super) fn order_all(&mut self, action: CommandAction) {
-        for side in &mut self.sides {
-            side.messages.push_back(Message::Command(action));
+        for index in 0..self.sides.len() {
+            self.tell_side(index, action);
         }
     }
 
@@ -108,14 +108,17 @@ impl Simulation {
 
     pub(super) fn is_flat(&self) -> bool {
         self.sides.iter().all(|side| {
-            side.namespace.as_ref().is_some_and(|n| {
-                n.pipeline().engine().open_orders() == 0
-                    && n.pipeline()
-                        .portfolio()
-                        .positions()
-                        .iter()
-                        .all(|p| p.quantity.is_zero())
-            })
+            side.driver
+                .as_ref()
+                .map(NamespaceDriver::namespace)
+                .is_some_and(|n| {
+                    n.pipeline().engine().open_orders() == 0
+                        && n.pipeline()
+                            .portfolio()
+                            .positions()
+                            .iter()
+                            .all(|p| p.quantity.is_zero())
+                })
         })
     }
 
@@ -125,8 +128,8 @@ impl Simulation {
             return;
         }
         let salt = self.salt();
-        let side = &mut self.sides[OUTSIDE];
-        let namespace = side.namespace.as_ref().unwrap();
+        let side = &self.sides[OUTSIDE];
+        let namespace = side.driver.as_ref().unwrap().namespace();
         let mut unknown = Vec::new();
         for id in namespace.pipeline().engine().working_ids() {
             let order = &namespace.pipeline().engine().working(id).unwrap().order;
@@ -146,9 +149,7 @@ impl Simulation {
         self.totals.unknown += unknown.len();
         for id in unknown {
             let action = CommandAction::ResolveOrder(id, Resolution::NeverReached);
-            self.sides[OUTSIDE]
-                .messages
-                .push_back(Message::Command(action));
+            self.tell_side(OUTSIDE, action);
         }
     }
 
@@ -157,9 +158,13 @@ impl Simulation {
         let journals: Vec<_> = (0..self.sides.len())
             .map(|index| self.journal(index))
             .collect();
-        for side in &mut self.sides {
-            let namespace = side.namespace.as_mut().unwrap();
-            namespace.commit().unwrap();
+        // So late that all of it is made durable.
+        self.clock.reach(Timestamp(self.now() + 5 * SECOND));
+        for index in 0..self.sides.len() {
+            self.work(index).unwrap();
+        }
+        for side in &self.sides {
+            let namespace = side.driver.as_ref().unwrap().namespace();
             let story = Story::read(&*journals[side.index]);
             let blocks = namespace.pipeline().risk().blocks();
             assert!(blocks.is_empty(), "entries stay blocked: {blocks:?}");
@@ -195,11 +200,9 @@ impl Simulation {
             self.as_the_broker_has_it(desk, outside);
         }
         self.carry();
-        let market_clean = {
-            let market = self.market.as_mut().unwrap();
-            market.commit();
-            market.failed().is_none()
-        };
+        self.drive_market(&Batch::default(), vec![MarketMessage::Snapshot]);
+        let market = self.market.as_ref().unwrap().host();
+        let market_clean = !market.is_dirty() && market.failed().is_none();
         // One start more: nothing changes.
         self.down(false);
         if market_clean {

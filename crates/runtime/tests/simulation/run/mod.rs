@@ -7,26 +7,30 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use feeds::live::Batch;
-use journal::{Log, LogName, LogReader, Logs, MARKET, MemoryLogs, Offset, Owner, SimDisk, Storage};
+use journal::{Log, LogName, Logs, MARKET, MemoryLogs, Owner, SimDisk, Storage};
 use model::control::{Command, CommandAction, Resolution, TradingState};
-use model::event::{Event, EventBody};
+use model::event::Event;
 use model::ids::{CommandId, SourceSession};
 use model::order::OrderStatus;
 use model::reason::Reason;
 use model::time::SECOND;
 use model::trader::Delivery;
-use model::{InputId, Instruments, OrderId, Price, Tick, Timestamp};
+use model::{Instruments, OrderId, Price, Tick, Timestamp};
 use runtime::RuntimeError;
 use runtime::clock::{FeedClock, SessionClock};
-use runtime::conflate::conflate;
-use runtime::desk::{Call, DeskSettings, Outcome};
-use runtime::host::link::{unproven, unstarted};
+use runtime::desk::{Call, DeskSettings, Outcome, unproven, unstarted};
+use runtime::driver::Message;
+use runtime::driver::market::{Feeds, MarketDriver, MarketMessage, MarketParts, MarketSettings};
+use runtime::driver::namespace::{NamespaceDriver, NamespaceSettings, Speaker};
+use runtime::inbox::Work;
+
 use runtime::market::{MarketHost, MarketRecovery};
 use runtime::namespace::{Namespace, Recovered, Recovery, Tap};
-use runtime::packet::{Packet, SharedPacket, Step};
-use traders::{Answer, BrokerReport, ClientOrderId};
+use runtime::packet::{Packet, SharedPacket};
+use traders::{Answer, ClientOrderId};
 
 use crate::broker::Broker;
 use crate::chance::Chance;
@@ -36,10 +40,17 @@ use crate::world::{BEGIN, Composed, NAMES, OUTSIDE, Plan, STEP, Tables, logs, un
 
 mod end;
 mod host;
+mod outlets;
 mod wire;
+
+use outlets::{Durable, Handed, Outbox};
 
 const CALL_WITHIN: i64 = 4 * SECOND;
 const MS: i64 = SECOND / 1000;
+
+fn ms(milliseconds: i64) -> Duration {
+    Duration::from_millis(milliseconds as u64)
+}
 
 /// What may go wrong, and how much of it.
 #[derive(Debug, Clone)]
@@ -121,20 +132,10 @@ pub struct Totals {
     pub parked: usize,
 }
 
-#[allow(clippy::large_enum_variant, reason = "few at a time")]
-enum Message {
-    Report(BrokerReport),
-    Outcome(Call, Outcome),
-    Connected,
-    Lost,
-    Command(CommandAction),
-}
-
 enum Ev {
     Feed,
     Sync,
-    SaveMarket,
-    Save(usize),
+    Carry,
     Run(usize),
     Command(usize),
     Start(u64),
@@ -168,25 +169,15 @@ impl Tap for Collect {
     }
 }
 
-/// What is surely on the disk of one namespace's journal.
-struct Durable {
-    reader: Box<dyn LogReader>,
-    orders: BTreeSet<OrderId>,
-}
-
 /// A namespace and what its thread has.
 struct Side {
     index: usize,
-    namespace: Option<Namespace>,
+    driver: Option<NamespaceDriver>,
     packets: VecDeque<SharedPacket>,
     messages: VecDeque<Message>,
     tapped: Arc<Mutex<Vec<Event>>>,
     /// Events that were durable at the latest start.
     known: usize,
-    durable: Option<Durable>,
-    /// What was confirmed to the broker waits for this number.
-    to_confirm: Option<u64>,
-    blocked: bool,
     commands: u128,
     chance: Chance,
     /// Its state when it was last all durable, where that is known.
@@ -203,7 +194,9 @@ pub struct Simulation {
     sequence: u64,
     /// Events up to this number are of an earlier life, but for what is on its way to the broker.
     life: u64,
-    market: Option<MarketHost>,
+    market: Option<MarketDriver>,
+    out: Outbox,
+    link: Handed,
     /// A batch of the market log that is on its way to the device.
     departed: Option<journal::Carriage>,
     instruments: Arc<Instruments>,
@@ -220,13 +213,14 @@ pub struct Simulation {
     pushed_at: i64,
     pushed_by: BTreeMap<ClientOrderId, (i64, usize)>,
     told: usize,
-    stamps: u128,
     batches: u64,
     crashes: u64,
     /// A device was told to fail on the way: what fails now is the whole system.
     dying: bool,
     settling: bool,
     feed: Chance,
+    /// When the runner comes round, and how it works.
+    runner: Chance,
     chance: Chance,
     pub totals: Totals,
 }
@@ -243,14 +237,11 @@ impl Simulation {
         let count = if config.outside { 2 } else { 1 };
         let sides = (0..count).map(|index| Side {
             index,
-            namespace: None,
+            driver: None,
             packets: VecDeque::new(),
             messages: VecDeque::new(),
             tapped: Arc::default(),
             known: 0,
-            durable: None,
-            to_confirm: None,
-            blocked: false,
             commands: 0,
             chance: Chance::of(seed, NAMES[index]),
             calm: None,
@@ -271,6 +262,8 @@ impl Simulation {
             sequence: 0,
             life: 0,
             market: None,
+            out: Outbox::default(),
+            link: Handed::default(),
             departed: None,
             instruments: config
                 .plan
@@ -286,12 +279,12 @@ impl Simulation {
             pushed_at: 0,
             pushed_by: BTreeMap::new(),
             told: 0,
-            stamps: 0,
             batches: 0,
             crashes: 0,
             dying: false,
             settling: false,
             feed: Chance::of(seed, "feed"),
+            runner: Chance::of(seed, "runner"),
             chance: Chance::of(seed, "scheduler"),
             totals: Totals::default(),
             config,
@@ -362,6 +355,7 @@ impl Simulation {
             strategies,
             runner,
             pipelines,
+            sessions,
             start,
         } = self.config.plan.compose(source, self.composed);
         self.instruments = instruments;
@@ -418,19 +412,13 @@ impl Simulation {
             }
             self.recovered_as_it_was(index, &state, &recovered);
             self.totals.parked += usize::from(!namespace.pipeline().engine().parked().is_empty());
-            let side = &mut self.sides[index];
-            namespace.set_tap(Some(Box::new(Collect(Arc::clone(&side.tapped)))));
+            namespace.set_tap(Some(Box::new(Collect(Arc::clone(
+                &self.sides[index].tapped,
+            )))));
             nexts.push(namespace.next_input());
-            namespace.begin_hosting()?;
-            side.namespace = Some(namespace);
-            side.blocked = false;
-            side.to_confirm = None;
-            let durable = logs(Arc::new(self.disk.durable()));
-            let durable = durable.log(LogName::Journal(NAMES[index]));
-            side.durable = Some(Durable {
-                reader: durable.read(Offset::BEGINNING).unwrap(),
-                orders: BTreeSet::new(),
-            });
+            let mut driver = self.driver(index, namespace);
+            driver.begin()?;
+            self.sides[index].driver = Some(driver);
         }
         let sides = &mut self.sides;
         let log = open.log(LogName::Market);
@@ -453,9 +441,48 @@ impl Simulation {
                 Ok(())
             },
         )?;
-        self.market = Some(market);
+        let interval = |chance: &mut Chance, most| ms(chance.within(1, most));
+        let parts = MarketParts {
+            host: market,
+            journals: (0..self.sides.len())
+                .map(|index| self.journal(index))
+                .collect(),
+            clock: self.clock.clone(),
+            probe: None,
+            instruments: Arc::clone(&self.instruments),
+            sessions,
+            settings: MarketSettings {
+                write_interval: interval(&mut self.runner, 400),
+                sync_interval: interval(&mut self.runner, 2_000),
+                snapshot_interval: snapshots(&self.config, &mut self.runner),
+            },
+            outlet: Box::new(self.out.clone()),
+        };
+        self.market = Some(MarketDriver::new(parts, self.now()));
         self.schedule();
         Ok(())
+    }
+
+    fn driver(&mut self, index: usize, namespace: Namespace) -> NamespaceDriver {
+        let speaker = if index == OUTSIDE {
+            let durable = (self.config.strict && !self.config.memory).then(|| {
+                let logs = logs(Arc::new(self.disk.durable()));
+                Durable::new(logs.log(LogName::Journal(NAMES[index])).as_ref())
+            });
+            self.link = Handed::default();
+            self.link.begin(durable);
+            Speaker::Link(Box::new(self.link.clone()))
+        } else {
+            Speaker::Inside
+        };
+        let settings = NamespaceSettings {
+            sync_interval: ms(self.sides[index].chance.pick(&[1, 20, 100, 1_000])),
+            snapshot_interval: snapshots(&self.config, &mut self.sides[index].chance),
+            conflate_above: self.config.conflate_above,
+            call_deadline: ms(3_000),
+            foreign: Arc::new(|_| {}),
+        };
+        NamespaceDriver::new(namespace, self.clock.clone(), speaker, settings, self.now())
     }
 
     /// What every life has of its own accord.
@@ -491,21 +518,10 @@ impl Simulation {
             self.after(after, Ev::Drop);
         }
         for index in 0..self.sides.len() {
-            let side = &mut self.sides[index];
-            let (command, save) = (
-                draw(&mut side.chance, 15 * SECOND),
-                draw(&mut side.chance, 15 * SECOND),
-            );
+            let command = draw(&mut self.sides[index].chance, 15 * SECOND);
             if self.config.commands {
                 self.after(command, Ev::Command(index));
             }
-            if self.config.snapshots {
-                self.after(save, Ev::Save(index));
-            }
-        }
-        if self.config.snapshots {
-            let after = draw(&mut self.chance, 15 * SECOND);
-            self.after(after, Ev::SaveMarket);
         }
     }
 
@@ -574,19 +590,19 @@ impl Simulation {
     fn down(&mut self, power: bool) {
         // The device never gets what is on its way.
         self.departed = None;
+        self.out.clear();
         let market = self.market.take();
         let market_clean = market
             .as_ref()
-            .is_some_and(|m| !m.is_dirty() && m.failed().is_none());
+            .is_some_and(|m| !m.host().is_dirty() && m.host().failed().is_none());
         for side in &mut self.sides {
             side.packets.clear();
             side.messages.clear();
-            side.calm = side
-                .namespace
-                .take()
+            let driver = side.driver.take();
+            let namespace = driver.as_ref().map(NamespaceDriver::namespace);
+            side.calm = namespace
                 .filter(|n| market_clean && !n.is_dirty())
                 .map(|n| n.pipeline().fingerprint());
-            side.durable = None;
         }
         let on_the_way: Vec<_> = std::mem::take(&mut self.queue)
             .into_iter()
@@ -594,6 +610,7 @@ impl Simulation {
             .collect();
         self.queue.extend(on_the_way);
         self.connected = false;
+        self.link.connected(false);
         self.connection += 1;
         self.pushed_by.clear();
         if power {
@@ -657,8 +674,7 @@ impl Simulation {
             Ev::Command(_) | Ev::Jump | Ev::Drop | Ev::Fault(_) | Ev::Crash if self.settling => {}
             Ev::Feed => self.feed(),
             Ev::Sync => self.sync(),
-            Ev::SaveMarket => self.save_market(),
-            Ev::Save(index) => self.save(index),
+            Ev::Carry => self.carry(),
             Ev::Run(index) => self.come_round(index),
             Ev::Command(index) => self.command(index),
             Ev::Start(id) => self.start_call(id),
@@ -721,9 +737,18 @@ impl Simulation {
     fn detach(&mut self, index: usize) {
         self.trace(|| format!("{} is detached", NAMES[index]));
         let side = &mut self.sides[index];
-        side.namespace = None;
+        side.driver = None;
         side.packets.clear();
         side.messages.clear();
+    }
+}
+
+/// How often snapshots are saved in a life.
+fn snapshots(config: &Config, chance: &mut Chance) -> Duration {
+    if config.snapshots {
+        ms(chance.within(1_000, 30_000))
+    } else {
+        Duration::MAX
     }
 }
 

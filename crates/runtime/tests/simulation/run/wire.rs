@@ -12,9 +12,6 @@ impl Simulation {
                 id.client_order_id(self.salt()),
                 "a client order id that is not the order's"
             );
-            if self.config.strict {
-                self.is_durable(*id);
-            }
             instrument.clone_from(&self.instruments.get(intent.instrument).id);
         }
         self.sequence += 1;
@@ -37,25 +34,6 @@ impl Simulation {
     pub(super) fn salt(&self) -> u128 {
         // The first start's, kept ever since.
         u128::from(self.config.seed) << 64 | 1
-    }
-
-    /// No intent is presented that power loss could take away.
-    pub(super) fn is_durable(&mut self, id: OrderId) {
-        let durable = self.sides[OUTSIDE].durable.as_mut().unwrap();
-        while let Some((_, bytes)) = durable.reader.next().unwrap() {
-            let record = journal::record::decode(bytes).unwrap();
-            if let journal::record::JournalRecord::Run(run) = record {
-                for event in run.outputs {
-                    if let EventBody::OrderSubmitted(intent) = event.body {
-                        durable.orders.insert(intent.id);
-                    }
-                }
-            }
-        }
-        assert!(
-            durable.orders.contains(&id),
-            "{id} is presented before it is durable"
-        );
     }
 
     pub(super) fn start_call(&mut self, id: u64) {
@@ -85,6 +63,7 @@ impl Simulation {
                 "{order} is presented twice to a broker that must not see it twice"
             );
         }
+        self.link.calling(Some(now.nanos()));
         let bad = self.config.network && !self.settling;
         let timeout = self.chance.within(1_000, 3_000) * MS;
         self.after(timeout, Ev::Timeout(id));
@@ -158,9 +137,10 @@ impl Simulation {
             carried.answered = true;
             let call = carried.call.clone();
             self.trace(|| format!("outcome {outcome:?} of {call:?}"));
-            self.sides[OUTSIDE]
-                .messages
-                .push_back(Message::Outcome(call, outcome));
+            self.link.calling(None);
+            let at = self.now();
+            let message = Message::Outcome(call, outcome, at, at);
+            self.sides[OUTSIDE].messages.push_back(message);
         }
     }
 
@@ -227,7 +207,10 @@ impl Simulation {
             self.trace(|| "lost".to_owned());
             self.connection += 1;
             self.pushed_by.clear();
-            self.sides[OUTSIDE].messages.push_back(Message::Lost);
+            self.sides[OUTSIDE]
+                .messages
+                .push_back(Message::Lost(String::new()));
+            self.link.connected(false);
             let after = self.chance.within(1, 6_000) * MS;
             self.after(after, Ev::Connect);
         }
@@ -240,6 +223,7 @@ impl Simulation {
             return;
         }
         self.connected = true;
+        self.link.connected(true);
         self.trace(|| "connected".to_owned());
         self.connection += 1;
         self.pushed_at = self.now();
