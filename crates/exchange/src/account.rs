@@ -91,6 +91,31 @@ impl Order {
             Quantity::from_raw(self.quantity.raw().saturating_sub(self.filled.raw()))
         }
     }
+
+    /// What an execution has brought the order to; anything else is what it was.
+    fn total(&self, kind: ReportKind) -> ReportKind {
+        let ReportKind::Filled { trade, side, .. } = kind else {
+            return kind;
+        };
+        let (mut quantity, mut value) = (0, 0);
+        for execution in &self.executions {
+            quantity += i128::from(execution.quantity.raw());
+            value += i128::from(execution.quantity.raw()) * i128::from(execution.price.raw());
+            if execution.trade == trade {
+                break;
+            }
+        }
+        let total = i64::try_from(quantity).map(Quantity::from_raw);
+        let average = value.checked_div(quantity).map(i64::try_from);
+        match (total, average) {
+            (Ok(quantity), Some(Ok(average))) => ReportKind::FilledTo {
+                side,
+                quantity,
+                average_price: Price::from_raw(average),
+            },
+            _ => kind,
+        }
+    }
 }
 
 /// What is held of an instrument.
@@ -125,6 +150,8 @@ pub struct Account {
     /// Reports that are not confirmed.
     outbox: VecDeque<Report>,
     numbered: u64,
+    /// Its client is told how much of an order has executed in all, and no single execution.
+    tells_totals: bool,
 }
 
 impl Default for Account {
@@ -146,6 +173,7 @@ impl Account {
             positions: BTreeMap::new(),
             outbox: VecDeque::new(),
             numbered: 0,
+            tells_totals: false,
         }
     }
 
@@ -301,6 +329,12 @@ impl Account {
         }
     }
 
+    /// Whether the client is told how much of an order has executed in all, at what average price, in place of
+    /// each execution with its trade id.
+    pub const fn tell_totals(&mut self, totals: bool) {
+        self.tells_totals = totals;
+    }
+
     /// The trade id of an order's next execution.
     pub fn next_trade(&self, number: u32) -> TradeId {
         self.order(number).map_or(TradeId::default(), |order| {
@@ -310,10 +344,11 @@ impl Account {
 
     /// What happened to an order is put into the stream of reports.
     pub fn tell(&mut self, number: u32, kind: ReportKind, due: Option<InputId>) {
-        let latest = self.numbered + 1;
+        let (latest, totals) = (self.numbered + 1, self.tells_totals);
         let Some(order) = self.order_mut(number) else {
             return;
         };
+        let kind = if totals { order.total(kind) } else { kind };
         order.said.push((kind, due));
         order.latest_number = latest;
         let client_order_id = order.client_order_id;

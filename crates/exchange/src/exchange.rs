@@ -88,6 +88,13 @@ impl Exchange {
         }) as u32)
     }
 
+    /// See [`Account::tell_totals`].
+    pub fn tell_totals(&mut self, account: AccountId, totals: bool) {
+        if let Some(account) = self.of_mut(account) {
+            account.tell_totals(totals);
+        }
+    }
+
     /// The books of the account of a name.
     pub fn named(&self, name: &str) -> Option<&Account> {
         self.accounts

@@ -299,6 +299,10 @@ impl TradeId {
     pub fn derive(order: OrderId, ordinal: u32) -> Self {
         Self(hash(Domain::Trade, order.0, 0, 0, ordinal))
     }
+    /// The execution that brought an order to `total`, in units of 10⁻⁸, where a broker tells only totals.
+    pub fn of_total(order: OrderId, total: i64) -> Self {
+        Self(hash(Domain::Trade, order.0, 1, total.cast_unsigned(), 0))
+    }
 }
 
 #[cfg(test)]

@@ -307,6 +307,27 @@ impl Order {
             .ok()
             .map(Price::from_raw)
     }
+    /// The execution that is not booked yet, where a broker tells that `total` has executed at `average` in all:
+    /// trade id, quantity and price. `None` where all of it is booked, as of what is repeated or was overtaken. The
+    /// price is the difference of the two values over the quantity, rounded to the nearest: the broker has rounded
+    /// its average before.
+    pub fn executed_to(
+        &self,
+        total: Quantity,
+        average: Price,
+    ) -> Option<(TradeId, Quantity, Price)> {
+        let quantity = total.raw().checked_sub(self.filled.raw());
+        let quantity = quantity.filter(|more| *more > 0)?;
+        let value = i128::from(average.raw()) * i128::from(total.raw());
+        let (value, divisor) = (value.checked_sub(self.value), i128::from(quantity));
+        let price = value
+            .map(|value| (2 * value + divisor).div_euclid(2 * divisor))
+            .and_then(|price| i64::try_from(price).ok())
+            // What is so far from everything is no price: it is doubted as it was said.
+            .map_or(average, Price::from_raw);
+        let trade = TradeId::of_total(self.intent.id, total.raw());
+        Some((trade, Quantity::from_raw(quantity), price))
+    }
     /// True once its cancellation has been asked for and not refused.
     pub const fn cancel_requested(&self) -> bool {
         self.cancel_requested

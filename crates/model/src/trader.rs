@@ -85,6 +85,16 @@ pub enum ReportKind {
         /// Random numbers the order has used so far; zero for a real broker.
         draws: u32,
     },
+    /// How much has executed in all, and at what average price, of a broker that gives no trade ids: what is not
+    /// booked of it yet is one execution, whatever was repeated, or overtaken by what came later.
+    FilledTo {
+        /// Bought or sold.
+        side: Side,
+        /// How much in all.
+        quantity: Quantity,
+        /// At what price on average.
+        average_price: Price,
+    },
     /// The order was changed; this is what now holds.
     Modified {
         /// Total quantity.

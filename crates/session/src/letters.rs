@@ -151,7 +151,7 @@ impl Letters {
     /// A broker reports about an order that is not known here.
     pub fn foreign(&self, broker: &Namespace, report: &BrokerReport) {
         let channel = match report.kind {
-            ReportKind::Filled { .. } => Channel::OrdersFilled,
+            ReportKind::Filled { .. } | ReportKind::FilledTo { .. } => Channel::OrdersFilled,
             _ => Channel::OrdersUpdated,
         };
         let parked = ParkedReport {

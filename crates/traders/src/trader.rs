@@ -20,7 +20,8 @@ pub type ClientOrderId = ArrayString<20>;
 pub struct BrokerReport {
     /// Which order.
     pub client_order_id: ClientOrderId,
-    /// What happened. Executions carry the broker's own trade id: it is what tells a repeat.
+    /// What happened. An execution bears the broker's own trade id, which tells a repeat; a broker that gives none
+    /// tells how much has executed in all ([`ReportKind::FilledTo`]), which does as well.
     pub kind: ReportKind,
     /// The report's number in the broker's stream, rising by one, where the broker resends what was
     /// not confirmed; zero where it does not number them.

@@ -24,15 +24,15 @@ pub mod roots {
     /// `NamespaceState`.
     pub const NAMESPACE_STATE: Root = Root(65);
     /// `RunnerState`.
-    pub const RUNNER_STATE: Root = Root(99);
+    pub const RUNNER_STATE: Root = Root(100);
     /// `SavedStart`.
-    pub const SAVED_START: Root = Root(100);
+    pub const SAVED_START: Root = Root(101);
     /// `Signal`.
-    pub const SIGNAL: Root = Root(104);
+    pub const SIGNAL: Root = Root(105);
     /// `Start`.
-    pub const START: Root = Root(111);
+    pub const START: Root = Root(112);
     /// `Trigger`.
-    pub const TRIGGER: Root = Root(129);
+    pub const TRIGGER: Root = Root(130);
 }
 
 #[rustfmt::skip]
@@ -46,7 +46,7 @@ const fn inline(number: u32, name: &'static str, kind: Kind, label: Label, unit:
 }
 
 #[rustfmt::skip]
-pub static MESSAGES: [Message; 136] = [
+pub static MESSAGES: [Message; 137] = [
     Message { name: "Account", one_of: false, fields: &[
         field(1, "starting_cash", Bytes, Single, Money),
         field(2, "cash_flow", Bytes, Single, Money),
@@ -61,12 +61,12 @@ pub static MESSAGES: [Message; 136] = [
         field(11, "loss_peak", Bytes, Single, Money),
         field(12, "equity", Bytes, Single, Money),
         field(13, "at", Signed, Single, Time),
-        field(14, "snapshot", M(108), Single, None),
+        field(14, "snapshot", M(109), Single, None),
     ] },
     Message { name: "Action", one_of: true, fields: &[
         field(1, "enter", M(31), Optional, None),
         field(2, "exit", M(37), Optional, None),
-        field(3, "target", M(121), Optional, None),
+        field(3, "target", M(122), Optional, None),
     ] },
     Message { name: "Activity", one_of: false, fields: &[
         field(1, "count", Unsigned, Single, None),
@@ -106,8 +106,8 @@ pub static MESSAGES: [Message; 136] = [
         field(2, "in_flight", Signed, Single, Decimal),
         field(3, "resting", Signed, Single, Decimal),
         field(4, "resting_orders", Unsigned, Single, None),
-        field(5, "last_target", M(104), Optional, None),
-        field(6, "deferred", M(104), Optional, None),
+        field(5, "last_target", M(105), Optional, None),
+        field(6, "deferred", M(105), Optional, None),
         field(7, "closing", M(15), Optional, None),
         field(8, "pairs", M(75), Repeated, None),
     ] },
@@ -164,9 +164,9 @@ pub static MESSAGES: [Message; 136] = [
         field(5, "cancel_all", M(67), Optional, None),
         field(6, "square_off", Reference(Referent::Instrument), Optional, None),
         field(7, "square_off_all", M(67), Optional, None),
-        field(8, "resolve_order", M(94), Optional, None),
+        field(8, "resolve_order", M(95), Optional, None),
         field(9, "cancel_entries", M(67), Optional, None),
-        field(10, "square_off_position", M(110), Optional, None),
+        field(10, "square_off_position", M(111), Optional, None),
         field(11, "block_entries", E(9), Optional, None),
         field(12, "allow_entries", E(9), Optional, None),
         field(13, "resume_anew", M(67), Optional, None),
@@ -177,7 +177,7 @@ pub static MESSAGES: [Message; 136] = [
         field(2, "command", M(17), Single, None),
     ] },
     Message { name: "Counters", one_of: false, fields: &[
-        field(1, "second", M(101), Single, None),
+        field(1, "second", M(102), Single, None),
         field(2, "orders_today", Unsigned, Single, None),
         field(3, "entries_today", Unsigned, Single, None),
     ] },
@@ -218,7 +218,7 @@ pub static MESSAGES: [Message; 136] = [
         field(3, "order_type", E(7), Single, None),
         field(4, "limit_price", Signed, Optional, Decimal),
         field(5, "trigger_price", Signed, Optional, Decimal),
-        inline(6, "validity", M(133), Single, None),
+        inline(6, "validity", M(134), Single, None),
         field(7, "product", E(8), Single, None),
         inline(8, "bracket", M(9), Single, None),
         field(9, "confidence", Float, Optional, None),
@@ -226,7 +226,7 @@ pub static MESSAGES: [Message; 136] = [
         inline(11, "note", M(38), Repeated, None),
     ] },
     Message { name: "DeepTick", one_of: false, fields: &[
-        inline(1, "tick", M(123), Single, None),
+        inline(1, "tick", M(124), Single, None),
         field(2, "depth", M(28), Single, None),
     ] },
     Message { name: "Depth", one_of: false, fields: &[
@@ -238,16 +238,16 @@ pub static MESSAGES: [Message; 136] = [
         field(2, "reason", E(9), Single, None),
     ] },
     Message { name: "EngineState", one_of: false, fields: &[
-        field(1, "orders", M(135), Repeated, None),
+        field(1, "orders", M(136), Repeated, None),
         field(2, "books", M(8), Repeated, None),
         field(3, "keys", M(83), Repeated, None),
         field(4, "book_of", M(79), Repeated, None),
         field(5, "keys_of", M(84), Repeated, None),
-        field(6, "closed", M(135), Repeated, None),
+        field(6, "closed", M(136), Repeated, None),
         field(7, "final_orders", Bytes, Repeated, OrderId),
         field(8, "late_orders", M(71), Repeated, None),
         field(9, "open_by_strategy", Unsigned, Repeated, None),
-        field(10, "unresolved", M(130), Repeated, None),
+        field(10, "unresolved", M(131), Repeated, None),
         field(11, "reserved", Bytes, Repeated, Money),
         field(12, "reserved_by_strategy", M(5), Repeated, None),
         field(13, "scheduled", Unsigned, Single, None),
@@ -267,8 +267,8 @@ pub static MESSAGES: [Message; 136] = [
         field(1, "market", M(46), Optional, None),
         field(2, "full", M(55), Optional, None),
         field(3, "clock", M(14), Optional, None),
-        field(4, "signal", M(104), Optional, None),
-        field(5, "report", M(128), Optional, None),
+        field(4, "signal", M(105), Optional, None),
+        field(5, "report", M(129), Optional, None),
         field(6, "command", M(19), Optional, None),
         field(7, "timers_missed", Signed, Optional, Time),
         field(8, "conflated", M(46), Optional, None),
@@ -280,27 +280,27 @@ pub static MESSAGES: [Message; 136] = [
         field(4, "body", M(35), Single, None),
     ] },
     Message { name: "EventBody", one_of: true, fields: &[
-        field(1, "signal_raw", M(104), Optional, None),
-        field(2, "signal_validated", M(132), Optional, None),
+        field(1, "signal_raw", M(105), Optional, None),
+        field(2, "signal_validated", M(133), Optional, None),
         field(3, "signal_rejected", M(88), Optional, None),
-        field(4, "signal_deferred", M(104), Optional, None),
+        field(4, "signal_deferred", M(105), Optional, None),
         field(5, "order_submitted", M(72), Optional, None),
         field(6, "order_changed", M(73), Optional, None),
-        field(7, "state_changed", M(112), Optional, None),
-        field(8, "strategy_switched", M(118), Optional, None),
+        field(7, "state_changed", M(113), Optional, None),
+        field(8, "strategy_switched", M(119), Optional, None),
         field(9, "modify_requested", M(64), Optional, None),
-        field(10, "snapshot", M(107), Optional, None),
+        field(10, "snapshot", M(108), Optional, None),
         field(11, "alert", M(4), Optional, None),
-        field(12, "square_off", M(109), Optional, None),
-        field(13, "trader_detached", M(127), Optional, None),
+        field(12, "square_off", M(110), Optional, None),
+        field(13, "trader_detached", M(128), Optional, None),
         field(14, "entries_blocked", M(32), Optional, None),
         field(15, "charges_adjusted", M(13), Optional, None),
-        field(16, "position_settled", M(103), Optional, None),
+        field(16, "position_settled", M(104), Optional, None),
         field(17, "limit_reached", M(53), Optional, None),
-        field(18, "resume_refused", M(96), Optional, None),
+        field(18, "resume_refused", M(97), Optional, None),
         field(19, "report_parked", M(76), Optional, None),
         field(20, "report_dropped", M(90), Optional, None),
-        field(21, "signal_held", M(105), Optional, None),
+        field(21, "signal_held", M(106), Optional, None),
     ] },
     Message { name: "Execution", one_of: false, fields: &[
         field(1, "trade_id", Bytes, Single, Id),
@@ -325,7 +325,7 @@ pub static MESSAGES: [Message; 136] = [
         field(1, "closed_until", Signed, Single, Time),
     ] },
     Message { name: "HeldSignal", one_of: false, fields: &[
-        field(1, "signal", M(104), Single, None),
+        field(1, "signal", M(105), Single, None),
         field(2, "due", Signed, Single, Time),
     ] },
     Message { name: "HeldSignals", one_of: false, fields: &[
@@ -348,8 +348,8 @@ pub static MESSAGES: [Message; 136] = [
     Message { name: "HostedState", one_of: false, fields: &[
         field(1, "name", Text, Single, None),
         field(2, "enabled", Bool, Single, None),
-        field(3, "slots", M(106), Repeated, None),
-        field(4, "timers", M(125), Repeated, None),
+        field(3, "slots", M(107), Repeated, None),
+        field(4, "timers", M(126), Repeated, None),
         field(5, "ordinal", M(54), Single, None),
         field(6, "own", Bytes, Single, None),
     ] },
@@ -379,9 +379,9 @@ pub static MESSAGES: [Message; 136] = [
     ] },
     Message { name: "JournalRecord", one_of: true, fields: &[
         field(1, "major", Unsigned, Single, None),
-        field(2, "start", M(111), Optional, None),
-        field(3, "run", M(98), Optional, None),
-        field(4, "stop", M(113), Optional, None),
+        field(2, "start", M(112), Optional, None),
+        field(3, "run", M(99), Optional, None),
+        field(4, "stop", M(114), Optional, None),
     ] },
     Message { name: "LastTrade", one_of: false, fields: &[
         field(1, "price", Signed, Single, Decimal),
@@ -411,18 +411,18 @@ pub static MESSAGES: [Message; 136] = [
         field(2, "data", M(56), Single, None),
     ] },
     Message { name: "MarketItem", one_of: true, fields: &[
-        field(1, "tick", M(123), Optional, None),
+        field(1, "tick", M(124), Optional, None),
         field(2, "deep", M(27), Optional, None),
         field(3, "bar", M(6), Optional, None),
     ] },
     Message { name: "MarketRecord", one_of: true, fields: &[
         field(1, "major", Unsigned, Single, None),
-        field(2, "start", M(111), Optional, None),
+        field(2, "start", M(112), Optional, None),
         field(3, "market", M(55), Optional, None),
-        field(4, "stop", M(113), Optional, None),
+        field(4, "stop", M(114), Optional, None),
         field(5, "clock", M(14), Optional, None),
         field(6, "timers_missed", Signed, Optional, Time),
-        field(7, "switch", M(119), Optional, None),
+        field(7, "switch", M(120), Optional, None),
         field(8, "ticks", M(58), Optional, None),
     ] },
     Message { name: "MarketTicks", one_of: false, fields: &[
@@ -535,7 +535,7 @@ pub static MESSAGES: [Message; 136] = [
         field(10, "order_type", E(7), Single, None),
         field(11, "limit_price", Signed, Optional, Decimal),
         field(12, "trigger_price", Signed, Optional, Decimal),
-        inline(13, "validity", M(133), Single, None),
+        inline(13, "validity", M(134), Single, None),
         field(14, "product", E(8), Single, None),
         inline(15, "bracket", M(9), Single, None),
         field(16, "oco_id", Bytes, Optional, OrderId),
@@ -579,7 +579,7 @@ pub static MESSAGES: [Message; 136] = [
     ] },
     Message { name: "PipelineState", one_of: false, fields: &[
         field(1, "strategies", M(44), Single, None),
-        field(2, "risk", M(97), Single, None),
+        field(2, "risk", M(98), Single, None),
         field(3, "engine", M(30), Single, None),
         field(4, "portfolio", M(81), Single, None),
         field(5, "day_book", M(23), Single, None),
@@ -589,7 +589,7 @@ pub static MESSAGES: [Message; 136] = [
         field(9, "next_snapshot", Signed, Single, Time),
         field(10, "hours", M(22), Single, None),
         field(11, "stats", M(78), Single, None),
-        field(12, "tally", M(120), Single, None),
+        field(12, "tally", M(121), Single, None),
     ] },
     Message { name: "PipelineStats", one_of: false, fields: &[
         field(1, "repeated_signals", Unsigned, Single, None),
@@ -611,7 +611,7 @@ pub static MESSAGES: [Message; 136] = [
         field(5, "net", M(66), Repeated, None),
         field(6, "accounts", M(0), Repeated, None),
         field(7, "day", Signed, Optional, Date),
-        field(8, "strategies", M(116), Repeated, None),
+        field(8, "strategies", M(117), Repeated, None),
         field(9, "overflow", Bool, Single, None),
     ] },
     Message { name: "Position", one_of: false, fields: &[
@@ -651,7 +651,7 @@ pub static MESSAGES: [Message; 136] = [
         field(4, "instrument", Reference(Referent::Instrument), Single, None),
         field(5, "product", E(8), Single, None),
         field(6, "target", Signed, Optional, Decimal),
-        inline(7, "order", M(131), Optional, None),
+        inline(7, "order", M(132), Optional, None),
         inline(8, "refusal", M(86), Single, None),
     ] },
     Message { name: "RefusedBecause", one_of: false, fields: &[
@@ -676,6 +676,7 @@ pub static MESSAGES: [Message; 136] = [
         field(10, "unknown", M(67), Optional, None),
         field(11, "modify_refused", M(67), Optional, None),
         field(12, "book_read", M(67), Optional, None),
+        field(13, "filled_to", M(93), Optional, None),
     ] },
     Message { name: "ReportedFill", one_of: false, fields: &[
         field(1, "trade_id", Bytes, Single, Id),
@@ -684,14 +685,19 @@ pub static MESSAGES: [Message; 136] = [
         field(4, "price", Signed, Single, Decimal),
         field(5, "draws", Unsigned, Single, None),
     ] },
+    Message { name: "ReportedTotal", one_of: false, fields: &[
+        field(1, "side", E(11), Single, None),
+        field(2, "quantity", Signed, Single, Decimal),
+        field(3, "average_price", Signed, Single, Decimal),
+    ] },
     Message { name: "Resolution", one_of: true, fields: &[
         field(1, "never_reached", M(67), Optional, None),
         field(2, "cancelled", M(67), Optional, None),
-        field(3, "filled", M(95), Optional, None),
+        field(3, "filled", M(96), Optional, None),
     ] },
     Message { name: "ResolveOrder", one_of: false, fields: &[
         field(1, "order_id", Bytes, Single, OrderId),
-        inline(2, "resolution", M(93), Single, None),
+        inline(2, "resolution", M(94), Single, None),
     ] },
     Message { name: "ResolvedFill", one_of: false, fields: &[
         field(1, "quantity", Signed, Single, Decimal),
@@ -708,7 +714,7 @@ pub static MESSAGES: [Message; 136] = [
         field(3, "squared_off", Bool, Single, None),
         field(4, "losses_since", Signed, Optional, Time),
         field(5, "counters", M(20), Single, None),
-        field(6, "strategies", M(117), Repeated, None),
+        field(6, "strategies", M(118), Repeated, None),
         field(7, "blocks", E(9), Repeated, None),
     ] },
     Message { name: "Run", one_of: false, fields: &[
@@ -725,7 +731,7 @@ pub static MESSAGES: [Message; 136] = [
     ] },
     Message { name: "SavedStart", one_of: false, fields: &[
         field(1, "major", Unsigned, Single, None),
-        field(2, "start", M(111), Single, None),
+        field(2, "start", M(112), Single, None),
         field(3, "state", Bytes, Single, None),
     ] },
     Message { name: "SecondCount", one_of: false, fields: &[
@@ -752,11 +758,11 @@ pub static MESSAGES: [Message; 136] = [
         field(4, "input", Unsigned, Single, None),
         field(5, "ordinal", Unsigned, Single, None),
         field(6, "ts", Signed, Single, Time),
-        field(7, "trigger", M(129), Single, None),
+        field(7, "trigger", M(130), Single, None),
         field(8, "decision", M(26), Single, None),
     ] },
     Message { name: "SignalHeld", one_of: false, fields: &[
-        field(1, "signal", M(104), Single, None),
+        field(1, "signal", M(105), Single, None),
         field(2, "open", Signed, Single, Time),
     ] },
     Message { name: "SlotState", one_of: false, fields: &[
@@ -764,7 +770,7 @@ pub static MESSAGES: [Message; 136] = [
         field(2, "warm_left", Unsigned, Single, None),
         field(3, "position", Signed, Optional, Decimal),
         field(4, "believed", Signed, Single, Decimal),
-        field(5, "last_target", M(122), Optional, None),
+        field(5, "last_target", M(123), Optional, None),
         field(6, "opener", Bytes, Single, Id),
     ] },
     Message { name: "Snapshot", one_of: false, fields: &[
@@ -805,7 +811,7 @@ pub static MESSAGES: [Message; 136] = [
         field(6, "live", Bool, Single, None),
         field(7, "salt", Bytes, Single, Id),
         field(8, "brokers", Text, Repeated, None),
-        field(9, "strategies", M(114), Repeated, None),
+        field(9, "strategies", M(115), Repeated, None),
         field(10, "instruments", M(47), Repeated, None),
         field(11, "currencies", Text, Repeated, None),
     ] },
@@ -831,13 +837,13 @@ pub static MESSAGES: [Message; 136] = [
         field(4, "day_start", Bytes, Single, Money),
     ] },
     Message { name: "StrategyMarks", one_of: false, fields: &[
-        field(1, "by_currency", M(115), Repeated, None),
+        field(1, "by_currency", M(116), Repeated, None),
     ] },
     Message { name: "StrategyRecord", one_of: false, fields: &[
         field(1, "counters", M(20), Single, None),
         field(2, "enabled", Bool, Single, None),
         field(3, "mark", M(54), Optional, None),
-        field(4, "latest", M(124), Optional, None),
+        field(4, "latest", M(125), Optional, None),
         field(5, "squared_off", Bool, Single, None),
         field(6, "refusals", M(87), Single, None),
         field(7, "losses_since", Signed, Optional, Time),
@@ -905,8 +911,8 @@ pub static MESSAGES: [Message; 136] = [
     Message { name: "Trigger", one_of: true, fields: &[
         field(1, "input", M(67), Optional, None),
         field(2, "bar", M(6), Optional, None),
-        field(3, "timer", M(126), Optional, None),
-        field(4, "session", M(102), Optional, None),
+        field(3, "timer", M(127), Optional, None),
+        field(4, "session", M(103), Optional, None),
         field(5, "fill", M(39), Optional, None),
     ] },
     Message { name: "UnresolvedOrder", one_of: false, fields: &[
@@ -947,7 +953,7 @@ pub static MESSAGES: [Message; 136] = [
     ] },
     Message { name: "WorkingEntry", one_of: false, fields: &[
         field(1, "order_id", Bytes, Single, OrderId),
-        field(2, "working", M(134), Single, None),
+        field(2, "working", M(135), Single, None),
     ] },
 ];
 

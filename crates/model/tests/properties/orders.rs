@@ -332,3 +332,62 @@ fn random_lives_keep_the_books_straight() {
         )
         .unwrap();
 }
+
+/// A broker that tells only totals: whatever of its words is lost, repeated or overtaken, the last brings the order
+/// to what the broker has.
+#[test]
+fn totals_are_booked_once() {
+    let executions = prop::collection::vec((1_i64..50, 1_i64..5_000), 1..12);
+    let heard = prop::collection::vec(0_usize..12, 0..40);
+    runner(1500)
+        .run(&(executions, heard), |(executions, heard)| {
+            let mut order = order(OrderType::Market);
+            let total: i64 = executions.iter().map(|(quantity, _)| quantity).sum();
+            let terms = OrderChange::Modified {
+                quantity: units(total),
+                limit_price: None,
+                trigger_price: None,
+            };
+            order.advance(&terms).unwrap();
+            // What the broker says after each execution: how much in all, and the average, rounded down.
+            let (mut quantity, mut value, mut words) = (0_i128, 0_i128, Vec::new());
+            for (more, price) in &executions {
+                let (more, price) = (
+                    i128::from(units(*more).raw()),
+                    i128::from(*price) * 5_000_003,
+                );
+                (quantity, value) = (quantity + more, value + more * price);
+                let average = Price::from_raw((value / quantity) as i64);
+                words.push((Quantity::from_raw(quantity as i64), average));
+            }
+            let last = words.len() - 1;
+            for word in heard
+                .iter()
+                .copied()
+                .filter(|word| *word <= last)
+                .chain([last, last])
+            {
+                let (total, average) = words[word];
+                let before = order.filled();
+                match order.executed_to(total, average) {
+                    None => prop_assert!(total <= before),
+                    Some((trade, quantity, price)) => {
+                        prop_assert_eq!(before.raw() + quantity.raw(), total.raw());
+                        let execution = Execution {
+                            trade,
+                            quantity,
+                            price,
+                            charges: Amount::ZERO,
+                            draws: 0,
+                        };
+                        order.advance(&OrderChange::Filled(execution)).unwrap();
+                    }
+                }
+            }
+            prop_assert_eq!(i128::from(order.filled().raw()), quantity);
+            // The average was rounded by less than one unit, and the last price by half of one.
+            prop_assert!((order.executed_value() - value).abs() <= 2 * quantity);
+            Ok(())
+        })
+        .unwrap();
+}

@@ -6,10 +6,46 @@ impl BrokerPipeline {
     pub(super) fn take_report(&mut self, report: &TraderReport, out: &mut Vec<Event>) {
         if report.kind == ReportKind::BookRead {
             self.drop_unconfirmed(report.order, out);
-        } else if self.is_believed(report, out) {
-            self.book_report(report, out);
+        } else if let Some(report) = self.of_totals(report)
+            && self.is_believed(&report, out)
+        {
+            self.book_report(&report, out);
         }
         self.allow_when_clear(report.order, out);
+    }
+
+    /// The execution that a total means. `None` where it says nothing new.
+    fn of_totals(&mut self, report: &TraderReport) -> Option<TraderReport> {
+        let ReportKind::FilledTo {
+            side,
+            quantity,
+            average_price,
+        } = report.kind
+        else {
+            return Some(*report);
+        };
+        let order = self.engine.order(report.order);
+        let new = match order {
+            Some(order) => order.executed_to(quantity, average_price),
+            // It is told as unknown.
+            None => Some((
+                TradeId::of_total(report.order, quantity.raw()),
+                quantity,
+                average_price,
+            )),
+        };
+        let Some((trade, quantity, price)) = new else {
+            self.stats.repeated_reports += 1;
+            return None;
+        };
+        let kind = ReportKind::Filled {
+            trade,
+            side,
+            quantity,
+            price,
+            draws: 0,
+        };
+        Some(TraderReport { kind, ..*report })
     }
 
     /// Takes a report that is believed.
@@ -136,8 +172,11 @@ impl BrokerPipeline {
             ReportKind::Expired(reason) => OrderChange::Expired(reason),
             ReportKind::NotSent(reason) => OrderChange::Failed(reason),
             ReportKind::Unknown => OrderChange::Unknown,
-            // The pipeline takes the end of the book's answer before this: it changes no order.
-            ReportKind::ModifyRefused | ReportKind::BookRead => OrderChange::ModifyRefused,
+            // The pipeline takes the end of the book's answer before this, which changes no order, and makes
+            // executions of totals.
+            ReportKind::ModifyRefused | ReportKind::BookRead | ReportKind::FilledTo { .. } => {
+                OrderChange::ModifyRefused
+            }
         })
     }
 

@@ -118,6 +118,25 @@ impl Line {
         let mut order = self.order.clone();
         let mut waiting = Vec::new();
         for kind in self.held.drain(..) {
+            // A total is passed on as it was said: more may be booked by now than is durable.
+            let said = kind;
+            let kind = match kind {
+                ReportKind::FilledTo {
+                    side,
+                    quantity,
+                    average_price,
+                } => match order.executed_to(quantity, average_price) {
+                    Some((trade, quantity, price)) => ReportKind::Filled {
+                        trade,
+                        side,
+                        quantity,
+                        price,
+                        draws: 0,
+                    },
+                    None => continue,
+                },
+                kind => kind,
+            };
             let ReportKind::Filled {
                 trade,
                 side,
@@ -151,7 +170,7 @@ impl Line {
                 let is_alike = side == order.intent().side;
                 let proven = larger.filter(|most| is_alike && !self.several && total <= *most);
                 let Some(holds) = proven else {
-                    waiting.push(kind);
+                    waiting.push(said);
                     continue;
                 };
                 let change = ReportKind::Modified {
@@ -165,17 +184,17 @@ impl Line {
                     trigger_price: order.trigger_price(),
                 };
                 if order.advance(&modified).is_err() {
-                    waiting.push(kind);
+                    waiting.push(said);
                     continue;
                 }
                 reports.push(report(id, now, change));
             } else if quantity == open && larger.is_some() {
-                waiting.push(kind);
+                waiting.push(said);
                 continue;
             }
             // A copy: what cannot be is found by the pipeline, which says so.
             let _ = order.advance(&execution);
-            reports.push(report(id, now, kind));
+            reports.push(report(id, now, said));
         }
         self.held = waiting;
     }

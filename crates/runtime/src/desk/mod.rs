@@ -583,6 +583,15 @@ impl Desk {
                     line.held.push(said.kind);
                     heard = Heard::Held;
                 }
+                ReportKind::FilledTo { quantity, .. }
+                    if said.number == 0
+                        && line.held.len() < HELD_MAX
+                        && (line.uncertain.is_some() || quantity > line.order.quantity()) =>
+                {
+                    line.gap = true;
+                    line.held.push(said.kind);
+                    heard = Heard::Held;
+                }
                 kind if said.number == 0
                     && line.held.len() < HELD_MAX
                     && line.gap
@@ -592,7 +601,9 @@ impl Desk {
                     heard = Heard::Held;
                 }
                 // The execution may be parked; the answer to a question under way may not know of it yet.
-                ReportKind::Filled { .. } if line.doubt == Inquiry::Asked => {
+                ReportKind::Filled { .. } | ReportKind::FilledTo { .. }
+                    if line.doubt == Inquiry::Asked =>
+                {
                     line.doubt = Inquiry::Wanted;
                 }
                 _ => {}

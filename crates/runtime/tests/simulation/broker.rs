@@ -1,7 +1,7 @@
 //! The broker of the simulation: it lives on while the system crashes, matches at its own pace, and
 //! counts what it is presented with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::order::OrderIntent;
 use model::reason::Reason;
@@ -17,6 +17,8 @@ pub struct AtBroker {
     pub instrument: String,
     pub side: Side,
     pub filled: i64,
+    /// Σ price × quantity of what has executed.
+    pub value: i128,
     quantity: i64,
     order_type: OrderType,
     limit: Option<Price>,
@@ -32,6 +34,10 @@ pub struct AtBroker {
 pub struct Broker {
     pub delivery: Delivery,
     pub numbered: bool,
+    /// Executions are told as totals.
+    pub totals: bool,
+    /// Orders of which it has told nonsense.
+    pub garbled: BTreeSet<ClientOrderId>,
     pub orders: BTreeMap<ClientOrderId, AtBroker>,
     /// Everything that it ever reported, in order.
     pub stream: Vec<BrokerReport>,
@@ -51,6 +57,8 @@ impl Broker {
         Self {
             delivery,
             numbered,
+            garbled: BTreeSet::new(),
+            totals: Chance::of(seed, "totals").one_in(3),
             orders: BTreeMap::new(),
             stream: Vec::new(),
             confirmed: 0,
@@ -73,9 +81,12 @@ impl Broker {
             due: None,
         };
         let pushed = BrokerReport {
-            kind: self.garbled(kind),
+            kind: self.garble(kind),
             ..report
         };
+        if pushed != report {
+            self.garbled.insert(client);
+        }
         self.stream.push(pushed);
         if let Some(order) = self.orders.get_mut(&client) {
             order.history.push(report);
@@ -83,12 +94,17 @@ impl Broker {
     }
 
     /// Now and then an execution is told as what it cannot have been; the books are right.
-    fn garbled(&mut self, mut kind: ReportKind) -> ReportKind {
+    fn garble(&mut self, mut kind: ReportKind) -> ReportKind {
         if let ReportKind::Filled {
             side,
             quantity,
             price,
             ..
+        }
+        | ReportKind::FilledTo {
+            side,
+            quantity,
+            average_price: price,
         } = &mut kind
             && self.nonsense.one_in(12)
             && !self.calm
@@ -136,6 +152,7 @@ impl Broker {
                 side: intent.side,
                 quantity: intent.quantity.raw(),
                 filled: 0,
+                value: 0,
                 order_type: intent.order_type,
                 limit: intent.limit_price,
                 trigger: intent.trigger_price,
@@ -255,14 +272,23 @@ impl Broker {
             open
         };
         order.filled += part;
+        order.value += i128::from(part) * i128::from(price);
         order.done = order.filled == order.quantity;
         self.trades += 1;
-        let kind = ReportKind::Filled {
-            trade: TradeId(self.trades),
-            side: order.side,
-            quantity: Quantity::from_raw(part),
-            price: Price::from_raw(price),
-            draws: 0,
+        let kind = if self.totals {
+            ReportKind::FilledTo {
+                side: order.side,
+                quantity: Quantity::from_raw(order.filled),
+                average_price: Price::from_raw((order.value / i128::from(order.filled)) as i64),
+            }
+        } else {
+            ReportKind::Filled {
+                trade: TradeId(self.trades),
+                side: order.side,
+                quantity: Quantity::from_raw(part),
+                price: Price::from_raw(price),
+                draws: 0,
+            }
         };
         self.say(client, kind);
     }

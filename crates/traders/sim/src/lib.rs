@@ -21,7 +21,7 @@ use traders::{BrokerKind, BuildContext, BuildError, Built, Trader};
 
 pub use local::LocalTrader;
 pub use remote::RemoteTrader;
-pub use settings::{SETTINGS, SimSettings};
+pub use settings::{Executions, SETTINGS, SimSettings};
 
 /// The kind to register; `exchange` is the one of this process, where there is one.
 pub fn kind(exchange: Option<SharedExchange>) -> BrokerKind {

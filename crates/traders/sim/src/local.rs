@@ -14,7 +14,7 @@ use traders::{
     Answer, BrokerReport, ClientOrderId, Found, LinkError, Modification, Reports, Trader,
 };
 
-use crate::settings::SimSettings;
+use crate::settings::{Executions, SimSettings};
 
 /// Reports that are passed on at once.
 const REPORTS: usize = 256;
@@ -41,7 +41,7 @@ pub(crate) fn capabilities(settings: &SimSettings) -> Capabilities {
         delivery: settings.delivery,
         asset_classes: AssetClass::ALL.to_vec(),
         native_oco: false,
-        executes_on_tick: true,
+        executes_on_tick: settings.executions == Executions::Each,
     }
 }
 
@@ -57,9 +57,15 @@ pub(crate) fn report(said: exchange::Report) -> BrokerReport {
 impl LocalTrader {
     /// With the account of this name.
     pub fn new(settings: &SimSettings, exchange: SharedExchange, account: &str) -> Self {
+        let totals = settings.executions == Executions::Totals;
+        let account = exchange.with(|e| {
+            let account = e.account(account);
+            e.tell_totals(account, totals);
+            account
+        });
         Self {
             capabilities: capabilities(settings),
-            account: exchange.with(|e| e.account(account)),
+            account,
             exchange,
             pump: None,
         }

@@ -217,6 +217,7 @@ impl RemoteTrader {
             version: wire::VERSION,
             account: self.account.clone(),
             delivery: self.capabilities.delivery,
+            totals: !self.capabilities.executes_on_tick,
             instruments: self.instruments.clone(),
         };
         wire::frame(&request, &mut hello).map_err(unreachable)?;

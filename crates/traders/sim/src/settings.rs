@@ -20,6 +20,11 @@ pub const SETTINGS: &[SettingSpec] = &[
         text: "`idempotent`: an order may be presented again; `query_only`: it is presented once and then only asked about; an exchange of its own must be served with the same",
     },
     SettingSpec {
+        key: "executions",
+        default: "\"each\"",
+        text: "`each`: every execution is reported with its trade id; `totals`: only how much of an order has executed in all, at what average price",
+    },
+    SettingSpec {
         key: "timeout_ms",
         default: "1000",
         text: "how long a call may take before its outcome is unknown, in milliseconds",
@@ -34,8 +39,21 @@ pub struct SimSettings {
     pub connect: String,
     /// How orders are delivered.
     pub delivery: Delivery,
+    /// How executions are reported.
+    pub executions: Executions,
     /// How long a call may take.
     pub timeout_ms: u64,
+}
+
+/// How executions are reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Executions {
+    /// Each with its trade id.
+    #[default]
+    Each,
+    /// How much in all, at what average price.
+    Totals,
 }
 
 impl Default for SimSettings {
@@ -43,6 +61,7 @@ impl Default for SimSettings {
         Self {
             connect: String::new(),
             delivery: Delivery::Idempotent,
+            executions: Executions::Each,
             timeout_ms: 1_000,
         }
     }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change of the messages; both sides must have the same.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The longest message; one that claims to be longer ends the connection.
 pub const MESSAGE_MAX: usize = 16 << 20;
 
@@ -53,6 +53,8 @@ pub enum Request {
         account: String,
         /// Whether the client may present an order twice.
         delivery: Delivery,
+        /// Whether it is told how much has executed in all, and no single execution.
+        totals: bool,
         /// Canonical ids of the instruments, by the client's index.
         instruments: Vec<String>,
     },

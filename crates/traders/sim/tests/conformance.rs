@@ -17,7 +17,7 @@ use model::time::{DAY, HOUR, SECOND};
 use model::trader::Delivery;
 use model::{InputId, InstrumentIdx, Instruments, Price, Tick, Timestamp};
 use sim::server::{Faults, Mode, ServeOptions, Server};
-use sim::{LocalTrader, RemoteTrader, SimSettings};
+use sim::{Executions, LocalTrader, RemoteTrader, SimSettings};
 use traders::Trader;
 use traders::conformance::outside::{OutsideSubject, check};
 
@@ -71,11 +71,16 @@ impl OutsideSubject for InProcess {
 
 #[test]
 fn in_process() {
-    for delivery in [Delivery::Idempotent, Delivery::QueryOnly] {
+    for (delivery, executions) in [
+        (Delivery::Idempotent, Executions::Each),
+        (Delivery::QueryOnly, Executions::Each),
+        (Delivery::QueryOnly, Executions::Totals),
+    ] {
         let exchange = SharedExchange::new(7, 20, &instruments());
         exchange.resume(START, &[]);
         let settings = SimSettings {
             delivery,
+            executions,
             ..SimSettings::default()
         };
         let mut subject = InProcess {
@@ -183,6 +188,9 @@ fn with_faults() {
                     });
                     o.partial_fills = true;
                 });
+                if seed % 2 == 0 {
+                    subject.settings.executions = Executions::Totals;
+                }
                 check(&mut subject).unwrap_or_else(|e| {
                     panic!("seed {seed}, {mode:?}, {delivery:?}: {e}");
                 });

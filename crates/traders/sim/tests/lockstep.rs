@@ -220,6 +220,7 @@ impl Host {
                 version: wire::VERSION,
                 account: "a".to_owned(),
                 delivery: self.settings.delivery,
+                totals: false,
                 instruments: names(),
             };
             wire::frame(&hello, &mut bytes).unwrap();

@@ -32,6 +32,7 @@ fn hello(version: u32, account: &str, delivery: Delivery) -> Vec<u8> {
         version,
         account: account.to_owned(),
         delivery,
+        totals: false,
         instruments: vec!["X:A".to_owned()],
     })
 }

@@ -143,7 +143,10 @@ pub(super) fn change_of(report: &TraderReport) -> OrderChange {
         ReportKind::Expired(reason) => OrderChange::Expired(reason),
         ReportKind::NotSent(reason) => OrderChange::Failed(reason),
         ReportKind::Unknown => OrderChange::Unknown,
-        ReportKind::ModifyRefused | ReportKind::BookRead => OrderChange::ModifyRefused,
+        // A trader in the pipeline is asked for none of these.
+        ReportKind::ModifyRefused | ReportKind::BookRead | ReportKind::FilledTo { .. } => {
+            OrderChange::ModifyRefused
+        }
     }
 }
 

@@ -343,21 +343,23 @@ struct Placed {
     intent: OrderIntent,
 }
 
-/// What executed, each trade id once.
+/// What executed: each trade id once, or the largest total.
 fn filled(said: &[ReportKind]) -> Quantity {
     let mut trades: Vec<TradeId> = Vec::new();
-    let mut sum = 0;
+    let (mut sum, mut most) = (0, 0);
     for kind in said {
-        if let ReportKind::Filled {
-            trade, quantity, ..
-        } = kind
-            && !trades.contains(trade)
-        {
-            trades.push(*trade);
-            sum += quantity.raw();
+        match kind {
+            ReportKind::Filled {
+                trade, quantity, ..
+            } if !trades.contains(trade) => {
+                trades.push(*trade);
+                sum += quantity.raw();
+            }
+            ReportKind::FilledTo { quantity, .. } => most = most.max(quantity.raw()),
+            _ => {}
         }
     }
-    Quantity::from_raw(sum)
+    Quantity::from_raw(sum.max(most))
 }
 
 fn expect(holds: bool, what: impl FnOnce() -> String) -> Checked {

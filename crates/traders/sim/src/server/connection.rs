@@ -115,10 +115,11 @@ impl<'a> Connection<'a> {
             version,
             account,
             delivery,
+            totals,
             instruments,
         } = request
         {
-            return self.greet(state, version, &account, delivery, &instruments);
+            return self.greet(state, version, &account, (delivery, totals), &instruments);
         }
         let Some(speaker) = self.speaker.take() else {
             let why = "the first message must be a greeting".to_owned();
@@ -135,12 +136,12 @@ impl<'a> Connection<'a> {
         state: &mut State,
         version: u32,
         account: &str,
-        delivery: model::trader::Delivery,
+        (delivery, totals): (model::trader::Delivery, bool),
         instruments: &[String],
     ) -> io::Result<Then> {
         let ours = wire::VERSION;
         let speaker = if version == ours {
-            state.hello(account, delivery, instruments)
+            state.hello(account, delivery, totals, instruments)
         } else {
             Err(format!(
                 "version {version} of the messages; here it is {ours}"

@@ -85,6 +85,11 @@ impl Faults {
                 quantity,
                 price,
                 ..
+            }
+            | ReportKind::FilledTo {
+                side,
+                quantity,
+                average_price: price,
             } = &mut kind
         {
             match (draw >> 32) % 4 {

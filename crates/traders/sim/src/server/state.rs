@@ -79,6 +79,7 @@ impl State {
         &mut self,
         account: &str,
         delivery: Delivery,
+        totals: bool,
         instruments: &[String],
     ) -> Result<Speaker, String> {
         if delivery != self.options.delivery {
@@ -111,13 +112,15 @@ impl State {
         match &mut self.venue {
             Venue::Lockstep(seats) => {
                 let options = &self.options;
-                seats.entry(account.to_owned()).or_insert_with(|| {
+                let (seat, _) = seats.entry(account.to_owned()).or_insert_with(|| {
                     let tape = Tape::new(options.seed, options.report_delay, options.partial_fills);
                     (Account::default(), tape)
                 });
+                seat.tell_totals(totals);
             }
             Venue::Own(exchange) => {
-                exchange.account(account);
+                let account = exchange.account(account);
+                exchange.tell_totals(account, totals);
             }
         }
         self.connections += 1;
