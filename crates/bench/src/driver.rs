@@ -69,7 +69,7 @@ impl Driver {
             },
             &mut |_| Ok(()),
         )?;
-        market.keep_days(keep_days);
+        market.keep(runtime::retention::keep(keep_days, 0));
         let mut members = Vec::new();
         for part in ready {
             let said = Arc::new(Said::default());

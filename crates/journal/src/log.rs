@@ -209,6 +209,8 @@ pub trait LogWriter: Send {
     fn day(&self) -> Option<Date>;
     /// Later records belong to this trading day. What waits is committed first.
     fn roll(&mut self, day: Date) -> Result<(), JournalError>;
+    /// Whether anything is no longer to be kept, needed or not.
+    fn has_surplus(&self, today: Date, keep: &Retention) -> bool;
     /// Removes whole spans that are no longer to be kept: never the one that is written to, never one that
     /// reaches `floor` or beyond. Returns what was removed.
     fn retain(

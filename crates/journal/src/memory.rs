@@ -447,6 +447,10 @@ impl LogWriter for MemoryWriter {
         Ok(())
     }
 
+    fn has_surplus(&self, today: Date, keep: &Retention) -> bool {
+        surplus(&lock(&self.state).spans(), Offset::END, today, keep) > 0
+    }
+
     fn retain(
         &mut self,
         floor: Offset,

@@ -14,11 +14,11 @@ use crate::error::RuntimeError;
 use crate::market::MarketHost;
 use crate::namespace::{Namespace, market_position};
 
-/// Settings in days as what a log takes: 0 keeps all.
-pub const fn keep(days: u32) -> Retention {
+/// Settings in trading days and GB as what a log takes: 0 keeps all.
+pub fn keep(days: u32, gb: u32) -> Retention {
     Retention {
-        days: if days == 0 { None } else { Some(days) },
-        bytes: None,
+        days: (days > 0).then_some(days),
+        bytes: (gb > 0).then_some(u64::from(gb) * 1_000_000_000),
     }
 }
 
@@ -78,7 +78,7 @@ impl Namespace {
     pub fn retain(&mut self, today: Date) -> Result<Vec<Span>, RuntimeError> {
         let name = self.name().to_owned();
         let floor = own_floor(self.journal().as_ref())?;
-        let keep = keep(self.kept_days());
+        let keep = keep(self.kept_days(), 0);
         let (log, ..) = self.log_parts();
         log.retain(floor, today, &keep)
             .map_err(|e| RuntimeError::journal(&name, e))
@@ -110,16 +110,19 @@ impl MarketHost {
         true
     }
 
-    /// Removes what is older than the trading days that are kept (see
-    /// [`keep_days`](Self::keep_days)) and not needed by the recovery of the runner or of any of these
-    /// namespaces: those that take part.
+    /// Removes the trading days that are more than is kept (see [`keep`](Self::keep)) and not needed by the
+    /// recovery of the runner or of any of these namespaces: those that take part. The snapshots are read only
+    /// where there is something to remove.
     pub fn retain(
         &mut self,
         journals: &[Arc<dyn Log>],
         today: Date,
     ) -> Result<Vec<Span>, RuntimeError> {
+        let keep = self.kept();
+        if !self.log().has_surplus(today, &keep) {
+            return Ok(Vec::new());
+        }
         let floor = market_floor(self.market_log(), journals)?;
-        let keep = keep(self.kept_days());
         let (log, ..) = self.log_parts();
         log.retain(floor, today, &keep)
             .map_err(|e| RuntimeError::journal("market", e))

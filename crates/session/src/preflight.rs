@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::{FileLogs, Log, LogName, Logs, MARKET, Owner};
+use journal::{FileLogs, Log, LogName, Logs, MARKET, Owner, Retention};
 use model::time::DAY;
 use runtime::clock::wall;
 use runtime::directory::Directory;
 use serde::Serialize;
 use settings::Settings;
-use settings::live::FeedSource;
+use settings::live::{FeedSource, LogSettings};
 
 use super::Plugins;
 use crate::compose::{self, BuiltIn};
@@ -168,7 +168,7 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
         },
     );
     report.result("data directory", directory(data_dir));
-    space(&mut report, data_dir);
+    space(&mut report, data_dir, &settings.live.log);
     clock(&mut report);
     configuration(&mut report, settings, brokers, plugins);
     report
@@ -217,7 +217,7 @@ fn directory(data_dir: &Path) -> anyhow::Result<String> {
     })
 }
 
-fn space(report: &mut Report, data_dir: &Path) {
+fn space(report: &mut Report, data_dir: &Path, log: &LogSettings) {
     let stat = match rustix::fs::statvfs(existing(data_dir)) {
         Ok(stat) => stat,
         Err(error) => {
@@ -231,21 +231,27 @@ fn space(report: &mut Report, data_dir: &Path) {
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let gigabytes = free as f64 / 1e9;
-    let growth = daily_bytes(data_dir);
-    let daily = growth.map_or(0, |(bytes, _)| bytes);
-    let text = match growth {
-        Some((bytes, of)) => format!(
-            "{gigabytes:.1} GB free; the logs grow by about {:.2} GB a day ({of}): enough for {} days",
-            bytes as f64 / 1e9,
-            free / bytes
+    let keep = runtime::retention::keep(log.market_keep_days, log.market_keep_gb);
+    let growth = Growth::of(data_dir);
+    let left = growth.as_ref().and_then(|growth| growth.days(free, &keep));
+    let told = match &growth {
+        Some(growth) => format!(
+            "the logs grow by about {:.2} GB a day ({}): {}",
+            (growth.market + growth.journals) as f64 / 1e9,
+            growth.of,
+            left.map_or("the space lasts".to_owned(), |days| format!(
+                "enough for {days} days"
+            )),
         ),
-        None => format!(
-            "{gigabytes:.1} GB free; how fast the logs grow can be told once they hold a minute"
-        ),
+        None => "how fast the logs grow can be told once they hold a minute".to_owned(),
     };
+    let text = format!(
+        "{gigabytes:.1} GB free; {told}; {}",
+        kept(&keep, growth.map_or(0, |growth| growth.market))
+    );
     let verdict = if free < SPACE_MIN {
         Verdict::Fail
-    } else if free < SPACE_LOW || (daily > 0 && free / daily < 7) {
+    } else if free < SPACE_LOW || left.is_some_and(|days| days < 7) {
         Verdict::Warn
     } else {
         Verdict::Ok
@@ -253,20 +259,79 @@ fn space(report: &mut Report, data_dir: &Path) {
     report.add("disk space", verdict, text);
 }
 
-/// Bytes that the logs grow by in a day, and what that rests on; `None` where it cannot be told.
-fn daily_bytes(data_dir: &Path) -> Option<(u64, &'static str)> {
-    // What cannot be listed or read is told by the check of the journals.
-    let all = FileLogs::existing(data_dir);
-    let names = all.journals().unwrap_or_default();
-    let names = names.iter().map(|name| LogName::Journal(name));
-    let logs: Vec<Arc<dyn Log>> = std::iter::once(LogName::Market)
-        .chain(names)
-        .map(|name| all.log(name))
-        .collect();
-    let whole = inspect::growth::bytes_per_day(&logs);
-    let growth = match whole {
+/// How long the market log is kept, and what that comes to where it grows by so many bytes a day.
+fn kept(keep: &Retention, daily: u64) -> String {
+    let days = keep.days.map(|days| format!("{days} trading days"));
+    let bytes = keep
+        .bytes
+        .map(|bytes| format!("{:.0} GB", bytes as f64 / 1e9));
+    let bound = match (days, bytes) {
+        (None, None) => return "the market log is kept whole".to_owned(),
+        (Some(days), Some(bytes)) => format!("{days} or {bytes}, whichever is less"),
+        (Some(one), None) | (None, Some(one)) => one,
+    };
+    let pace = match (keep.bytes, daily) {
+        (Some(bytes), 1..) => {
+            let days = keep.days.map_or(u64::MAX, u64::from).min(bytes / daily);
+            format!(": about {days} days at this pace")
+        }
+        _ => String::new(),
+    };
+    format!("of the market log are kept {bound}{pace}")
+}
+
+/// Bytes that the logs grow by in a day.
+struct Growth {
+    market: u64,
+    journals: u64,
+    /// What that rests on.
+    of: &'static str,
+    /// Bytes of the market log.
+    present: u64,
+}
+
+impl Growth {
+    /// `None` where it cannot be told.
+    fn of(data_dir: &Path) -> Option<Self> {
+        // What cannot be listed or read is told by the check of the journals.
+        let logs = FileLogs::existing(data_dir);
+        let names = logs.journals().unwrap_or_default();
+        let journals = names.iter().map(|name| logs.log(LogName::Journal(name)));
+        let journals: Vec<_> = journals.collect();
+        let whole = [logs.log(LogName::Market)];
+        let market = daily(&whole);
+        let journals = daily(&journals);
+        let (_, of) = market.or(journals)?;
+        let spans = whole[0].spans().unwrap_or_default();
+        Some(Self {
+            market: market.map_or(0, |(bytes, _)| bytes),
+            journals: journals.map_or(0, |(bytes, _)| bytes),
+            of,
+            present: spans.iter().map(|span| span.bytes).sum(),
+        })
+    }
+
+    /// Days until so many bytes are used up: the market log grows to what is kept of it, the journals on.
+    /// `None` where that never is.
+    fn days(&self, free: u64, keep: &Retention) -> Option<u64> {
+        let by_days = keep.days.map(|days| self.market * u64::from(days));
+        let most = [by_days, keep.bytes].into_iter().flatten().min();
+        let rest = most.map_or(u64::MAX, |most| most.saturating_sub(self.present));
+        let growing = rest / self.market.max(1);
+        let both = self.market + self.journals;
+        if growing.saturating_mul(both) >= free {
+            return free.checked_div(both);
+        }
+        let free = free - growing * both;
+        Some(growing + free.checked_div(self.journals)?)
+    }
+}
+
+/// Bytes that these logs grow by in a day, and what that rests on; `None` where it cannot be told.
+fn daily(logs: &[Arc<dyn Log>]) -> Option<(u64, &'static str)> {
+    let growth = match inspect::growth::bytes_per_day(logs) {
         Some(bytes) => Some((bytes, "the mean of whole days")),
-        None => inspect::growth::pace(&logs)
+        None => inspect::growth::pace(logs)
             .ok()
             .flatten()
             .map(|bytes| (bytes, "at the pace of the first day, around the clock")),
@@ -560,5 +625,52 @@ fn journals(report: &mut Report, settings: &Settings, brokers: &[String]) {
             }
             Err(error) => refuse(title, error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_space_lasts_for_the_journals_once_the_market_log_has_come_to_what_is_kept() {
+        let growth = |market, journals, present| Growth {
+            market,
+            journals,
+            of: "",
+            present,
+        };
+        let keep = |days, bytes| Retention { days, bytes };
+        for (growth, keep, wanted) in [
+            (growth(90, 10, 0), keep(None, None), Some(10)),
+            (growth(90, 10, 0), keep(Some(30), None), Some(10)),
+            // Five days of both, then the journals have 500 to themselves.
+            (growth(90, 10, 0), keep(Some(5), None), Some(55)),
+            (growth(90, 10, 450), keep(Some(10), None), Some(55)),
+            (growth(90, 10, 0), keep(Some(9), Some(450)), Some(55)),
+            (growth(90, 10, 900), keep(Some(9), Some(450)), Some(100)),
+            (growth(90, 0, 0), keep(Some(5), None), None),
+            (growth(0, 10, 0), keep(Some(5), None), Some(100)),
+        ] {
+            assert_eq!(growth.days(1000, &keep), wanted, "{keep:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_the_market_log_is_told_in_days_of_its_pace() {
+        let (days, bytes) = (Some(30), Some(10_000_000_000));
+        let of = |days, bytes, daily| kept(&Retention { days, bytes }, daily);
+        assert_eq!(
+            of(days, bytes, 1_100_000_000),
+            "of the market log are kept 30 trading days or 10 GB, whichever is less: about 9 days at this pace"
+        );
+        assert!(of(days, bytes, 1_000_000).ends_with(": about 30 days at this pace"));
+        assert!(of(days, bytes, 0).ends_with(", whichever is less"));
+        assert_eq!(of(None, None, 5), "the market log is kept whole");
+        assert_eq!(of(None, bytes, 0), "of the market log are kept 10 GB");
+        assert_eq!(
+            of(days, None, 9),
+            "of the market log are kept 30 trading days"
+        );
     }
 }

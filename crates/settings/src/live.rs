@@ -116,6 +116,8 @@ pub struct LogSettings {
     pub snapshot_interval_seconds: u64,
     /// The market log is kept for so many trading days; 0: for ever.
     pub market_keep_days: u32,
+    /// So much of the market log is kept, in GB (10⁹ bytes); 0: any amount.
+    pub market_keep_gb: u32,
     /// The journals are kept for so many trading days; 0: for ever.
     pub journal_keep_days: u32,
 }
@@ -127,6 +129,7 @@ impl Default for LogSettings {
             market_sync_interval_ms: 1_000,
             snapshot_interval_seconds: 60,
             market_keep_days: 30,
+            market_keep_gb: 10,
             journal_keep_days: 0,
         }
     }
@@ -308,6 +311,11 @@ pub const LOG_REFERENCE: &[(&str, &str, &str)] = &[
         "market_keep_days",
         "30",
         "trading days of the market log that are kept; 0: all",
+    ),
+    (
+        "market_keep_gb",
+        "10",
+        "GB (10⁹ bytes) of the market log that are kept, in whole trading days, today's always; 0: any amount",
     ),
     (
         "journal_keep_days",

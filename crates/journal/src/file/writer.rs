@@ -637,6 +637,10 @@ impl LogWriter for FileWriter {
         result
     }
 
+    fn has_surplus(&self, today: Date, keep: &Retention) -> bool {
+        surplus(&self.segments, Offset::END, today, keep) > 0
+    }
+
     fn retain(
         &mut self,
         floor: Offset,
@@ -648,7 +652,8 @@ impl LogWriter for FileWriter {
     }
 
     fn bytes(&self) -> u64 {
-        self.end + self.pending_bytes() as u64
+        let first = self.segments.first().map_or(self.end, |s| s.first.0);
+        self.end - first + self.pending_bytes() as u64
     }
 
     fn save_snapshot(&mut self, payload: &[u8], keep: usize) -> Result<(), JournalError> {

@@ -372,12 +372,17 @@ impl MarketDriver {
         }
         let day = self.parts.sessions.trading_day(latest);
         self.day_end = day.end;
-        let day = day.date;
-        if !self.parts.host.begin_day(day) {
-            return;
+        if self.parts.host.begin_day(day.date) {
+            self.retain();
         }
+    }
+
+    /// Removes old days that are more than is kept. The session goes on where that fails: too much is kept, no more.
+    fn retain(&mut self) {
+        let Some(day) = self.parts.host.log().day() else {
+            return;
+        };
         let removed = self.parts.host.retain(&self.parts.journals, day);
-        // The session goes on: too much is kept, no more.
         *self
             .status
             .retention
@@ -394,6 +399,8 @@ impl MarketDriver {
         }
         let saved = self.parts.host.snapshot(false);
         self.status.snapshots.note(&saved);
+        // The day itself may have come to too many bytes.
+        self.retain();
     }
 
     fn publish(&self) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use feeds::live::{Batch, Item};
 use journal::record::{MarketItem, MarketRecord, Start, TICKS_MAX, Ticks};
-use journal::{Carriage, Log, LogWriter};
+use journal::{Carriage, Log, LogWriter, Retention};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
@@ -55,8 +55,7 @@ pub struct MarketHost {
     latest: Timestamp,
     /// Why the log takes nothing any more; the market goes on without it.
     failed: Option<String>,
-    /// Trading days of the log that are kept; 0 for all.
-    keep_days: u32,
+    keep: Retention,
     stats: MarketStats,
 }
 
@@ -81,12 +80,12 @@ impl MarketHost {
     pub fn log(&self) -> &dyn LogWriter {
         self.log.as_ref()
     }
-    /// How many trading days of its log are kept: 0, and so at first, all.
-    pub const fn keep_days(&mut self, days: u32) {
-        self.keep_days = days;
+    /// How much of its log is kept: at first all.
+    pub const fn keep(&mut self, keep: Retention) {
+        self.keep = keep;
     }
-    pub(crate) const fn kept_days(&self) -> u32 {
-        self.keep_days
+    pub(crate) const fn kept(&self) -> Retention {
+        self.keep
     }
     pub(crate) fn market_log(&self) -> &dyn Log {
         self.market.as_ref()

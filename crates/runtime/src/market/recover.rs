@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use journal::record::{MarketRecord, Start, Ticks, decode_with};
-use journal::{Cut, Log, LogWriter, Offset, Opened};
+use journal::{Cut, Log, LogWriter, Offset, Opened, Retention};
 use model::{StrategyIdx, Timestamp};
 use pipeline::strategy_host::HostState;
 use pipeline::{BrokerMask, Runner, RunnerInput, RunnerOutput};
@@ -162,7 +162,7 @@ impl MarketHost {
             next: 0,
             latest: Timestamp::MIN,
             failed: None,
-            keep_days: 0,
+            keep: Retention::default(),
             stats: MarketStats::default(),
         };
         this.start.epoch = this.log.epoch();

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use feeds::live::{FeedQueue, Policy};
+use journal::Retention;
 use model::instrument::Instrument;
 use model::order::OrderIntent;
 use model::reason::Reason;
 use model::session::{AlwaysOpen, SessionGroup, SessionStatus, Sessions, TradingDay};
 use model::trader::{Capabilities, Delivery};
-use model::{AssetClass, StrategyIdx, Timestamp};
+use model::{AssetClass, Date, StrategyIdx, Timestamp};
 use runtime::clock::{FeedClock, SessionClock};
 use runtime::desk::{Call, Outcome};
 use runtime::driver::market::{MarketMessage, MarketParts, MarketSettings};
@@ -462,6 +463,41 @@ fn a_market_log_that_fails_stops_entries_everywhere_and_no_tick() {
     assert!(left.failed().is_some());
     assert!(told.try_recv().is_err(), "it is told once");
     assert!(host.stop(PATIENCE) && notices.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_day_that_comes_to_too_many_bytes_makes_room_while_it_runs() {
+    let mut world = World::new();
+    world.brokers.clear();
+    let mut system = world.start();
+    for day in 0..3 {
+        assert!(system.market.begin_day(Date::from_days(20_000 + day)));
+        world.ticks(&mut system, 40);
+    }
+    let mut market = system.market;
+    let spans = |world: &World| world.log("market").spans().unwrap();
+    let before = spans(&world);
+    // There is room for the names with which today begins, and for some ticks.
+    let room = market.log().bytes() + 4_000;
+    market.keep(Retention {
+        days: None,
+        bytes: Some(room),
+    });
+    let (notice, _) = noted();
+    let sessions = Arc::new(AlwaysOpen);
+    let (thread, queue, _) = runner(&world, market, Vec::new(), sessions, None, &notice);
+    let mut number = world.given;
+    feed(&world, &queue, number);
+    until("today has no file", || spans(&world).len() > before.len());
+    assert_eq!(spans(&world)[0].first, before[0].first, "it goes too early");
+    until("nothing goes", || {
+        number += 1;
+        feed(&world, &queue, number);
+        spans(&world)[0].first > before[0].first
+    });
+    let left = thread.stop(PATIENCE).unwrap();
+    let kept = left.log().bytes();
+    assert!(kept <= room, "{kept} of {room}");
 }
 
 #[test]

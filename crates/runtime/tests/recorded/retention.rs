@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::{Log, MARKET, Offset, RECORD_MAX};
+use journal::{Log, MARKET, Offset, RECORD_MAX, Retention};
 use model::{Date, InputId};
 use runtime::market::MarketHost;
 use runtime::retention::market_floor;
@@ -23,6 +23,18 @@ struct Removed {
     market: bool,
     east: bool,
 }
+
+/// What is kept of the market log: a few days, or hardly a byte.
+const KEPT: [Retention; 2] = [
+    Retention {
+        days: Some(KEEP),
+        bytes: None,
+    },
+    Retention {
+        days: None,
+        bytes: Some(1),
+    },
+];
 
 fn snapshot(system: &mut System) {
     for namespace in &mut system.namespaces {
@@ -44,6 +56,10 @@ fn damage(world: &World, name: &str, at: Offset) {
 
 /// Some days, each with two snapshots, then retention, then a crash in the middle of a day.
 fn days(removed: Removed) -> World {
+    days_kept(removed, KEPT[0])
+}
+
+fn days_kept(removed: Removed, keep: Retention) -> World {
     let mut world = World::new();
     let mut system = world.start();
     for n in 0..DAYS {
@@ -61,7 +77,7 @@ fn days(removed: Removed) -> World {
     let today = day(DAYS + 100);
     if removed.market {
         let journals = journals(&world, &world.brokers);
-        system.market.keep_days(KEEP);
+        system.market.keep(keep);
         let gone = system.market.retain(&journals, today).unwrap();
         // The first start's and four days': the oldest snapshots refer to the fifth's last input.
         assert_eq!(gone.len(), 5);
@@ -95,10 +111,13 @@ fn recovered(world: &mut World) -> Vec<String> {
 
 #[test]
 fn recovery_works_whichever_log_has_lost_its_old_files() {
-    let all = |market, east| days(Removed { market, east });
-    let wanted = recovered(&mut all(false, false));
+    let all = |market, east, keep| days_kept(Removed { market, east }, keep);
+    let wanted = recovered(&mut all(false, false, KEPT[0]));
     for (market, east) in [(true, false), (false, true), (true, true)] {
-        assert_eq!(recovered(&mut all(market, east)), wanted, "{market} {east}");
+        for keep in KEPT {
+            let found = recovered(&mut all(market, east, keep));
+            assert_eq!(found, wanted, "{market} {east} {keep:?}");
+        }
     }
 }
 

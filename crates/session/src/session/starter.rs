@@ -215,7 +215,9 @@ impl Starter {
         namespaces: &[Arc<NamespaceHost>],
         probe: Option<Arc<StrategyProbe>>,
     ) -> anyhow::Result<Arc<MarketThread>> {
-        host.keep_days(self.settings.live.log.market_keep_days);
+        let log = &self.settings.live.log;
+        let keep = runtime::retention::keep(log.market_keep_days, log.market_keep_gb);
+        host.keep(keep);
         let journals = namespaces.iter().map(|host| host.name());
         let journals = journals.map(|name| self.logs.log(LogName::Journal(name)));
         let (journals, members) = (journals.collect(), self.members(namespaces));

@@ -208,4 +208,10 @@ fn the_first_days_growth_is_told_at_its_pace() {
         after.contains(&format!("about {sum:.2} GB a day")),
         "{sum}: {after}"
     );
+    assert!(
+        after.contains(
+            "of the market log are kept 30 trading days or 10 GB, whichever is less: about 30 days"
+        ),
+        "{after}"
+    );
 }
