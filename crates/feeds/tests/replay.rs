@@ -39,7 +39,7 @@ fn raw(root: &Path) {
 fn replay(root: &Path, range: ReplayRange, speed: Speed, pace: Box<dyn Pace>) -> Replay {
     let instruments = registry(&SYMBOLS);
     let loaded = load(root, &instruments, &LoadOptions::new(cleaning())).unwrap();
-    let all = instruments.iter().map(|(index, _)| index).collect();
+    let all = instruments.iter().map(|(index, _)| Some(index)).collect();
     Replay::with_pace("recorded", loaded, all, range, speed, pace)
 }
 

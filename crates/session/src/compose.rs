@@ -434,13 +434,20 @@ fn own_limits(
     base: &str,
     cash: &[Amount],
 ) -> anyhow::Result<Option<Limits>> {
-    let Some(risk) = &strategy.definition.risk else {
-        return Ok(None);
-    };
-    let place = || format!("{}: strategy `{}`: risk", risk.at, strategy.id());
-    let settings: LimitSettings = serde_json::from_value(risk.value.clone()).with_context(place)?;
-    settings
-        .resolve(instruments, base, cash)
-        .map(Some)
-        .with_context(place)
+    let limits = limit_settings(strategy)?;
+    let resolved = limits.map(|limits| limits.resolve(instruments, base, cash));
+    resolved.transpose().with_context(|| limits_at(strategy))
+}
+
+/// The limits of a strategy's definition.
+pub(crate) fn limit_settings(strategy: &ResolvedStrategy) -> anyhow::Result<Option<LimitSettings>> {
+    let risk = strategy.definition.risk.as_ref();
+    let limits = risk.map(|risk| serde_json::from_value(risk.value.clone()));
+    limits.transpose().with_context(|| limits_at(strategy))
+}
+
+fn limits_at(strategy: &ResolvedStrategy) -> String {
+    let at = strategy.definition.risk.as_ref();
+    let at = at.map_or(&strategy.definition.source, |risk| &risk.at);
+    format!("{at}: strategy `{}`: risk", strategy.id())
 }

@@ -18,6 +18,7 @@ mod parts;
 pub mod preflight;
 mod refusals;
 mod session;
+mod used;
 mod view;
 
 pub use compose::BuiltIn;

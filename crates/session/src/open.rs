@@ -1,6 +1,5 @@
 //! Before anything runs: what earlier starts knew, the composition, and the recovered namespaces.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use markets::calendar::MarketSessions;
 use model::ids::SourceSession;
 use model::session::Sessions;
 use model::trader::Delivery;
-use model::{Instrument, Instruments, Timestamp};
+use model::{InstrumentIdx, Instruments, Timestamp};
 use runtime::clock::{FeedClock, SessionClock, WallClock, wall};
 use runtime::desk::DeskSettings;
 use runtime::directory::Directory;
@@ -28,6 +27,7 @@ use super::build;
 use crate::compose::{self, ActiveBroker, BuiltIn, Parts, Stages, stages};
 use crate::facts::Dependence;
 use crate::load::{self, Wish};
+use crate::used::{self, Used};
 
 /// Says where the logs of a data directory live.
 pub type LogsOf = Box<dyn Fn(&Path) -> std::io::Result<Arc<dyn Logs>> + Send + Sync>;
@@ -112,7 +112,7 @@ pub struct Opened {
     /// The strategies that the runner hosts.
     pub shared: Vec<model::StrategyIdx>,
     /// What is replayed, and how; `None` in a live session.
-    pub replay: Option<(String, FeedSettings, Loaded)>,
+    pub replay: Option<Recording>,
     /// The simulated exchange, where a feed or a trader uses it.
     pub exchange: Option<exchange::SharedExchange>,
     /// What the operator must know.
@@ -121,28 +121,23 @@ pub struct Opened {
     pub end_of_hang: fn(),
 }
 
+/// Recorded data that is to be replayed.
+pub struct Recording {
+    /// The feed's name.
+    pub name: String,
+    /// The feed's settings.
+    pub settings: FeedSettings,
+    /// The data.
+    pub loaded: Loaded,
+    /// The session's indices of the instruments by the indices of the data.
+    pub map: Vec<Option<InstrumentIdx>>,
+}
+
 pub(super) fn random() -> anyhow::Result<u128> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .context("the system gives no random numbers")?;
     Ok(u128::from_le_bytes(bytes))
-}
-
-/// Today's instruments and those that earlier starts knew: positions may be in them.
-fn union(today: &Instruments, known: &Known) -> anyhow::Result<Instruments> {
-    let mut all: BTreeMap<String, Instrument> = today
-        .iter()
-        .map(|(_, i)| (i.id.clone(), i.clone()))
-        .collect();
-    for (id, instrument) in &known.instruments {
-        all.entry(id.clone()).or_insert_with(|| Instrument {
-            // Its other names may mean something else by now.
-            aliases: Vec::new(),
-            ..instrument.clone()
-        });
-    }
-    let all = Instruments::new(all.into_values().collect())?;
-    Ok(all.with_left_out(today.left_out().clone()))
 }
 
 /// What earlier starts knew. A journal that cannot be read keeps its own namespace out, and no other.
@@ -188,7 +183,7 @@ struct Composed {
     stages: Stages,
     start: Start,
     shared: Vec<model::StrategyIdx>,
-    replay: Option<(String, FeedSettings, Loaded)>,
+    replay: Option<Recording>,
     exchange: Option<exchange::SharedExchange>,
 }
 
@@ -204,18 +199,17 @@ fn composed(
     let mut feeds = settings.live.feeds.iter();
     let replay_feed = feeds.find(|(_, feed)| feed.source == FeedSource::Replay);
     let today = todays_instruments(settings)?;
-    let instruments = Arc::new(union(&today.instruments, known)?);
-    let calendar = settings.sessions(&instruments)?;
-    let replay = match replay_feed {
+    let listed = used::listed(&today.instruments, known)?;
+    let listed_calendar = settings.sessions(&listed)?;
+    let loaded = match replay_feed {
         Some((name, feed)) if !recorded => {
-            let loaded = replayed(settings, feed, &instruments, &calendar)
-                .with_context(|| format!("[feeds.{name}]"))?;
-            Some((name.clone(), feed.clone(), loaded))
+            let loaded = replayed(settings, feed, &listed, &listed_calendar);
+            Some(loaded.with_context(|| format!("[feeds.{name}]"))?)
         }
         _ => None,
     };
-    let (source, live) = match (&replay, &known.latest) {
-        (Some((_, _, loaded)), _) => (loaded.session, false),
+    let (source, live) = match (&loaded, &known.latest) {
+        (Some(loaded), _) => (loaded.session, false),
         (None, Some(latest)) if recorded => (latest.source, latest.live),
         _ => (SourceSession(random()?), true),
     };
@@ -224,32 +218,52 @@ fn composed(
     for kind in plugins.kinds {
         kinds.register(kind)?;
     }
-    let resolved = resolve(settings, &instruments, &kinds)?;
-    let dependence = Dependence {
+    let mut resolved = resolve(settings, &listed, &kinds)?;
+    let mut depends = Vec::new();
+    if let Some(loaded) = &loaded {
+        let dependence = Dependence {
+            settings,
+            brokers: names,
+            sessions: &listed_calendar,
+            instruments: &listed,
+            strategies: &resolved,
+        };
+        depends = dependence.check_recorded(loaded)?;
+        depends.extend_from_slice(&loaded.warnings);
+    }
+    let Used { instruments, map } = used::used(
         settings,
-        brokers: names,
-        sessions: &calendar,
-        instruments: &instruments,
-        strategies: &resolved,
-    };
-    let depends = match &replay {
-        _ if recorded => Vec::new(),
-        Some((_, _, loaded)) => {
-            let mut said = dependence.check_recorded(loaded)?;
-            said.extend_from_slice(&loaded.warnings);
-            said
+        names,
+        &listed,
+        &mut resolved,
+        loaded.as_ref(),
+        known,
+    )?;
+    let instruments = Arc::new(instruments);
+    let calendar = settings.sessions(&instruments)?;
+    if live && !recorded {
+        let dependence = Dependence {
+            settings,
+            brokers: names,
+            sessions: &calendar,
+            instruments: &instruments,
+            strategies: &resolved,
+        };
+        depends = dependence.check_live(Timestamp(wall()))?;
+        if settings.data.corporate_actions.is_some() {
+            depends.push(
+                "[data] corporate_actions is not applied: live prices are in the shares of the day"
+                    .to_owned(),
+            );
         }
-        None => {
-            let mut said = dependence.check_live(Timestamp(wall()))?;
-            if settings.data.corporate_actions.is_some() {
-                said.push(
-                    "[data] corporate_actions is not applied: live prices are in the shares of the day"
-                        .to_owned(),
-                );
-            }
-            said
-        }
-    };
+    }
+    let replay = replay_feed.zip(loaded);
+    let replay = replay.map(|((name, feed), loaded)| Recording {
+        name: name.clone(),
+        settings: feed.clone(),
+        loaded,
+        map,
+    });
     let sessions: Arc<dyn Sessions> = Arc::new(calendar);
     let retired: Vec<String> = known
         .strategies
@@ -502,7 +516,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         warnings,
     } = stages;
     // The trading day that the session begins in: the logs' first files bear it.
-    let days = replay.iter().flat_map(|(_, _, data)| data.stream.days());
+    let days = replay.iter().flat_map(|data| data.loaded.stream.days());
     let first_day = days.map(|(day, _)| day).min();
     let first_day = first_day.unwrap_or_else(|| sessions.trading_day(Timestamp(wall())).date);
     market.0.begin_in(first_day);

@@ -9,12 +9,14 @@ use journal::{FileLogs, Log, LogName, Logs, MARKET, Owner, Retention};
 use model::time::DAY;
 use runtime::clock::wall;
 use runtime::directory::Directory;
+use runtime::tables::Known;
 use serde::Serialize;
 use settings::Settings;
 use settings::live::{FeedSource, LogSettings};
 
 use super::Plugins;
 use crate::compose::{self, BuiltIn};
+use crate::used;
 
 /// Less space than this keeps the system from starting, in bytes.
 const SPACE_MIN: u64 = 256 << 20;
@@ -177,12 +179,27 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
 /// What the settings name: feeds, instruments, calendars, brokers, strategies.
 fn configuration(report: &mut Report, settings: &Settings, brokers: &[String], plugins: &Plugins) {
     feeds(report, settings);
-    let instruments = super::open::todays_instruments(settings).map(|loaded| loaded.instruments);
-    calendars(report, settings, &instruments);
+    // What is wrong with the instruments is said of the strategies, which name them.
+    let known = Known::default();
+    let composed = super::open::todays_instruments(settings).and_then(|loaded| {
+        let listed = loaded.instruments;
+        match resolved(settings, plugins, &listed) {
+            Ok(mut all) => used::used(settings, brokers, &listed, &mut all, None, &known)
+                .map(|used| (used.instruments, Ok(all))),
+            Err(error) => Ok((listed, Err(error))),
+        }
+    });
+    if let Ok((instruments, _)) = &composed {
+        calendars(report, settings, instruments);
+    }
     traders(report, settings, brokers, plugins);
-    let resolved = strategies(report, settings, plugins, &instruments);
-    if let (Ok(instruments), Some(resolved)) = (&instruments, &resolved) {
-        market_facts(report, settings, brokers, instruments, resolved);
+    let composed = composed.and_then(|(instruments, all)| Ok((instruments, all?)));
+    match composed {
+        Ok((instruments, all)) => {
+            report.add("strategies", Verdict::Ok, strategies_text(settings, &all));
+            market_facts(report, settings, brokers, &instruments, &all);
+        }
+        Err(error) => report.add("strategies", Verdict::Fail, format!("{error:#}")),
     }
 }
 
@@ -396,18 +413,10 @@ fn feeds(report: &mut Report, settings: &Settings) {
 const CALENDAR_ENDS_SOON: i32 = 60;
 
 /// Of a live session: a calendar must know today, and should know the weeks to come.
-fn calendars(
-    report: &mut Report,
-    settings: &Settings,
-    instruments: &anyhow::Result<model::Instruments>,
-) {
+fn calendars(report: &mut Report, settings: &Settings, instruments: &model::Instruments) {
     if super::open::has(settings, FeedSource::Replay) {
         return;
     }
-    // What is wrong with the instruments is said where they are looked at.
-    let Ok(instruments) = instruments else {
-        return;
-    };
     let facts = &settings.markets;
     let mut exchanges: Vec<&str> = instruments.iter().map(|(_, i)| &*i.exchange).collect();
     exchanges.sort_unstable();
@@ -485,43 +494,25 @@ fn traders(report: &mut Report, settings: &Settings, brokers: &[String], plugins
     }
 }
 
-fn strategies(
-    report: &mut Report,
+/// The strategies of a start.
+fn resolved(
     settings: &Settings,
     plugins: &Plugins,
-    instruments: &anyhow::Result<model::Instruments>,
-) -> Option<Vec<strategies::ResolvedStrategy>> {
-    const TITLE: &str = "strategies";
+    instruments: &model::Instruments,
+) -> anyhow::Result<Vec<strategies::ResolvedStrategy>> {
     let mut kinds = (plugins.built_in.strategies)();
     for kind in &plugins.kinds {
-        if let Err(error) = kinds.register(*kind) {
-            report.add(TITLE, Verdict::Fail, error.to_string());
-            return None;
-        }
+        kinds.register(*kind)?;
     }
-    let instruments = match instruments {
-        Ok(instruments) => instruments,
-        Err(error) => {
-            report.add(TITLE, Verdict::Fail, format!("{error:#}"));
-            return None;
-        }
-    };
-    match super::open::resolve(settings, instruments, &kinds) {
-        Ok(all) => {
-            let text = if settings.live.strategies.files.is_empty() {
-                "the built-in samples".to_owned()
-            } else {
-                let names: Vec<&str> = all.iter().map(strategies::ResolvedStrategy::id).collect();
-                format!("{} defined: {}", names.len(), names.join(", "))
-            };
-            report.add(TITLE, Verdict::Ok, text);
-            Some(all)
-        }
-        Err(error) => {
-            report.add(TITLE, Verdict::Fail, format!("{error:#}"));
-            None
-        }
+    super::open::resolve(settings, instruments, &kinds)
+}
+
+fn strategies_text(settings: &Settings, all: &[strategies::ResolvedStrategy]) -> String {
+    if settings.live.strategies.files.is_empty() {
+        return "the built-in samples".to_owned();
     }
+    let names: Vec<&str> = all.iter().map(strategies::ResolvedStrategy::id).collect();
+    format!("{} defined: {}", names.len(), names.join(", "))
 }
 
 /// What a live start asks of the calendar and the charges. A replay's facts are those of its data,

@@ -32,7 +32,7 @@ use super::handles::{Excluded, Handles, StopRequest};
 use super::letters::{Letters, Targets};
 use super::monitor::Monitor;
 use super::narrate;
-use super::open::Opened;
+use super::open::{Opened, Recording};
 use crate::lifecycle::Lifecycle;
 use settings::live::FeedSource;
 
@@ -183,7 +183,8 @@ impl Session {
             starter.recover_market(market, runner, &start, nexts, &hosts, hung.clone())?;
         let mut sources: Vec<(Box<dyn Feed>, Supervision)> = Vec::new();
         let all: Vec<InstrumentIdx> = starter.instruments.iter().map(|(index, _)| index).collect();
-        if let Some((name, feed, loaded)) = replay {
+        if let Some(recording) = replay {
+            let feed = &recording.settings;
             let zone = starter.settings.data.zone()?;
             let bound = |text: &Option<String>, open| {
                 text.as_ref().map_or(anyhow::Ok(open), |t| {
@@ -203,7 +204,10 @@ impl Session {
             let told = Box::new(|jump: &feeds::DayJump<'_>| {
                 tracing::warn!(channel = "feeds", "{jump}");
             });
-            let replay = Replay::new(&name, loaded, all.clone(), range, speed).on_jump(told);
+            let Recording {
+                name, loaded, map, ..
+            } = recording;
+            let replay = Replay::new(&name, loaded, map, range, speed).on_jump(told);
             sources.push((Box::new(replay), supervision));
         }
         if let Some(exchange) = &exchange {

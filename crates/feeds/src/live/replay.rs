@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::ids::SourceSession;
-use model::{InstrumentIdx, Timestamp};
+use model::{Bar, InstrumentIdx, Tick, Timestamp};
 
 use super::{BATCH_MAX, Batch, Feed, FeedError, Item, Nature, Next};
 use crate::actions::DayJump;
@@ -71,6 +71,8 @@ pub struct Replay {
     session: SourceSession,
     stream: MarketStream,
     instruments: Vec<InstrumentIdx>,
+    /// The session's index of an instrument by that under which the data was loaded.
+    map: Vec<Option<InstrumentIdx>>,
     range: ReplayRange,
     speed: Speed,
     pace: Box<dyn Pace>,
@@ -88,23 +90,24 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Of loaded data.
+    /// Of loaded data. `map` gives the session's index of an instrument by that under which the data was loaded;
+    /// rows of those without one are not delivered.
     pub fn new(
         name: &str,
         loaded: Loaded,
-        instruments: Vec<InstrumentIdx>,
+        map: Vec<Option<InstrumentIdx>>,
         range: ReplayRange,
         speed: Speed,
     ) -> Self {
         let pace = Box::new(WallPace(std::time::Instant::now()));
-        Self::with_pace(name, loaded, instruments, range, speed, pace)
+        Self::with_pace(name, loaded, map, range, speed, pace)
     }
 
     /// The same against another clock.
     pub fn with_pace(
         name: &str,
         loaded: Loaded,
-        instruments: Vec<InstrumentIdx>,
+        map: Vec<Option<InstrumentIdx>>,
         range: ReplayRange,
         speed: Speed,
         pace: Box<dyn Pace>,
@@ -113,7 +116,8 @@ impl Replay {
             name: name.to_owned(),
             session: loaded.session,
             stream: loaded.stream,
-            instruments,
+            instruments: map.iter().copied().flatten().collect(),
+            map,
             range,
             speed,
             pace,
@@ -148,26 +152,35 @@ impl Replay {
         while self.chunk.is_empty() && !self.ended {
             let range = self.range;
             let first = self.row;
-            let wanted = |number: u64, ts: Timestamp| {
-                number >= range.from_row && ts >= range.from && ts < range.to
+            let map = &self.map;
+            let wanted = |number: u64, ts: Timestamp, instrument: InstrumentIdx| {
+                let is_within = number >= range.from_row && ts >= range.from && ts < range.to;
+                let to = map.get(instrument.index()).copied().flatten();
+                to.filter(|_| is_within)
             };
             let read = match &mut self.stream {
                 MarketStream::Ticks(ticks) => ticks.next_chunk()?.map(|rows| {
                     let numbered = (first..).zip(rows);
-                    let rows_wanted = numbered.filter(|(n, tick)| wanted(*n, tick.ts));
-                    self.chunk
-                        .extend(rows_wanted.map(|(number, tick)| Item::Tick {
+                    self.chunk.extend(numbered.filter_map(|(number, tick)| {
+                        let instrument = wanted(number, tick.ts, tick.instrument)?;
+                        Some(Item::Tick {
                             number,
-                            tick: *tick,
+                            tick: Tick {
+                                instrument,
+                                ..*tick
+                            },
                             depth: None,
-                        }));
+                        })
+                    }));
                     (rows.len(), rows.last().map(|t| t.ts))
                 }),
                 MarketStream::Bars(bars) => bars.next_chunk()?.map(|rows| {
                     let numbered = (first..).zip(rows);
-                    let rows_wanted = numbered.filter(|(n, bar)| wanted(*n, bar.close_ts));
-                    self.chunk
-                        .extend(rows_wanted.map(|(number, bar)| Item::Bar { number, bar: *bar }));
+                    self.chunk.extend(numbered.filter_map(|(number, bar)| {
+                        let instrument = wanted(number, bar.close_ts, bar.instrument)?;
+                        let bar = Bar { instrument, ..*bar };
+                        Some(Item::Bar { number, bar })
+                    }));
                     (rows.len(), rows.last().map(|b| b.close_ts))
                 }),
             };

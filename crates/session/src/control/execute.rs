@@ -327,5 +327,5 @@ fn instrument_of(id: &str, handles: &Handles) -> Result<InstrumentIdx, String> {
         .iter()
         .find(|(_, i)| i.id == id)
         .map(|(index, _)| index)
-        .ok_or_else(|| format!("no instrument `{id}`"))
+        .ok_or_else(|| format!("no instrument `{id}` is used here"))
 }

@@ -7,6 +7,7 @@ mod hanging;
 mod inside;
 mod isolation;
 mod letters;
+mod listed;
 pub mod logs;
 mod parity;
 mod report;
