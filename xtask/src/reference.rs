@@ -13,10 +13,10 @@ const HELP_WIDTH: usize = 100;
 /// Every generated page: its path and its text.
 pub fn pages() -> anyhow::Result<Vec<(&'static str, String)>> {
     let proto = Workspace::load()?.root.join("proto");
-    let brokers = panda::compose::broker_registry();
+    let kinds = panda::compose::kinds();
     Ok(vec![
         (schema_table::TABLE, schema_table::table(&proto)?),
-        (".env.example", settings::example::env_example(&brokers)),
+        (".env.example", settings::example::env_example(&kinds)),
         (
             "docs/reference/cli.md",
             cli_markdown(panda::cli::command())?,
@@ -31,7 +31,7 @@ pub fn pages() -> anyhow::Result<Vec<(&'static str, String)>> {
         ),
         (
             "docs/reference/settings.md",
-            settings::reference::settings_markdown(&brokers),
+            settings::reference::settings_markdown(&kinds),
         ),
         (
             "docs/reference/strategies.md",

@@ -39,8 +39,11 @@ fn raw(root: &Path) {
 fn replay(root: &Path, range: ReplayRange, speed: Speed, pace: Box<dyn Pace>) -> Replay {
     let instruments = registry(&SYMBOLS);
     let loaded = load(root, &instruments, &LoadOptions::new(cleaning())).unwrap();
-    let all = instruments.iter().map(|(index, _)| Some(index)).collect();
-    Replay::with_pace("recorded", loaded, all, range, speed, pace)
+    // The session knows one more, which comes first.
+    let known = Arc::new(registry(&["AAA", SYMBOLS[0], SYMBOLS[1]]));
+    let of = |id: &str| known.find(id).ok();
+    let map = instruments.iter().map(|(_, i)| of(&i.id)).collect();
+    Replay::with_pace("recorded", loaded, known, map, range, speed, pace)
 }
 
 /// Time that passes only by sleeping.
@@ -56,6 +59,11 @@ impl Pace for Slept {
     }
 }
 
+fn ids() -> Vec<String> {
+    let all = registry(&SYMBOLS);
+    all.iter().map(|(_, i)| i.id.clone()).collect()
+}
+
 struct Recorded(tempfile::TempDir);
 
 impl Subject for Recorded {
@@ -67,9 +75,13 @@ impl Subject for Recorded {
         Box::new(replay(
             self.0.path(),
             range,
-            Speed::Max,
+            // A row a pull, about.
+            Speed::Times(100.0),
             Box::new(Slept::default()),
         ))
+    }
+    fn wanted(&self) -> Vec<String> {
+        ids()
     }
 }
 
@@ -84,6 +96,12 @@ fn a_replay_keeps_the_contract_of_feeds_from_any_row() {
 fn drain(mut feed: Replay, pace: &Slept) -> (usize, Duration) {
     let mut rows = 0;
     let mut batch = Batch::default();
+    let unserved = feed.ask(&[&ids()[..], &["NSE:AAA".to_owned()]].concat());
+    let unserved = unserved.unwrap();
+    assert!(
+        unserved[0].id == "NSE:AAA" && unserved[0].why.contains("no rows"),
+        "{unserved:?}"
+    );
     feed.connect().unwrap();
     loop {
         batch.clear();

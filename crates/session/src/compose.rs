@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use exchange::SharedExchange;
+use feeds::live::{Feed, FeedContext, FeedRegistry, SIMULATED, SimulatedSettings};
 use markets::rules::FnoNames;
 use model::ids::SourceSession;
 use model::rules::ExchangeRules;
 use model::session::Sessions;
 use model::trader::{Capabilities, InPipelineTrader};
-use model::{Amount, CurrencyIdx, Instruments, StrategyIdx};
+use model::{Amount, CurrencyIdx, Instruments, StrategyIdx, Timestamp};
 use pipeline::risk::settings::LimitError;
 use pipeline::risk::{LimitSettings, Limits, STALE_SIGNAL_LIVE};
 use pipeline::{
     BrokerMask, BrokerPipeline, BrokerSettings, Kernel, Runner, StrategyHost, StrategySetup,
 };
-use settings::live::FeedSource;
+use settings::live::FeedSettings;
 use settings::{BrokerTable, Settings};
 use strategies::{KindRegistry, ResolvedStrategy, Scope};
 use traders::{BuildContext, Built, Registry, Trader};
@@ -26,6 +27,8 @@ use traders::{BuildContext, Built, Registry, Trader};
 pub struct BuiltIn {
     /// Makes the registry of its brokers; simulated ones trade on the exchange, where one is given.
     pub brokers: fn(Option<SharedExchange>) -> Registry,
+    /// Makes the registry of its feeds; simulated ones deliver the exchange's market, where one is given.
+    pub feeds: fn(Option<SharedExchange>) -> FeedRegistry,
     /// Makes the registry of its kinds of strategies.
     pub strategies: fn() -> KindRegistry,
     /// Ends the process; called when a shared strategy does not return, after the log line about it.
@@ -33,25 +36,66 @@ pub struct BuiltIn {
 }
 
 impl BuiltIn {
-    /// The brokers of a live system: with a simulated feed they share its exchange, which is new.
-    pub(crate) fn live_brokers(
-        &self,
+    /// The exchange of a live system: with a simulated feed there is one, which its brokers share.
+    pub(crate) fn exchange(
         settings: &Settings,
         instruments: &Instruments,
-    ) -> (Registry, Option<SharedExchange>) {
-        let mut feeds = settings.live.feeds.values();
-        let simulated = feeds.find(|f| f.source == FeedSource::Simulated);
-        let exchange =
-            simulated.map(|f| SharedExchange::new(f.seed, f.changes_per_second, instruments));
-        ((self.brokers)(exchange.clone()), exchange)
+    ) -> anyhow::Result<Option<SharedExchange>> {
+        let mut feeds = settings.live.feeds.iter();
+        let Some((name, feed)) = feeds.find(|(_, feed)| feed.source == SIMULATED) else {
+            return Ok(None);
+        };
+        let own = SimulatedSettings::from_table(&feed.own).map_err(anyhow::Error::msg);
+        let own = own.with_context(|| format!("[feeds.{name}]"))?;
+        let exchange = SharedExchange::new(own.seed, own.changes_per_second, instruments);
+        Ok(Some(exchange))
     }
 }
 
-/// What can be found wrong with brokers before instruments and definitions are read: kinds that this
+/// Builds a live feed; `None` for recorded data.
+pub(crate) fn feed(
+    registry: &FeedRegistry,
+    name: &str,
+    settings: &FeedSettings,
+    instruments: &Arc<Instruments>,
+    now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+) -> anyhow::Result<Option<Box<dyn Feed>>> {
+    let Some(kind) = registry.get(&settings.source) else {
+        bail!(
+            "[feeds.{name}] source = `{}`: this build has no such kind of feed; known: {}",
+            settings.source,
+            registry.names().join(", ")
+        );
+    };
+    let Some(build) = &kind.build else {
+        return Ok(None);
+    };
+    let context = FeedContext {
+        name,
+        settings: &settings.own,
+        instruments: Arc::clone(instruments),
+        now,
+    };
+    let built = build(&context).map_err(anyhow::Error::msg);
+    built.with_context(|| format!("[feeds.{name}]")).map(Some)
+}
+
+/// What can be found wrong with feeds and brokers before instruments and definitions are read: kinds that this
 /// build does not have, values that a trader or a limit does not take.
 pub(crate) fn check_settings(settings: &Settings, built_in: &BuiltIn) -> anyhow::Result<()> {
     let instruments = Arc::new(Instruments::new(Vec::new())?);
-    let (registry, _) = built_in.live_brokers(settings, &instruments);
+    let exchange = BuiltIn::exchange(settings, &instruments)?;
+    let registry = (built_in.brokers)(exchange.clone());
+    let feeds = (built_in.feeds)(exchange);
+    for (name, table) in &settings.live.feeds {
+        feed(
+            &feeds,
+            name,
+            table,
+            &instruments,
+            Arc::new(Timestamp::default),
+        )?;
+    }
     let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments)?);
     for (name, table) in &settings.brokers {
         let Some(kind) = registry.get(&table.kind) else {

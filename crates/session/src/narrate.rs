@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use feeds::live::Item;
 use feeds::live::supervise::FeedState;
+use feeds::live::{Item, Unserved};
 use inspect::render::Names;
 use journal::record::Start;
 use model::event::{Event, EventBody};
@@ -352,6 +352,34 @@ pub(crate) fn feed(name: &str, state: &FeedState) {
             "feed {name} is stale: entries are blocked until it delivers again"
         ),
         state => tracing::info!(channel = "feeds", "feed {name} is {}", state.name()),
+    }
+}
+
+/// A feed is asked for nothing, as others serve all.
+pub(crate) fn not_needed(feed: &str) {
+    tracing::warn!(
+        channel = "feeds",
+        "feed {feed} is not started: the feeds before it deliver all that is used"
+    );
+}
+
+/// Instruments that a feed was asked for and does not deliver.
+pub(crate) fn unserved(feed: &str, all: &[Unserved]) {
+    const SHOWN: usize = 5;
+    for one in all.iter().take(SHOWN) {
+        tracing::warn!(
+            channel = "feeds",
+            "feed {feed} does not deliver {}: {}",
+            one.id,
+            one.why
+        );
+    }
+    if all.len() > SHOWN {
+        let more = all.len() - SHOWN;
+        tracing::warn!(
+            channel = "feeds",
+            "feed {feed} does not deliver {more} others"
+        );
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use feeds::live::{FeedKind, FeedRegistry, REPLAY, ReplaySettings, SIMULATED};
 use feeds::{Loaded, LoadedInstruments};
 use inspect::replay::ReplayReport;
 use journal::record::{JournalRecord, MarketRecord, Start, StrategyEntry};
@@ -19,7 +20,6 @@ use runtime::directory::Directory;
 use runtime::namespace::{Namespace, Recovered, Recovery, ReplayParts};
 use runtime::tables::Known;
 use settings::Settings;
-use settings::live::{FeedSettings, FeedSource};
 use strategies::ResolvedStrategy;
 use traders::Trader;
 
@@ -38,6 +38,8 @@ pub struct Plugins {
     pub built_in: BuiltIn,
     /// Kinds of brokers.
     pub brokers: Vec<traders::BrokerKind>,
+    /// Kinds of feeds.
+    pub feeds: Vec<FeedKind>,
     /// Kinds of strategies.
     pub kinds: Vec<strategies::KindDescriptor>,
     /// In place of the data directory's files: encrypted ones, memory, or a disk that fails on demand.
@@ -52,6 +54,7 @@ impl Plugins {
         Self {
             built_in,
             brokers: Vec::new(),
+            feeds: Vec::new(),
             kinds: Vec::new(),
             logs: None,
             clock: None,
@@ -115,6 +118,8 @@ pub struct Opened {
     pub replay: Option<Recording>,
     /// The simulated exchange, where a feed or a trader uses it.
     pub exchange: Option<exchange::SharedExchange>,
+    /// The kinds of feeds.
+    pub feeds: FeedRegistry,
     /// What the operator must know.
     pub warnings: Vec<String>,
     /// Ends the process: see [`BuiltIn::end_of_hang`].
@@ -126,7 +131,7 @@ pub struct Recording {
     /// The feed's name.
     pub name: String,
     /// The feed's settings.
-    pub settings: FeedSettings,
+    pub settings: ReplaySettings,
     /// The data.
     pub loaded: Loaded,
     /// The session's indices of the instruments by the indices of the data.
@@ -185,6 +190,7 @@ struct Composed {
     shared: Vec<model::StrategyIdx>,
     replay: Option<Recording>,
     exchange: Option<exchange::SharedExchange>,
+    feeds: FeedRegistry,
 }
 
 /// Composes a system for a data directory. `recorded`: for a look at what is recorded there, so that
@@ -197,18 +203,22 @@ fn composed(
     recorded: bool,
 ) -> anyhow::Result<Composed> {
     let mut feeds = settings.live.feeds.iter();
-    let replay_feed = feeds.find(|(_, feed)| feed.source == FeedSource::Replay);
+    let replay_feed = feeds.find(|(_, feed)| feed.is_replay());
     let today = todays_instruments(settings)?;
     let listed = used::listed(&today.instruments, known)?;
     let listed_calendar = settings.sessions(&listed)?;
     let loaded = match replay_feed {
         Some((name, feed)) if !recorded => {
-            let loaded = replayed(settings, feed, &listed, &listed_calendar);
-            Some(loaded.with_context(|| format!("[feeds.{name}]"))?)
+            let place = || format!("[feeds.{name}]");
+            let own = ReplaySettings::from_table(&feed.own).map_err(anyhow::Error::msg);
+            let own = own.with_context(place)?;
+            let loaded = replayed(settings, &own, &listed, &listed_calendar);
+            Some((name.clone(), own, loaded.with_context(place)?))
         }
         _ => None,
     };
-    let (source, live) = match (&loaded, &known.latest) {
+    let data = loaded.as_ref().map(|(_, _, loaded)| loaded);
+    let (source, live) = match (data, &known.latest) {
         (Some(loaded), _) => (loaded.session, false),
         (None, Some(latest)) if recorded => (latest.source, latest.live),
         _ => (SourceSession(random()?), true),
@@ -220,7 +230,7 @@ fn composed(
     }
     let mut resolved = resolve(settings, &listed, &kinds)?;
     let mut depends = Vec::new();
-    if let Some(loaded) = &loaded {
+    if let Some(loaded) = data {
         let dependence = Dependence {
             settings,
             brokers: names,
@@ -231,14 +241,8 @@ fn composed(
         depends = dependence.check_recorded(loaded)?;
         depends.extend_from_slice(&loaded.warnings);
     }
-    let Used { instruments, map } = used::used(
-        settings,
-        names,
-        &listed,
-        &mut resolved,
-        loaded.as_ref(),
-        known,
-    )?;
+    let Used { instruments, map } =
+        used::used(settings, names, &listed, &mut resolved, data, known)?;
     let instruments = Arc::new(instruments);
     let calendar = settings.sessions(&instruments)?;
     if live && !recorded {
@@ -257,10 +261,9 @@ fn composed(
             );
         }
     }
-    let replay = replay_feed.zip(loaded);
-    let replay = replay.map(|((name, feed), loaded)| Recording {
-        name: name.clone(),
-        settings: feed.clone(),
+    let replay = loaded.map(|(name, settings, loaded)| Recording {
+        name,
+        settings,
         loaded,
         map,
     });
@@ -272,7 +275,12 @@ fn composed(
         .filter(|n| !resolved.iter().any(|s| s.id() == n.as_str()))
         .cloned()
         .collect();
-    let (mut registry, exchange) = plugins.built_in.live_brokers(settings, &instruments);
+    let exchange = BuiltIn::exchange(settings, &instruments)?;
+    let mut registry = (plugins.built_in.brokers)(exchange.clone());
+    let mut feeds = (plugins.built_in.feeds)(exchange.clone());
+    for kind in plugins.feeds {
+        feeds.register(kind);
+    }
     for kind in plugins.brokers {
         registry.register(kind);
     }
@@ -321,6 +329,7 @@ fn composed(
         shared,
         replay,
         exchange,
+        feeds,
     })
 }
 
@@ -348,17 +357,18 @@ pub fn check_strategies(
 ) -> anyhow::Result<Vec<ResolvedStrategy>> {
     let instruments = Arc::new(instruments);
     let sessions: Arc<dyn Sessions> = Arc::new(settings.sessions(&instruments)?);
+    let exchange = BuiltIn::exchange(settings, &instruments)?;
     let resolved = resolve(settings, &instruments, &(built_in.strategies)())?;
     stages(&Parts {
         settings,
         brokers: &settings.active_brokers,
-        registry: &built_in.live_brokers(settings, &instruments).0,
+        registry: &(built_in.brokers)(exchange),
         strategies: &resolved,
         retired: &[],
         instruments: &instruments,
         sessions: &sessions,
         source: SourceSession(0),
-        live: !has(settings, FeedSource::Replay),
+        live: !has(settings, REPLAY),
     })?;
     Ok(resolved)
 }
@@ -405,7 +415,7 @@ pub fn recorded(
         sessions,
         ..
     } = composed;
-    let live = !has(settings, FeedSource::Replay);
+    let live = !has(settings, REPLAY);
     let spaces = stages
         .namespaces
         .into_iter()
@@ -507,6 +517,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         shared,
         replay,
         exchange,
+        feeds,
     } = composed(&settings, &names, plugins, &known, false)?;
     let Stages {
         runner,
@@ -596,6 +607,7 @@ pub fn prepare(preparation: Preparation) -> anyhow::Result<Opened> {
         shared,
         replay,
         exchange,
+        feeds,
         warnings,
         end_of_hang,
     })
@@ -635,7 +647,7 @@ fn same_session(
 }
 
 /// Whether a feed of a start is of this kind.
-pub(super) fn has(settings: &Settings, source: FeedSource) -> bool {
+pub(super) fn has(settings: &Settings, source: &str) -> bool {
     let mut feeds = settings.live.feeds.values();
     feeds.any(|feed| feed.source == source)
 }
@@ -643,7 +655,7 @@ pub(super) fn has(settings: &Settings, source: FeedSource) -> bool {
 /// The instruments of a start.
 pub(super) fn todays_instruments(settings: &Settings) -> anyhow::Result<LoadedInstruments> {
     // A replay's list is of the days that it replays, whatever day it is.
-    let as_of = match has(settings, FeedSource::Replay) {
+    let as_of = match has(settings, REPLAY) {
         true => None,
         false => crate::facts::date(Timestamp(wall())),
     };
@@ -653,7 +665,7 @@ pub(super) fn todays_instruments(settings: &Settings) -> anyhow::Result<LoadedIn
             feeds::load_instruments_with_notes(path, &book)
                 .with_context(|| format!("instruments = {}", path.display()))
         }
-        None if has(settings, FeedSource::Simulated) => Ok(LoadedInstruments {
+        None if has(settings, SIMULATED) => Ok(LoadedInstruments {
             instruments: Instruments::new(exchange::instruments())?,
             ..LoadedInstruments::default()
         }),
@@ -670,7 +682,7 @@ pub(super) fn resolve(
     kinds: &strategies::KindRegistry,
 ) -> anyhow::Result<Vec<ResolvedStrategy>> {
     let files = &settings.live.strategies.files;
-    if files.is_empty() && has(settings, FeedSource::Simulated) {
+    if files.is_empty() && has(settings, SIMULATED) {
         let definitions = strategies::parse("the built-in samples", super::parts::SAMPLES)?;
         return Ok(strategies::resolve(definitions, instruments, kinds)?);
     }
@@ -682,13 +694,12 @@ pub(super) fn resolve(
 
 fn replayed(
     settings: &Settings,
-    feed: &FeedSettings,
+    feed: &ReplaySettings,
     instruments: &Instruments,
     calendar: &MarketSessions,
 ) -> anyhow::Result<Loaded> {
-    let path = feed.path.as_deref().context("`path` is missing")?;
     let wish = Wish {
-        path,
+        path: &feed.path,
         from: Timestamp::MIN,
         to: Timestamp::MAX,
         selection: None,

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
+use feeds::live::{REPLAY, ReplaySettings, SIMULATED, SimulatedSettings};
 use journal::{FileLogs, Log, LogName, Logs, MARKET, Owner, Retention};
 use model::time::DAY;
 use runtime::clock::wall;
@@ -12,7 +14,7 @@ use runtime::directory::Directory;
 use runtime::tables::Known;
 use serde::Serialize;
 use settings::Settings;
-use settings::live::{FeedSource, LogSettings};
+use settings::live::LogSettings;
 
 use super::Plugins;
 use crate::compose::{self, BuiltIn};
@@ -178,7 +180,7 @@ pub fn look_with(settings: &Settings, brokers: &[String], plugins: &Plugins) -> 
 
 /// What the settings name: feeds, instruments, calendars, brokers, strategies.
 fn configuration(report: &mut Report, settings: &Settings, brokers: &[String], plugins: &Plugins) {
-    feeds(report, settings);
+    feeds(report, settings, plugins);
     // What is wrong with the instruments is said of the strategies, which name them.
     let known = Known::default();
     let composed = super::open::todays_instruments(settings).and_then(|loaded| {
@@ -381,32 +383,38 @@ fn clock(report: &mut Report) {
     }
 }
 
-fn feeds(report: &mut Report, settings: &Settings) {
+fn feeds(report: &mut Report, settings: &Settings, plugins: &Plugins) {
+    let known = (plugins.built_in.feeds)(None);
     for (name, feed) in &settings.live.feeds {
-        let title = format!("feed {name}");
-        match (feed.source, &feed.path) {
-            (FeedSource::Simulated, _) => report.add(
-                title,
-                Verdict::Ok,
-                format!(
-                    "simulated exchange, seed {}, open around the clock",
-                    feed.seed
-                ),
-            ),
-            (FeedSource::Replay, Some(path)) if path.exists() => {
-                report.add(title, Verdict::Ok, format!("replay of {}", path.display()));
+        let result = match feed.source.as_str() {
+            REPLAY => replay(name, &feed.own),
+            SIMULATED => SimulatedSettings::from_table(&feed.own)
+                .map(|own| {
+                    let seed = own.seed;
+                    format!("simulated exchange, seed {seed}, open around the clock")
+                })
+                .map_err(anyhow::Error::msg),
+            other => {
+                let mut kinds = known.kinds().iter().chain(&plugins.feeds);
+                let kind = kinds.find(|kind| kind.name == other);
+                kind.map(|kind| kind.summary.to_owned()).with_context(|| {
+                    let known = known.names().join(", ");
+                    format!("source = `{other}`: no such kind; known: {known}")
+                })
             }
-            (FeedSource::Replay, path) => {
-                let path = path.as_ref().map(|p| p.display().to_string());
-                let path = path.unwrap_or_default();
-                report.add(
-                    title,
-                    Verdict::Fail,
-                    format!("[feeds.{name}] path = `{path}`: there is nothing"),
-                );
-            }
-        }
+        };
+        report.result(format!("feed {name}"), result);
     }
+}
+
+fn replay(name: &str, own: &toml::Table) -> anyhow::Result<String> {
+    let own = ReplaySettings::from_table(own).map_err(anyhow::Error::msg)?;
+    let path = own.path.display();
+    anyhow::ensure!(
+        own.path.exists(),
+        "[feeds.{name}] path = `{path}`: there is nothing"
+    );
+    Ok(format!("replay of {path}"))
 }
 
 /// The days before a calendar's end on which it is worth a warning.
@@ -414,7 +422,7 @@ const CALENDAR_ENDS_SOON: i32 = 60;
 
 /// Of a live session: a calendar must know today, and should know the weeks to come.
 fn calendars(report: &mut Report, settings: &Settings, instruments: &model::Instruments) {
-    if super::open::has(settings, FeedSource::Replay) {
+    if super::open::has(settings, REPLAY) {
         return;
     }
     let facts = &settings.markets;
@@ -525,7 +533,7 @@ fn market_facts(
     strategies: &[strategies::ResolvedStrategy],
 ) {
     const TITLE: &str = "market facts";
-    if super::open::has(settings, FeedSource::Replay) {
+    if super::open::has(settings, REPLAY) {
         return;
     }
     let known = settings.sessions(instruments).and_then(|sessions| {

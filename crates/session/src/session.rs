@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use feeds::live::supervise::Supervision;
-use feeds::live::{Feed, FeedQueue, Policy, Replay, ReplayRange, SimulatedFeed};
+use feeds::live::{Feed, FeedQueue, Policy, Replay, ReplayRange};
+use model::Timestamp;
 use model::event::Event;
 use model::reason::Reason;
 use model::topic::Namespace;
-use model::{InstrumentIdx, Timestamp};
 use pipeline::strategy_host::CallProbe;
 use runtime::driver::Detached;
 use runtime::driver::market::MarketMessage;
@@ -33,8 +33,9 @@ use super::letters::{Letters, Targets};
 use super::monitor::Monitor;
 use super::narrate;
 use super::open::{Opened, Recording};
+use crate::compose;
+use crate::feeding::Subscriptions;
 use crate::lifecycle::Lifecycle;
-use settings::live::FeedSource;
 
 /// The time that stopping takes at most in a live session.
 const STOP: Duration = Duration::from_secs(5);
@@ -99,6 +100,7 @@ impl Session {
             shared,
             replay,
             exchange,
+            feeds,
             warnings: _,
             end_of_hang,
         } = opened;
@@ -182,7 +184,6 @@ impl Session {
         let (market, market_recovered) =
             starter.recover_market(market, runner, &start, nexts, &hosts, hung.clone())?;
         let mut sources: Vec<(Box<dyn Feed>, Supervision)> = Vec::new();
-        let all: Vec<InstrumentIdx> = starter.instruments.iter().map(|(index, _)| index).collect();
         if let Some(recording) = replay {
             let feed = &recording.settings;
             let zone = starter.settings.data.zone()?;
@@ -196,7 +197,7 @@ impl Session {
                 from: bound(&feed.start, Timestamp::MIN)?,
                 to: bound(&feed.end, Timestamp::MAX)?,
             };
-            let speed = feed.speed()?;
+            let speed = feed.speed().map_err(anyhow::Error::msg)?;
             let supervision = Supervision {
                 stale_after: None,
                 ..Supervision::default()
@@ -207,24 +208,25 @@ impl Session {
             let Recording {
                 name, loaded, map, ..
             } = recording;
-            let replay = Replay::new(&name, loaded, map, range, speed).on_jump(told);
+            let known = Arc::clone(&starter.instruments);
+            let replay = Replay::new(&name, loaded, known, map, range, speed).on_jump(told);
             sources.push((Box::new(replay), supervision));
         }
         if let Some(exchange) = &exchange {
             exchange.resume(starter.clock.now(), &last_prices);
-            for (name, feed) in &starter.settings.live.feeds {
-                if feed.source == FeedSource::Simulated {
-                    let supervision = Supervision {
-                        stale_after: Some(Duration::from_secs(feed.stale_after_seconds)),
-                        ..Supervision::default()
-                    };
-                    let clock = Arc::clone(&starter.clock);
-                    let now = Arc::new(move || clock.now());
-                    let feed = SimulatedFeed::new(name, exchange.clone(), all.clone(), now);
-                    sources.push((Box::new(feed), supervision));
-                }
-            }
         }
+        for (name, settings) in &starter.settings.live.feeds {
+            let clock = Arc::clone(&starter.clock);
+            let now = Arc::new(move || clock.now());
+            let built = compose::feed(&feeds, name, settings, &starter.instruments, now)?;
+            let supervision = Supervision {
+                stale_after: Some(Duration::from_secs(settings.stale_after_seconds)),
+                ..Supervision::default()
+            };
+            sources.extend(built.map(|feed| (feed, supervision)));
+        }
+        let now = starter.clock.now();
+        let sources = starter.ask(sources, now)?;
         let feeds = starter.settings.live.feeds.values();
         let capacity = feeds.map(|f| f.queue_capacity).max().unwrap_or(65_536);
         let policy = if live {
@@ -239,9 +241,15 @@ impl Session {
             market.tell(switch);
         }
         let mut feed_states = Vec::new();
+        let mut asked = Vec::new();
         for (feed, supervision) in sources {
-            feed_states.push(starter.feed(feed, supervision, &queue, &hosts)?);
+            let share = feed.instruments().to_vec();
+            let (name, thread) = starter.feed(feed, supervision, &queue, &hosts)?;
+            feed_states.push((name, Arc::clone(thread.status())));
+            asked.push((thread, share));
         }
+        let known = Arc::clone(&starter.instruments);
+        let subscriptions = Subscriptions::new(asked, known, Arc::clone(&starter.sessions), now);
         starter.letters.connect(Targets {
             hosts: hosts.clone(),
             queue: Arc::clone(&queue),
@@ -265,7 +273,7 @@ impl Session {
             stop,
             is_stopping: AtomicBool::new(false),
         });
-        starter.monitor(&handles)?;
+        starter.monitor(&handles, subscriptions)?;
         starter.control(&handles)?;
         // The market log has been listed in it by now, which wrote it anew.
         let identity = identity(&handles.settings.live.data_dir);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use feeds::live::Speed;
+use feeds::live::{REPLAY, ReplaySettings, SIMULATED, SimulatedSettings};
 use serde::Deserialize;
 
 /// The `[strategies]` table.
@@ -17,87 +17,43 @@ pub struct StrategySettings {
     pub files: Vec<PathBuf>,
 }
 
-/// Where a feed's data comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FeedSource {
-    /// The built-in simulated exchange.
-    Simulated,
-    /// Recorded data.
-    Replay,
-}
-
 /// A `[feeds.NAME]` table.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct FeedSettings {
-    /// Where its data comes from.
-    pub source: FeedSource,
-    /// Of a replay: a catalogue, a directory of CSV files, or one file.
-    pub path: Option<PathBuf>,
-    /// Of a replay: `max`, or how many times as fast as it was.
-    pub speed: toml::Value,
-    /// Of a replay: the first instant, a date or RFC 3339.
-    pub start: Option<String>,
-    /// Of a replay: the end, exclusive.
-    pub end: Option<String>,
-    /// Of the simulated exchange: its seed.
-    pub seed: u64,
-    /// Of the simulated exchange: changes of each book a second, about.
-    pub changes_per_second: u32,
+    /// The kind of feed.
+    pub source: String,
     /// Silence for longer makes a live feed stale, in seconds.
     pub stale_after_seconds: u64,
     /// Items that may wait for the runner.
     pub queue_capacity: usize,
+    /// The keys of its kind.
+    #[serde(flatten)]
+    pub own: toml::Table,
 }
 
 impl Default for FeedSettings {
     fn default() -> Self {
         Self {
-            source: FeedSource::Simulated,
-            path: None,
-            speed: toml::Value::String("max".to_owned()),
-            start: None,
-            end: None,
-            seed: 7,
-            changes_per_second: 20,
+            source: SIMULATED.to_owned(),
             stale_after_seconds: 30,
             queue_capacity: 65_536,
+            own: toml::Table::new(),
         }
     }
 }
 
 impl FeedSettings {
-    /// How fast a replay runs.
-    pub fn speed(&self) -> anyhow::Result<Speed> {
-        let times = match &self.speed {
-            toml::Value::String(text) if text == "max" => return Ok(Speed::Max),
-            toml::Value::Integer(times) => *times as f64,
-            toml::Value::Float(times) => *times,
-            other => {
-                bail!("`speed` = {other}: write \"max\", or how many times as fast, such as 10")
-            }
-        };
-        if !(times.is_finite() && times > 0.0) {
-            bail!("`speed` = {times}: must be positive");
-        }
-        Ok(Speed::Times(times))
+    /// Whether it is recorded data.
+    pub fn is_replay(&self) -> bool {
+        self.source == REPLAY
     }
 
-    /// Whether every value makes sense.
-    pub fn check(&self) -> anyhow::Result<()> {
-        self.speed()?;
-        match self.source {
-            FeedSource::Replay if self.path.is_none() => {
-                bail!("a replay needs `path`: a catalogue, a directory of CSV files, or one file")
-            }
-            FeedSource::Simulated if self.path.is_some() => {
-                bail!("`path` is for `source = \"replay\"`; the simulated exchange has none")
-            }
-            FeedSource::Simulated if !(1..=10_000).contains(&self.changes_per_second) => bail!(
-                "`changes_per_second` = {}: must be 1 to 10000",
-                self.changes_per_second
-            ),
+    /// Whether the values of a built-in kind make sense; another kind looks at its own as it is built.
+    pub fn check(&self) -> Result<(), String> {
+        match self.source.as_str() {
+            REPLAY => ReplaySettings::from_table(&self.own).map(|_| ()),
+            SIMULATED => SimulatedSettings::from_table(&self.own).map(|_| ()),
             _ => Ok(()),
         }
     }
@@ -190,13 +146,10 @@ impl LiveSettings {
     /// Whether every value makes sense.
     pub fn check(&self) -> anyhow::Result<()> {
         for (name, feed) in &self.feeds {
-            feed.check().with_context(|| format!("[feeds.{name}]"))?;
+            let checked = feed.check().map_err(anyhow::Error::msg);
+            checked.with_context(|| format!("[feeds.{name}]"))?;
         }
-        let replays = self
-            .feeds
-            .values()
-            .filter(|f| f.source == FeedSource::Replay)
-            .count();
+        let replays = self.feeds.values().filter(|f| f.is_replay()).count();
         if replays > 1 || (replays == 1 && self.feeds.len() > 1) {
             bail!(
                 "[feeds]: a replay has the session to itself, as its clock is the data's: keep one feed"
@@ -249,34 +202,12 @@ pub const STRATEGIES_REFERENCE: &[(&str, &str, &str)] = &[(
     "files with strategy definitions; none: three samples on the simulated exchange",
 )];
 
-/// The keys of `[feeds.NAME]`.
+/// The keys of every `[feeds.NAME]`.
 pub const FEED_REFERENCE: &[(&str, &str, &str)] = &[
     (
         "source",
         "\"simulated\"",
-        "`simulated`: the built-in exchange; `replay`: recorded data",
-    ),
-    (
-        "path",
-        "",
-        "of a replay: a catalogue, a directory of CSV files, or one file",
-    ),
-    (
-        "speed",
-        "\"max\"",
-        "of a replay: `max`, or how many times as fast as it was",
-    ),
-    (
-        "start",
-        "",
-        "of a replay: the first instant, a date in the data's time zone or RFC 3339",
-    ),
-    ("end", "", "of a replay: the end, exclusive"),
-    ("seed", "7", "of the simulated exchange: its seed"),
-    (
-        "changes_per_second",
-        "20",
-        "of the simulated exchange: changes of each book a second, about",
+        "the kind of feed; which keys it has besides is told below",
     ),
     (
         "stale_after_seconds",

@@ -2,10 +2,8 @@
 
 use std::fmt::Write;
 
-use traders::Registry;
-
 use super::layers::variable;
-use super::schema::{Key, Schema};
+use super::schema::{Key, KindKeys, Kinds, Schema};
 
 /// One table: the key, what it is without a value, its variable, what it means.
 fn table<'a>(out: &mut String, path: &[&str], keys: impl IntoIterator<Item = &'a Key>) {
@@ -22,6 +20,15 @@ fn table<'a>(out: &mut String, path: &[&str], keys: impl IntoIterator<Item = &'a
         );
     }
     out.push('\n');
+}
+
+fn kind_table(out: &mut String, path: &[&str], kind: &KindKeys) {
+    let note = match kind.is_built {
+        true => "",
+        false => "; not in this build yet",
+    };
+    let _infallible = writeln!(out, "Kind `{}` ({}{note}):\n", kind.name, kind.summary);
+    table(out, path, &kind.keys);
 }
 
 const INTRODUCTION: &str = "\
@@ -59,8 +66,8 @@ different values is an error.
 ";
 
 /// `docs/reference/settings.md`.
-pub fn settings_markdown(brokers: &Registry) -> String {
-    let schema = Schema::new(brokers);
+pub fn settings_markdown(kinds: &Kinds) -> String {
+    let schema = Schema::new(kinds);
     let mut out = INTRODUCTION.to_owned();
     for section in &schema.sections {
         let _infallible = match section.path {
@@ -70,17 +77,13 @@ pub fn settings_markdown(brokers: &Registry) -> String {
         match section.path {
             ["risk", ..] => out.push_str("See [risk-rules.md](risk-rules.md).\n\n"),
             ["trading_engine", ..] => out.push_str("Every broker:\n\n"),
+            ["feeds", ..] => out.push_str("Every feed:\n\n"),
             _ => {}
         }
         table(&mut out, section.path, &section.keys);
-    }
-    for kind in &schema.kinds {
-        let note = match kind.is_built {
-            true => "",
-            false => "; not in this build yet",
-        };
-        let _infallible = writeln!(out, "Kind `{}` ({}{note}):\n", kind.name, kind.summary);
-        table(&mut out, &["trading_engine", "NAME"], &kind.keys);
+        for kind in schema.kinds_at(section.path) {
+            kind_table(&mut out, section.path, kind);
+        }
     }
     out.truncate(out.trim_end().len());
     out.push('\n');

@@ -1,8 +1,9 @@
 //! What keys there are: one table from which files and variables are checked, values typed, pages and
 //! example files written.
 
+use feeds::live::FeedRegistry;
 use toml::Value;
-use traders::Registry;
+use traders::{Registry, SettingSpec};
 
 use super::{brokers, data, live, logging, markets};
 
@@ -76,7 +77,15 @@ impl Section {
     }
 }
 
-/// What a kind of broker adds to `[trading_engine.NAME]`.
+/// The kinds of brokers and feeds that a build knows.
+pub struct Kinds {
+    /// Of brokers.
+    pub brokers: Registry,
+    /// Of feeds.
+    pub feeds: FeedRegistry,
+}
+
+/// What a kind of broker adds to `[trading_engine.NAME]`, or a kind of feed to `[feeds.NAME]`.
 #[derive(Debug, Clone)]
 pub struct KindKeys {
     /// The kind.
@@ -241,11 +250,25 @@ pub struct Schema {
     pub sections: Vec<Section>,
     /// What each kind of broker adds to the last one.
     pub kinds: Vec<KindKeys>,
+    /// What each kind of feed adds to `[feeds.NAME]`.
+    pub feeds: Vec<KindKeys>,
+}
+
+fn kind_keys(name: &'static str, summary: &'static str, settings: &[SettingSpec]) -> KindKeys {
+    KindKeys {
+        name,
+        is_built: true,
+        summary,
+        keys: settings
+            .iter()
+            .map(|s| key(s.key, s.default, s.text))
+            .collect(),
+    }
 }
 
 impl Schema {
-    /// With the kinds of brokers that a build knows.
-    pub fn new(registry: &Registry) -> Self {
+    /// With the kinds that a build knows.
+    pub fn new(known: &Kinds) -> Self {
         let section = |path, title, rows: &[(&str, &str, &str)]| Section {
             path,
             title,
@@ -299,22 +322,12 @@ impl Schema {
                 &brokers::COMMON_REFERENCE,
             ),
         ];
-        let mut kinds: Vec<KindKeys> = registry
-            .kinds()
-            .iter()
-            .map(|kind| KindKeys {
-                name: kind.name,
-                is_built: true,
-                summary: kind.summary,
-                keys: kind
-                    .settings
-                    .iter()
-                    .map(|s| key(s.key, s.default, s.text))
-                    .collect(),
-            })
+        let brokers = known.brokers.kinds().iter();
+        let mut kinds: Vec<KindKeys> = brokers
+            .map(|kind| kind_keys(kind.name, kind.summary, kind.settings))
             .collect();
         for (name, summary, rows) in ANNOUNCED {
-            if registry.get(name).is_none() {
+            if known.brokers.get(name).is_none() {
                 kinds.push(KindKeys {
                     name,
                     is_built: false,
@@ -324,7 +337,13 @@ impl Schema {
             }
         }
         kinds.sort_by_key(|kind| kind.name);
-        Self { sections, kinds }
+        let feeds = known.feeds.kinds().iter();
+        let feeds = feeds.map(|kind| kind_keys(kind.name, kind.summary, kind.settings));
+        Self {
+            sections,
+            kinds,
+            feeds: feeds.collect(),
+        }
     }
 
     /// The names of the first level that are sections.
@@ -348,9 +367,19 @@ impl Schema {
             .max_by_key(|s| s.path.len())
     }
 
-    /// The keys of a section; those of a broker with what its kind adds.
+    /// The kinds that tables at a path can be of.
+    pub fn kinds_at(&self, path: &[impl AsRef<str>]) -> &[KindKeys] {
+        match path.first().map(AsRef::as_ref) {
+            Some("feeds") => &self.feeds,
+            Some("trading_engine") => &self.kinds,
+            _ => &[],
+        }
+    }
+
+    /// The keys of a section; those of a broker or a feed with what its kind adds.
     pub fn keys<'a>(&'a self, section: &'a Section, kind: Option<&str>) -> Vec<&'a Key> {
-        let added = self.kinds.iter().find(|k| Some(k.name) == kind);
+        let kinds = self.kinds_at(section.path);
+        let added = kinds.iter().find(|k| Some(k.name) == kind);
         section
             .keys
             .iter()

@@ -1,13 +1,18 @@
 //! What every feed keeps to, as a suite.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use model::InstrumentIdx;
 
 use super::{BATCH_MAX, Batch, Feed, FeedError, Item, Nature, Next};
 
 /// A feed under test can be begun anew, from any of its rows.
 pub trait Subject {
-    /// A fresh feed; a replay begins at row `from`.
+    /// A fresh feed that is asked for nothing yet; a replay begins at row `from`.
     fn begin(&mut self, from: u64) -> Box<dyn Feed>;
+    /// The canonical ids of two or more instruments that it serves, each of which has rows.
+    fn wanted(&self) -> Vec<String>;
     /// Pulls to look at; a live feed has no end.
     fn pulls(&self) -> usize {
         2_000
@@ -23,10 +28,30 @@ fn number(item: &Item) -> u64 {
     }
 }
 
+fn instrument(item: &Item) -> InstrumentIdx {
+    match item {
+        Item::Tick { tick, .. } => tick.instrument,
+        Item::Bar { bar, .. } => bar.instrument,
+    }
+}
+
+/// Asks for instruments all of which it serves; their indices.
+fn ask(feed: &mut dyn Feed, wanted: &[String]) -> Result<Vec<InstrumentIdx>, Broken> {
+    match feed.ask(wanted) {
+        Ok(unserved) if unserved.is_empty() => {}
+        other => return Err(format!("asked for {wanted:?} it says {other:?}")),
+    }
+    let served = feed.instruments().to_vec();
+    if served.len() != wanted.len() {
+        return Err(format!("asked for {wanted:?} it serves {served:?}"));
+    }
+    Ok(served)
+}
+
 /// Pulls until the end or `pulls` times, and checks each pull.
 fn pull(feed: &mut dyn Feed, pulls: usize) -> Result<(Batch, bool), Broken> {
     feed.connect().map_err(|e| format!("connect: {e}"))?;
-    let known: Vec<_> = feed.instruments().to_vec();
+    let known: BTreeSet<_> = feed.instruments().iter().copied().collect();
     let mut all = Batch::default();
     for _ in 0..pulls {
         let mut batch = Batch::default();
@@ -48,22 +73,20 @@ fn pull(feed: &mut dyn Feed, pulls: usize) -> Result<(Batch, bool), Broken> {
             return Err(format!("{} items at once", batch.items.len()));
         }
         for item in &batch.items {
-            let instrument = match item {
-                Item::Tick {
-                    tick,
-                    depth: Some(depth),
-                    ..
-                } if *depth as usize >= batch.depths.len() => {
-                    return Err(format!(
-                        "tick of {:?} has no depth {depth}",
-                        tick.instrument
-                    ));
-                }
-                Item::Tick { tick, .. } => tick.instrument,
-                Item::Bar { bar, .. } => bar.instrument,
-            };
-            if !known.contains(&instrument) {
-                return Err(format!("{instrument:?} is not one of its instruments"));
+            if let Item::Tick {
+                tick,
+                depth: Some(depth),
+                ..
+            } = item
+                && *depth as usize >= batch.depths.len()
+            {
+                return Err(format!(
+                    "tick of {:?} has no depth {depth}",
+                    tick.instrument
+                ));
+            }
+            if !known.contains(&instrument(item)) {
+                return Err(format!("{:?} was not asked for", instrument(item)));
             }
             if let Some(last) = all.items.last()
                 && number(item) <= number(last)
@@ -89,9 +112,8 @@ pub fn check(subject: &mut dyn Subject) -> Result<(), Broken> {
     let pulls = subject.pulls();
     let mut feed = subject.begin(0);
     let nature = feed.nature();
-    if feed.instruments().is_empty() {
-        return Err("it has no instruments".into());
-    }
+    let wanted = subject.wanted();
+    ask(feed.as_mut(), &wanted)?;
     let (all, ended) = pull(feed.as_mut(), pulls)?;
     if all.items.is_empty() {
         return Err("it delivers nothing".into());
@@ -106,6 +128,7 @@ pub fn check(subject: &mut dyn Subject) -> Result<(), Broken> {
             Ok(Next::Data) => return Err("it delivers after it was stopped".into()),
         }
     }
+    asks(subject, &wanted)?;
     let Nature::Replay { session, from } = nature else {
         return Ok(());
     };
@@ -128,10 +151,64 @@ pub fn check(subject: &mut dyn Subject) -> Result<(), Broken> {
         {
             return Err(format!("begun at row {first} it is {:?}", again.nature()));
         }
+        ask(again.as_mut(), &wanted)?;
         let (rest, _) = pull(again.as_mut(), pulls)?;
         if rest.items != all.items[start.min(count)..] {
             return Err(format!("begun at row {first} it does not give the rest"));
         }
     }
+    // Rows of one instrument keep the numbers that they have among all.
+    let mut alone = subject.begin(0);
+    let one = ask(alone.as_mut(), &wanted[..1])?;
+    let (rows, _) = pull(alone.as_mut(), pulls)?;
+    let of_one = all
+        .items
+        .iter()
+        .filter(|item| one.contains(&instrument(item)));
+    if !rows.items.iter().eq(of_one) {
+        return Err(format!("asked for {} alone it gives other rows", wanted[0]));
+    }
+    Ok(())
+}
+
+/// What is asked for changes while it runs, and what it does not serve it names.
+fn asks(subject: &mut dyn Subject, wanted: &[String]) -> Result<(), Broken> {
+    let [first, .., last] = wanted else {
+        return Err("`wanted` names less than two".into());
+    };
+    let mut feed = subject.begin(0);
+    let unknown = "NOWHERE:NOTHING".to_owned();
+    let twice = [first.clone(), unknown.clone(), first.clone()];
+    let unserved = feed.ask(&twice).map_err(|e| format!("ask: {e}"))?;
+    let [one] = unserved.as_slice() else {
+        return Err(format!("asked for {unknown} it gives back {unserved:?}"));
+    };
+    if one.id != unknown || one.why.is_empty() {
+        return Err(format!("asked for {unknown} it gives back {one:?}"));
+    }
+    if feed.instruments().len() != 1 {
+        return Err(format!("asked for one it serves {:?}", feed.instruments()));
+    }
+    let mut seen = BTreeSet::new();
+    for set in [&wanted[..1], wanted, std::slice::from_ref(last)] {
+        let served = ask(feed.as_mut(), set)?;
+        // A few pulls: the end of a replay is not to come meanwhile.
+        let (given, ended) = pull(feed.as_mut(), subject.pulls() / 10)?;
+        if let Some(item) = given
+            .items
+            .iter()
+            .find(|i| !served.contains(&instrument(i)))
+        {
+            return Err(format!("asked for {set:?} it gives {item:?}"));
+        }
+        if given.items.is_empty() && !ended {
+            return Err(format!("asked for {set:?} it gives nothing"));
+        }
+        seen.extend(given.items.iter().map(instrument));
+    }
+    if seen.len() < 2 {
+        return Err("asked for more while it runs, it gives no more".into());
+    }
+    feed.stop();
     Ok(())
 }

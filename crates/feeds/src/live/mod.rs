@@ -7,21 +7,26 @@
 mod conflate;
 pub mod conformance;
 mod queue;
+mod registry;
 mod replay;
+mod settings;
 mod simulated;
 pub mod supervise;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use model::ids::SourceSession;
-use model::{Bar, Depth, InstrumentIdx, Tick};
+use model::{Bar, Depth, InstrumentIdx, Instruments, Tick};
 
 use crate::error::DataError;
 
 pub use conflate::Conflator;
 pub use queue::{FeedQueue, Policy, QueueStats};
+pub use registry::{BuildFeed, FeedContext, FeedKind, FeedRegistry, REPLAY, SIMULATED};
 pub use replay::{JumpTold, Pace, Replay, ReplayRange, Speed};
-pub use simulated::SimulatedFeed;
+pub use settings::{ReplaySettings, SimulatedSettings, replay_kind};
+pub use simulated::{SimulatedFeed, simulated_kind};
 
 /// A feed gives at most so many items at once.
 pub const BATCH_MAX: usize = 1024;
@@ -135,14 +140,50 @@ pub enum FeedError {
     Data(#[from] DataError),
 }
 
+/// An instrument that a feed does not deliver though it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// Its canonical id.
+    pub id: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Splits canonical ids into the indices of those that a feed serves, in order and once each, and the others.
+fn split(
+    instruments: &Instruments,
+    wanted: &[String],
+    serves: impl Fn(InstrumentIdx) -> bool,
+    why: &str,
+) -> (Vec<InstrumentIdx>, Vec<Unserved>) {
+    let (mut served, mut unserved) = (BTreeSet::new(), Vec::new());
+    for id in wanted {
+        match instruments.find(id).ok().filter(|index| serves(*index)) {
+            Some(index) => {
+                served.insert(index);
+            }
+            None => unserved.push(Unserved {
+                id: id.clone(),
+                why: why.to_owned(),
+            }),
+        }
+    }
+    (served.into_iter().collect(), unserved)
+}
+
 /// One source of market data.
 pub trait Feed: Send {
     /// Its name in the settings.
     fn name(&self) -> &str;
     /// What its time is.
     fn nature(&self) -> Nature;
-    /// The instruments that it delivers. Every instrument has exactly one source.
+    /// The instruments that it delivers: those of the latest [`ask`](Self::ask) that it serves, at first none.
     fn instruments(&self) -> &[InstrumentIdx];
+    /// Asks for the instruments with these canonical ids in the place of those asked for before; it comes ahead of
+    /// the first `connect`, and between pulls. From here on the feed delivers these and no others. Those that it
+    /// does not serve come back with the reason. A set whose telling a lost connection ends is told by the next
+    /// `connect`.
+    fn ask(&mut self, wanted: &[String]) -> Result<Vec<Unserved>, FeedError>;
     /// Connects, or connects again after [`FeedError::Lost`]. What follows does not repeat what was
     /// delivered.
     fn connect(&mut self) -> Result<(), FeedError>;

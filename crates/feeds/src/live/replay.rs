@@ -1,11 +1,13 @@
 //! Recorded data as a feed: at the pace at which it came, faster, or as fast as it is taken.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::ids::SourceSession;
-use model::{Bar, InstrumentIdx, Tick, Timestamp};
+use model::{Bar, InstrumentIdx, Instruments, Tick, Timestamp};
 
-use super::{BATCH_MAX, Batch, Feed, FeedError, Item, Nature, Next};
+use super::{BATCH_MAX, Batch, Feed, FeedError, Item, Nature, Next, Unserved, split};
 use crate::actions::DayJump;
 use crate::error::DataError;
 use crate::source::Loaded;
@@ -70,7 +72,9 @@ pub struct Replay {
     name: String,
     session: SourceSession,
     stream: MarketStream,
-    instruments: Vec<InstrumentIdx>,
+    instruments: Arc<Instruments>,
+    /// What it is asked for.
+    asked: Vec<InstrumentIdx>,
     /// The session's index of an instrument by that under which the data was loaded.
     map: Vec<Option<InstrumentIdx>>,
     range: ReplayRange,
@@ -95,18 +99,20 @@ impl Replay {
     pub fn new(
         name: &str,
         loaded: Loaded,
+        instruments: Arc<Instruments>,
         map: Vec<Option<InstrumentIdx>>,
         range: ReplayRange,
         speed: Speed,
     ) -> Self {
         let pace = Box::new(WallPace(std::time::Instant::now()));
-        Self::with_pace(name, loaded, map, range, speed, pace)
+        Self::with_pace(name, loaded, instruments, map, range, speed, pace)
     }
 
     /// The same against another clock.
     pub fn with_pace(
         name: &str,
         loaded: Loaded,
+        instruments: Arc<Instruments>,
         map: Vec<Option<InstrumentIdx>>,
         range: ReplayRange,
         speed: Speed,
@@ -116,7 +122,8 @@ impl Replay {
             name: name.to_owned(),
             session: loaded.session,
             stream: loaded.stream,
-            instruments: map.iter().copied().flatten().collect(),
+            instruments,
+            asked: Vec::new(),
             map,
             range,
             speed,
@@ -197,6 +204,30 @@ impl Replay {
         Ok(())
     }
 
+    fn is_asked(&self, item: &Item) -> bool {
+        let instrument = match item {
+            Item::Tick { tick, .. } => tick.instrument,
+            Item::Bar { bar, .. } => bar.instrument,
+        };
+        self.asked.binary_search(&instrument).is_ok()
+    }
+
+    /// The next row that is asked for; what is asked for may have changed since the rows were read.
+    fn wanted(&mut self) -> Result<Option<Item>, DataError> {
+        loop {
+            match self.chunk.get(self.at).copied() {
+                Some(item) if self.is_asked(&item) => return Ok(Some(item)),
+                Some(_) => self.at += 1,
+                None => {
+                    self.read()?;
+                    if self.chunk.is_empty() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
     /// How long until a row is due.
     fn due_in(&mut self, ts: Timestamp) -> Duration {
         let Speed::Times(times) = self.speed else {
@@ -228,17 +259,24 @@ impl Feed for Replay {
         }
     }
     fn instruments(&self) -> &[InstrumentIdx] {
-        &self.instruments
+        &self.asked
+    }
+    fn ask(&mut self, wanted: &[String]) -> Result<Vec<Unserved>, FeedError> {
+        let days = self.stream.days().into_iter();
+        let held: BTreeSet<_> = days
+            .filter_map(|(_, at)| self.map.get(at.index()).copied().flatten())
+            .collect();
+        let why = "the recorded data has no rows of it";
+        let (asked, unserved) = split(&self.instruments, wanted, |i| held.contains(&i), why);
+        self.asked = asked;
+        Ok(unserved)
     }
     fn connect(&mut self) -> Result<(), FeedError> {
         Ok(())
     }
 
     fn next(&mut self, wait: Duration, batch: &mut Batch) -> Result<Next, FeedError> {
-        if self.at >= self.chunk.len() {
-            self.read()?;
-        }
-        let Some(first) = self.chunk.get(self.at).copied() else {
+        let Some(first) = self.wanted()? else {
             return Ok(Next::Ended);
         };
         let due = self.due_in(stamp(&first));
@@ -254,9 +292,11 @@ impl Feed for Replay {
             if given >= BATCH_MAX || (given > 0 && !self.due_in(stamp(&item)).is_zero()) {
                 break;
             }
-            batch.items.push(item);
             self.at += 1;
-            given += 1;
+            if self.is_asked(&item) {
+                batch.items.push(item);
+                given += 1;
+            }
         }
         Ok(Next::Data)
     }

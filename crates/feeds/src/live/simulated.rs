@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use exchange::{Quote, SharedExchange};
 use model::time::{MINUTE, SECOND};
-use model::{InstrumentIdx, Timestamp};
+use model::{InstrumentIdx, Instruments, Timestamp};
 
-use super::{BATCH_MAX, Batch, Feed, FeedError, Nature, Next};
+use super::registry::{FeedKind, SIMULATED};
+use super::settings::{SIMULATED_SETTINGS, SimulatedSettings};
+use super::{BATCH_MAX, Batch, Feed, FeedError, Nature, Next, Unserved, split};
 
 /// The market moves on in steps of at most so many nanoseconds, so that what a pause of this process has left
 /// behind does not come all at once.
@@ -19,11 +21,30 @@ const PAUSE_MAX: i64 = MINUTE;
 /// A pause between two looks at the clock.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// The kind to register; `exchange` is the one of this process, where there is one.
+pub fn simulated_kind(exchange: Option<SharedExchange>) -> FeedKind {
+    FeedKind {
+        name: SIMULATED,
+        summary: "the built-in exchange, which never closes",
+        settings: SIMULATED_SETTINGS,
+        build: Some(Box::new(move |context| {
+            SimulatedSettings::from_table(context.settings)?;
+            let exchange = exchange.clone();
+            let exchange = exchange.ok_or("this process has no simulated exchange")?;
+            let (instruments, now) = (Arc::clone(&context.instruments), Arc::clone(&context.now));
+            let feed = SimulatedFeed::new(context.name, exchange, instruments, now);
+            Ok(Box::new(feed))
+        })),
+    }
+}
+
 /// The feed. The exchange's time follows the clock; this feed is what moves it.
 pub struct SimulatedFeed {
     name: String,
     exchange: SharedExchange,
-    instruments: Vec<InstrumentIdx>,
+    instruments: Arc<Instruments>,
+    /// What it is asked for.
+    asked: Vec<InstrumentIdx>,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     at: Option<Timestamp>,
     quotes: Vec<Quote>,
@@ -34,19 +55,18 @@ pub struct SimulatedFeed {
 }
 
 impl SimulatedFeed {
-    /// Of those of `instruments` that the exchange lists, on a clock.
+    /// Of an exchange that lists some of `instruments`, on a clock.
     pub fn new(
         name: &str,
         exchange: SharedExchange,
-        mut instruments: Vec<InstrumentIdx>,
+        instruments: Arc<Instruments>,
         now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Self {
-        let listed: Vec<_> = exchange.with(|e| e.listed().collect());
-        instruments.retain(|i| listed.contains(i));
         Self {
             name: name.to_owned(),
             exchange,
             instruments,
+            asked: Vec::new(),
             now,
             at: None,
             quotes: Vec::new(),
@@ -67,7 +87,7 @@ impl SimulatedFeed {
         let to = now.min(from.plus(STEP)).max(from);
         self.at = Some(to);
         self.exchange.advance(to, &mut self.quotes);
-        let wanted = &self.instruments;
+        let wanted = &self.asked;
         self.waiting.extend(
             self.quotes
                 .drain(..)
@@ -84,11 +104,21 @@ impl Feed for SimulatedFeed {
         Nature::Live
     }
     fn instruments(&self) -> &[InstrumentIdx] {
-        &self.instruments
+        &self.asked
+    }
+
+    fn ask(&mut self, wanted: &[String]) -> Result<Vec<Unserved>, FeedError> {
+        let listed: Vec<_> = self.exchange.with(|e| e.listed().collect());
+        let why = "it is not listed on the simulated exchange";
+        let (asked, unserved) = split(&self.instruments, wanted, |i| listed.contains(&i), why);
+        self.waiting
+            .retain(|quote| asked.contains(&quote.tick.instrument));
+        self.asked = asked;
+        Ok(unserved)
     }
 
     fn connect(&mut self) -> Result<(), FeedError> {
-        if self.instruments.is_empty() {
+        if self.asked.is_empty() {
             return Err(FeedError::Refused(
                 "none of the instruments is listed on the simulated exchange".to_owned(),
             ));
@@ -133,7 +163,6 @@ impl Feed for SimulatedFeed {
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
-    use model::Instruments;
     use model::time::{DAY, HOUR};
 
     use super::super::conformance::{Subject, check};
@@ -153,11 +182,14 @@ mod tests {
     }
 
     fn feed_by(now: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> SimulatedFeed {
-        let instruments = Instruments::new(exchange::instruments()).unwrap();
+        let instruments = Arc::new(Instruments::new(exchange::instruments()).unwrap());
         let exchange = SharedExchange::new(7, 20, &instruments);
         exchange.resume(START, &[]);
-        let all = instruments.iter().map(|(i, _)| i).collect();
-        SimulatedFeed::new("sim", exchange, all, now)
+        SimulatedFeed::new("sim", exchange, instruments, now)
+    }
+
+    fn ids() -> Vec<String> {
+        exchange::instruments().into_iter().map(|i| i.id).collect()
     }
 
     struct Simulated;
@@ -165,6 +197,9 @@ mod tests {
     impl Subject for Simulated {
         fn begin(&mut self, _: u64) -> Box<dyn Feed> {
             Box::new(feed(3_000_000))
+        }
+        fn wanted(&self) -> Vec<String> {
+            ids()
         }
         fn pulls(&self) -> usize {
             300
@@ -195,6 +230,7 @@ mod tests {
         let time = Arc::new(AtomicI64::new(START.nanos()));
         let clock = Arc::clone(&time);
         let mut feed = feed_by(Arc::new(move || Timestamp(clock.load(Ordering::Relaxed))));
+        feed.ask(&ids()).unwrap();
         pull(&mut feed);
         let mut last = START;
         time.fetch_add(PAUSE_MAX / 2, Ordering::Relaxed);

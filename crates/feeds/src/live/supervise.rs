@@ -1,12 +1,13 @@
 //! Drives one feed into the queue: connects again with back-off, notices silence, keeps nonsense out.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use model::{Price, Quantity, Tick, Timestamp};
+use model::{InstrumentIdx, Price, Quantity, Tick, Timestamp};
 
-use super::{Batch, Feed, FeedError, FeedQueue, Item, Next};
+use super::{Batch, Feed, FeedError, FeedQueue, Item, Next, Unserved};
 
 /// Where a feed stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -101,8 +102,12 @@ pub trait Surroundings {
     fn pause(&self, time: Duration);
     /// Whether the feed is to stop.
     fn stopped(&self) -> bool;
-    /// Whether silence is to be expected now: no session of its instruments is open.
-    fn may_be_silent(&self) -> bool;
+    /// Whether silence is to be expected now: no session of these instruments is open.
+    fn may_be_silent(&self, instruments: &[InstrumentIdx]) -> bool;
+    /// The canonical ids that are asked for from now on, where they have changed.
+    fn asked(&self) -> Option<Vec<String>>;
+    /// The feed does not serve these.
+    fn unserved(&self, all: &[Unserved]);
     /// An item was not passed on.
     fn rejected(&self, item: &Item, why: Nonsense);
     /// The state changed.
@@ -144,14 +149,13 @@ pub fn run(
     status: &FeedStatus,
     around: &dyn Surroundings,
 ) {
-    let instruments: std::collections::BTreeSet<_> = feed.instruments().iter().copied().collect();
     let mut supervisor = Supervisor {
         supervision,
         status,
         around,
         pause: supervision.pause_min,
         random: supervision.seed,
-        known: &|instrument| instruments.contains(&instrument),
+        known: feed.instruments().iter().copied().collect(),
     };
     let end = supervisor.drive(feed, queue);
     supervisor.set(end);
@@ -165,7 +169,7 @@ struct Supervisor<'a> {
     around: &'a dyn Surroundings,
     pause: Duration,
     random: u64,
-    known: &'a dyn Fn(model::InstrumentIdx) -> bool,
+    known: BTreeSet<InstrumentIdx>,
 }
 
 impl Supervisor<'_> {
@@ -181,6 +185,20 @@ impl Supervisor<'_> {
         let mut connected = false;
         let mut last = self.around.now();
         while !self.around.stopped() {
+            if let Some(wanted) = self.around.asked() {
+                let told = feed.ask(&wanted);
+                self.known = feed.instruments().iter().copied().collect();
+                match told {
+                    Ok(unserved) if unserved.is_empty() => {}
+                    Ok(unserved) => self.around.unserved(&unserved),
+                    Err(error) => {
+                        connected = false;
+                        if let Some(end) = self.failed(&error) {
+                            return end;
+                        }
+                    }
+                }
+            }
             if !connected {
                 match feed.connect() {
                     Ok(()) => {
@@ -208,7 +226,7 @@ impl Supervisor<'_> {
                     batch.clear();
                     self.status.delivered.fetch_add(count, Ordering::Relaxed);
                 }
-                Ok(Next::Idle) => self.silent(last),
+                Ok(Next::Idle) => self.silent(last, feed.instruments()),
                 Ok(Next::Ended) => return FeedState::Ended,
                 Err(error) => {
                     connected = false;
@@ -221,12 +239,12 @@ impl Supervisor<'_> {
         FeedState::Ended
     }
 
-    fn silent(&self, last: Timestamp) {
+    fn silent(&self, last: Timestamp, instruments: &[InstrumentIdx]) {
         let Some(after) = self.supervision.stale_after else {
             return;
         };
         let silent = self.around.now().since(last).max(0) as u128;
-        if silent > after.as_nanos() && !self.around.may_be_silent() {
+        if silent > after.as_nanos() && !self.around.may_be_silent(instruments) {
             self.set(FeedState::Stale);
         }
     }
@@ -250,12 +268,11 @@ impl Supervisor<'_> {
     }
 
     fn sift(&self, batch: &mut Batch) {
+        let known = |instrument| self.known.contains(&instrument);
         batch.items.retain(|item| {
             let nonsense = match item {
-                Item::Tick { tick, .. } => nonsense(tick, self.known),
-                Item::Bar { bar, .. } if !(self.known)(bar.instrument) => {
-                    Some(Nonsense::Instrument)
-                }
+                Item::Tick { tick, .. } => nonsense(tick, &known),
+                Item::Bar { bar, .. } if !known(bar.instrument) => Some(Nonsense::Instrument),
                 Item::Bar { .. } => None,
             };
             if let Some(why) = nonsense {
@@ -268,7 +285,7 @@ impl Supervisor<'_> {
 }
 
 /// Why a tick is not passed on, where it is not.
-pub fn nonsense(tick: &Tick, known: &dyn Fn(model::InstrumentIdx) -> bool) -> Option<Nonsense> {
+pub fn nonsense(tick: &Tick, known: &dyn Fn(InstrumentIdx) -> bool) -> Option<Nonsense> {
     let price = |price: Price| price.in_window().is_ok();
     let optional = |p: Price| p == Price::ZERO || price(p);
     let quantity = |q: Quantity| q >= Quantity::ZERO && (q.is_zero() || q.in_window().is_ok());

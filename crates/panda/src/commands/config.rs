@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use session::preflight;
 use settings::layers::FILE;
+use settings::schema::Kinds;
 use settings::{LayerInputs, Leaf, Settings, example};
-use traders::Registry;
 
 use super::print;
 use crate::compose;
@@ -71,13 +71,10 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
 }
 
 fn init(args: &InitArgs) -> anyhow::Result<()> {
-    let registry = compose::broker_registry();
+    let kinds = compose::kinds();
     let files = [
-        (args.dir.join(FILE), example::settings_toml(&registry)),
-        (
-            args.dir.join(".env.example"),
-            example::env_example(&registry),
-        ),
+        (args.dir.join(FILE), example::settings_toml(&kinds)),
+        (args.dir.join(".env.example"), example::env_example(&kinds)),
     ];
     // All or nothing: neither is written where one would be lost.
     let there = files.iter().find(|(path, _)| path.exists());
@@ -96,8 +93,8 @@ fn init(args: &InitArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn layered(config: Option<&Path>, registry: &Registry) -> anyhow::Result<Settings> {
-    let settings = Settings::layered(&LayerInputs::of_process(config, registry))?;
+fn layered(config: Option<&Path>, kinds: &Kinds) -> anyhow::Result<Settings> {
+    let settings = Settings::layered(&LayerInputs::of_process(config, kinds))?;
     for warning in &settings.warnings {
         eprintln!("warning: {warning}");
     }
@@ -105,8 +102,8 @@ fn layered(config: Option<&Path>, registry: &Registry) -> anyhow::Result<Setting
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
-    let registry = compose::broker_registry();
-    let settings = layered(args.config.as_deref(), &registry)?;
+    let kinds = compose::kinds();
+    let settings = layered(args.config.as_deref(), &kinds)?;
     if args.json || !(args.text || std::io::stdout().is_terminal()) {
         let mut text = serde_json::to_string_pretty(&as_json(&settings.leaves))?;
         text.push('\n');
@@ -151,8 +148,8 @@ fn as_table(leaves: &[Leaf]) -> String {
 }
 
 fn check(config: Option<&Path>) -> anyhow::Result<()> {
-    let registry = compose::broker_registry();
-    let settings = layered(config, &registry)?;
+    let kinds = compose::kinds();
+    let settings = layered(config, &kinds)?;
     let report =
         preflight::look_at_settings(&settings, &settings.active_brokers, compose::BUILT_IN);
     if let Some(failure) = report.failure() {

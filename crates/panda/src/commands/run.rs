@@ -78,8 +78,8 @@ pub fn settings(
     data_dir: Option<&Path>,
     strategies: &[PathBuf],
 ) -> anyhow::Result<Settings> {
-    let registry = crate::compose::broker_registry();
-    let mut inputs = LayerInputs::of_process(config, &registry);
+    let kinds = crate::compose::kinds();
+    let mut inputs = LayerInputs::of_process(config, &kinds);
     if !brokers.is_empty() {
         inputs = inputs.with_flag("--brokers", &["active_brokers"], brokers.to_vec());
     }

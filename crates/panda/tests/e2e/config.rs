@@ -96,7 +96,7 @@ fn every_key_can_be_set_by_its_variable_in_an_empty_directory() {
     let world = World::new();
     // Files of facts are read with the settings: one that corrects nothing.
     world.write("facts.toml", "");
-    let schema = Schema::new(&panda::compose::broker_registry());
+    let schema = Schema::new(&panda::compose::kinds());
     let mut env: Vec<(String, String)> = Vec::new();
     let mut wanted: BTreeMap<String, Value> = BTreeMap::new();
     let mut add = |path: &[&str], key: &settings::schema::Key| {
@@ -116,7 +116,11 @@ fn every_key_can_be_set_by_its_variable_in_an_empty_directory() {
                 .iter()
                 .map(|step| if is_name(step) { *name } else { *step })
                 .collect();
-            let kind = matches!(section.path, ["trading_engine", _]).then_some("paper");
+            let kind = match section.path {
+                ["trading_engine", _] => Some("paper"),
+                ["feeds", _] => Some("replay"),
+                _ => None,
+            };
             for key in schema.keys(section, kind) {
                 add(&[&place[..], &[key.name.as_str()]].concat(), key);
             }

@@ -29,7 +29,7 @@ use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
 use settings::Settings;
 
 use crate::control::ControlServer;
-use crate::feeding::{FeedPlan, FeedThread};
+use crate::feeding::{FeedPlan, FeedThread, Subscriptions, is_listed};
 use crate::handles::{Handles, Member};
 use crate::hanging;
 use crate::letters::{Clerk, Letters, Waiting};
@@ -318,13 +318,46 @@ impl Starter {
         })
     }
 
+    /// Asks the feeds, in the order of their names, for the instruments: each for what the ones before it do not
+    /// serve, so that every instrument has one source. Those that are left with nothing to be asked for are not
+    /// started.
+    pub(super) fn ask(
+        &self,
+        sources: Vec<(Box<dyn Feed>, Supervision)>,
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<(Box<dyn Feed>, Supervision)>> {
+        let day = self.sessions.trading_day(now).date;
+        let live = self.clock.is_live();
+        let all = self.instruments.iter();
+        let mut wanted: Vec<String> = all
+            .filter(|(index, _)| !live || is_listed(&self.instruments, *index, day))
+            .map(|(_, instrument)| instrument.id.clone())
+            .collect();
+        let mut started = Vec::with_capacity(sources.len());
+        let mut left = Vec::new();
+        for (mut feed, supervision) in sources {
+            if wanted.is_empty() {
+                narrate::not_needed(feed.name());
+                continue;
+            }
+            let told = feed.ask(&wanted);
+            left = told.with_context(|| format!("[feeds.{}]", feed.name()))?;
+            wanted = left.iter().map(|one| one.id.clone()).collect();
+            started.push((feed, supervision));
+        }
+        if let Some((feed, _)) = started.last() {
+            narrate::unserved(feed.name(), &left);
+        }
+        Ok(started)
+    }
+
     pub(super) fn feed(
         &mut self,
         feed: Box<dyn Feed>,
         supervision: Supervision,
         queue: &Arc<FeedQueue>,
         hosts: &[Arc<NamespaceHost>],
-    ) -> anyhow::Result<(String, Arc<feeds::live::supervise::FeedStatus>)> {
+    ) -> anyhow::Result<(String, Arc<FeedThread>)> {
         let name = feed.name().to_owned();
         let blocked = Mutex::new(false);
         let (hosts, clock) = (hosts.to_vec(), Arc::clone(&self.clock));
@@ -352,10 +385,10 @@ impl Starter {
         };
         let closing = Arc::clone(queue);
         self.part(&format!("feed {name}"), || {
-            let thread = FeedThread::start(plan)?;
-            let status = Arc::clone(thread.status());
+            let thread = Arc::new(FeedThread::start(plan)?);
+            let started = Arc::clone(&thread);
             anyhow::Ok((
-                (name.clone(), status),
+                (name.clone(), started),
                 Box::new(move |patience: Duration| {
                     // A feed that waits for room is let go.
                     closing.close();
@@ -387,7 +420,11 @@ impl Starter {
         })
     }
 
-    pub(super) fn monitor(&mut self, handles: &Arc<Handles>) -> anyhow::Result<()> {
+    pub(super) fn monitor(
+        &mut self,
+        handles: &Arc<Handles>,
+        mut subscriptions: Subscriptions,
+    ) -> anyhow::Result<()> {
         let handles = Arc::clone(handles);
         self.part("monitor", || {
             let over = Arc::new(AtomicBool::new(false));
@@ -398,6 +435,9 @@ impl Starter {
                     while !told.load(Ordering::Acquire) {
                         handles.monitor.sample(&handles);
                         narrate::unsaved(&handles);
+                        if handles.clock.is_live() {
+                            subscriptions.renew(handles.clock.now());
+                        }
                         std::thread::park_timeout(Duration::from_secs(1));
                     }
                 })?;

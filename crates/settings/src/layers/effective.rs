@@ -32,16 +32,23 @@ pub(super) fn leaves(tree: &Tree, schema: &Schema, settings: &Settings) -> Vec<L
     let mut leaves = Vec::new();
     for section in &schema.sections {
         for place in places(tree, section, settings) {
-            let kind = match place.as_slice() {
-                [first, broker] if first == "trading_engine" => settings.brokers.get(broker),
-                _ => None,
+            let (broker, kind) = match place.as_slice() {
+                [first, name] if first == "trading_engine" => {
+                    let table = settings.brokers.get(name);
+                    (table, table.map(|table| table.kind.as_str()))
+                }
+                [first, name] if first == "feeds" => {
+                    let feed = settings.live.feeds.get(name);
+                    (None, feed.map(|feed| feed.source.as_str()))
+                }
+                _ => (None, None),
             };
-            for key in schema.keys(section, kind.map(|table| table.kind.as_str())) {
+            for key in schema.keys(section, kind) {
                 let mut path = place.clone();
                 path.push(key.name.clone());
                 let given = tree.given.get(&path).cloned();
                 let built_in = || {
-                    let value = match (kind, key.name.as_str()) {
+                    let value = match (broker, key.name.as_str()) {
                         (Some(table), "kind") => Some(table.kind.clone().into()),
                         (Some(table), "starting_cash") => {
                             let code = table.base_currency.code().to_owned();

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{FILE, Layer, LayerInputs, Origin, Tree, read_optional};
+use super::{FILE, Layer, LayerInputs, Origin, Tree, kind_key, read_optional};
 use crate::Root;
 use crate::schema::{Kind, Schema, nearest};
 
@@ -32,7 +32,7 @@ pub(super) fn read(tree: &mut Tree, schema: &Schema, name: &str, text: &str) -> 
         text,
         unknown: Vec::new(),
     };
-    // The kind of a broker decides which keys it has: it comes first.
+    // The kind of a broker or a feed decides which keys it has: it comes first.
     walk.kinds(&values, spans.get_ref());
     walk.table(&mut Vec::new(), &values, spans.get_ref());
     match walk.unknown.into_iter().next() {
@@ -59,17 +59,22 @@ impl Walk<'_> {
     }
 
     fn kinds(&mut self, values: &toml::Table, spans: &DeTable<'_>) {
-        let engines = values.get("trading_engine").and_then(toml::Value::as_table);
-        let spans = spans.get("trading_engine").map(Spanned::get_ref);
-        for (broker, table) in engines.into_iter().flatten() {
-            let kind = table.get("kind");
-            let span = spans
-                .and_then(|s| s.get(broker.as_str()))
-                .and_then(|s| s.get_ref().get("kind"));
-            if let (Some(kind), Some(span)) = (kind, span) {
-                let path = ["trading_engine", broker, "kind"].map(str::to_owned);
-                let origin = self.origin(span.span().start);
-                self.tree.set(&path, None, kind.clone(), origin);
+        for section in ["trading_engine", "feeds"] {
+            let tables = values.get(section).and_then(toml::Value::as_table);
+            let spans = spans.get(section).map(Spanned::get_ref);
+            for (name, table) in tables.into_iter().flatten() {
+                let Some((key, _)) = kind_key(section, name) else {
+                    continue;
+                };
+                let kind = table.get(key);
+                let span = spans
+                    .and_then(|s| s.get(name.as_str()))
+                    .and_then(|s| s.get_ref().get(key));
+                if let (Some(kind), Some(span)) = (kind, span) {
+                    let path = [section, name, key].map(str::to_owned);
+                    let origin = self.origin(span.span().start);
+                    self.tree.set(&path, None, kind.clone(), origin);
+                }
             }
         }
     }
@@ -91,17 +96,18 @@ impl Walk<'_> {
 
     /// A table without a key switches a feed or a broker on all the same.
     fn empty(&mut self, path: &[String]) {
-        let key = match path.first().map(String::as_str) {
-            Some("feeds") => ("source", "simulated"),
-            Some("trading_engine") => ("kind", path[1].as_str()),
-            _ => return,
+        let [section, name] = path else {
+            return;
         };
-        let full: Vec<String> = path.iter().cloned().chain([key.0.to_owned()]).collect();
+        let Some((key, kind)) = kind_key(section, name) else {
+            return;
+        };
+        let full: Vec<String> = path.iter().cloned().chain([key.to_owned()]).collect();
         let origin = Origin {
             layer: Layer::File,
             place: self.name.to_owned(),
         };
-        self.tree.set(&full, None, key.1.into(), origin);
+        self.tree.set(&full, None, kind.into(), origin);
     }
 
     fn value(
@@ -148,11 +154,12 @@ impl Walk<'_> {
             return;
         }
         let kind = match path.as_slice() {
-            [first, broker, _] if first == "trading_engine" => self.tree.kind(broker),
-            _ => "",
+            [section, name, _] => self.tree.kind(section, name),
+            _ => None,
         };
+        let kinds = self.schema.kinds_at(path);
         // Of an unknown kind nothing is known: that is the error then.
-        if !kind.is_empty() && !self.schema.kinds.iter().any(|k| k.name == kind) {
+        if kind.is_some_and(|kind| !kinds.iter().any(|k| k.name == kind)) {
             self.tree.set(path, None, value.clone(), origin);
             return;
         }

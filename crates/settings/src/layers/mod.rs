@@ -15,9 +15,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use model::secret::{REDACTED, Secret};
 use toml::Value;
-use traders::Registry;
 
-use super::schema::{self, Key, Schema};
+use super::schema::{self, Key, Kinds, Schema};
 use super::{Root, Settings, secret};
 
 /// The file that is read where none is named.
@@ -33,13 +32,13 @@ pub struct LayerInputs<'a> {
     pub env: Vec<(String, String)>,
     /// Values given by flags.
     pub flags: Vec<Flag>,
-    /// The kinds of brokers that this build knows.
-    pub kinds: &'a Registry,
+    /// The kinds that this build knows.
+    pub kinds: &'a Kinds,
 }
 
 impl<'a> LayerInputs<'a> {
     /// Those of this process, in its working directory, without flags.
-    pub fn of_process(config: Option<&'a Path>, kinds: &'a Registry) -> Self {
+    pub fn of_process(config: Option<&'a Path>, kinds: &'a Kinds) -> Self {
         Self {
             config,
             dir: Path::new("."),
@@ -178,20 +177,21 @@ impl Tree {
         names
     }
 
-    /// The kind of a broker: as set, or its name.
-    fn kind<'a>(&'a self, broker: &'a str) -> &'a str {
-        let path = ["trading_engine", broker, "kind"].map(str::to_owned);
+    /// The kind of a broker or a feed: as set, or what it is where none is. Nothing of other tables.
+    fn kind<'a>(&'a self, section: &str, name: &'a str) -> Option<&'a str> {
+        let (key, unset) = kind_key(section, name)?;
+        let path = [section, name, key].map(str::to_owned);
         match self.given.get(path.as_slice()) {
-            Some((Value::String(kind), _)) => kind,
-            _ => broker,
+            Some((Value::String(kind), _)) => Some(kind),
+            _ => Some(unset),
         }
     }
 
     /// The keys that a path's section has, and the path's step that is the key.
     fn keys<'a>(&self, schema: &'a Schema, path: &[String]) -> Option<(usize, Vec<&'a Key>)> {
         let section = schema.section_of(path)?;
-        let kind = match section.path {
-            ["trading_engine", _] => path.get(1).map(|broker| self.kind(broker)),
+        let kind = match path {
+            [first, name, ..] => self.kind(first, name),
             _ => None,
         };
         Some((section.path.len(), schema.keys(section, kind)))
@@ -264,24 +264,36 @@ fn one_namespace(tree: &mut Tree, variables: &[variables::Variable]) -> anyhow::
     Ok(())
 }
 
-/// A broker's kind must be known: a slip of the pen in a table's name makes another broker.
+/// The key that names the kind of a broker or a feed, and the kind where it is not set.
+fn kind_key<'a>(section: &str, name: &'a str) -> Option<(&'static str, &'a str)> {
+    match section {
+        "trading_engine" => Some(("kind", name)),
+        "feeds" => Some(("source", feeds::live::SIMULATED)),
+        _ => None,
+    }
+}
+
+/// A kind must be known: a slip of the pen in a table's name makes another broker.
 fn known_kinds(tree: &Tree, schema: &Schema) -> anyhow::Result<()> {
-    let known: Vec<&str> = schema.kinds.iter().map(|kind| kind.name).collect();
-    for broker in tree.names(&["trading_engine"]) {
-        let kind = tree.kind(broker);
-        if known.contains(&kind) {
-            continue;
+    for (section, noun) in [("trading_engine", "broker"), ("feeds", "feed")] {
+        let known: Vec<&str> = schema.kinds_at(&[section]).iter().map(|k| k.name).collect();
+        for name in tree.names(&[section]) {
+            let kind = tree.kind(section, name);
+            let (Some(kind), Some((key, _))) = (kind, kind_key(section, name)) else {
+                continue;
+            };
+            if known.contains(&kind) {
+                continue;
+            }
+            let is_of = |path: &[String]| path.starts_with(&[section, name].map(str::to_owned));
+            let found = tree.given.iter().find(|(path, _)| is_of(path));
+            let origin = found.map(|(_, (_, origin))| origin.to_string());
+            bail!(
+                "{}: [{section}.{name}]: no kind of {noun} is called `{kind}`: set `{key}` to one of: {}",
+                origin.unwrap_or_default(),
+                known.join(", ")
+            );
         }
-        let origin = tree
-            .given
-            .iter()
-            .find(|(path, _)| path.get(1).is_some_and(|name| name == broker))
-            .map(|(_, (_, origin))| origin.to_string())
-            .unwrap_or_default();
-        bail!(
-            "{origin}: [trading_engine.{broker}]: no kind of broker is called `{kind}`: set `kind` to one of: {}",
-            known.join(", ")
-        );
     }
     Ok(())
 }

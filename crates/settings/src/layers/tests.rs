@@ -1,15 +1,22 @@
 use super::*;
 use crate::deciding;
+use feeds::live::FeedRegistry;
 use pipeline::risk::settings::{MarginSetting, Number};
+use traders::Registry;
 
 fn layered(
     dir: &Path,
     env: &[(&str, &str)],
     flags: &[(&'static str, &[&str], Value)],
 ) -> anyhow::Result<Settings> {
-    let mut registry = Registry::default();
-    registry.register(paper::kind());
-    registry.register(sim::kind(None));
+    let mut kinds = Kinds {
+        brokers: Registry::default(),
+        feeds: FeedRegistry::default(),
+    };
+    kinds.brokers.register(paper::kind());
+    kinds.brokers.register(sim::kind(None));
+    kinds.feeds.register(feeds::live::simulated_kind(None));
+    kinds.feeds.register(feeds::live::replay_kind());
     let mut inputs = LayerInputs {
         config: None,
         dir,
@@ -18,7 +25,7 @@ fn layered(
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect(),
         flags: Vec::new(),
-        kinds: &registry,
+        kinds: &kinds,
     };
     for (flag, key, value) in flags {
         inputs = inputs.with_flag(flag, key, value.clone());

@@ -60,8 +60,9 @@ pub(super) fn apply(
     schema: &Schema,
     variables: &[Variable],
 ) -> anyhow::Result<()> {
-    // The kind of a broker decides which keys it has; a whole table comes before its entries.
-    let order = |v: &&Variable| (!v.name.ends_with("__KIND"), v.name.matches("__").count());
+    // The kind of a broker or a feed decides which keys it has; a whole table comes before its entries.
+    let is_kind = |name: &str| name.ends_with("__KIND") || name.ends_with("__SOURCE");
+    let order = |v: &&Variable| (!is_kind(&v.name), v.name.matches("__").count());
     let mut ordered: Vec<&Variable> = variables.iter().collect();
     ordered.sort_by_key(order);
     let mut taken: BTreeMap<(Vec<String>, Option<String>), &Variable> = BTreeMap::new();
@@ -161,16 +162,17 @@ fn target(
         );
     };
     let Some(key) = keys.iter().find(|key| key.name == *name) else {
-        let kind = tree.kind(&steps[at - 1]);
-        if section.path.first() == Some(&"trading_engine")
-            && !schema.kinds.iter().any(|k| k.name == kind)
-        {
-            let kinds: Vec<&str> = schema.kinds.iter().map(|k| k.name).collect();
+        let kinds: Vec<&str> = schema.kinds_at(&steps).iter().map(|k| k.name).collect();
+        let kind = match steps.as_slice() {
+            [section, name, ..] => tree.kind(section, name),
+            _ => None,
+        };
+        if let Some(kind) = kind.filter(|kind| !kinds.contains(kind)) {
             let near = nearest(kind, kinds.iter().copied())
                 .map(|near| format!("; did you mean `{near}`?"))
                 .unwrap_or_default();
             bail!(
-                "{origin}: [{heading}]: no kind of broker is called `{kind}`; known: {}{near}",
+                "{origin}: [{heading}]: no kind is called `{kind}`; known: {}{near}",
                 kinds.join(", ")
             );
         }
