@@ -46,6 +46,15 @@ pub struct Event {
     pub body: EventBody,
 }
 
+/// Where a namespace recorded an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventPlace {
+    /// The number of its run.
+    pub step: u64,
+    /// Its place among that run's outputs, from zero.
+    pub ordinal: usize,
+}
+
 /// What can happen in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use model::order::OrderError;
-use model::{NumberError, OrderId};
+use model::NumberError;
+use projection::orders::OrderFoldError;
 
 /// Why the result of a run could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -36,23 +36,13 @@ pub enum OutputError {
         /// What the file system said.
         source: std::io::Error,
     },
-    /// An event belongs to an order that was never submitted.
-    #[error("{namespace}: an event belongs to order {order}, which is not known or ended long ago")]
-    UnknownOrder {
-        /// In which namespace.
-        namespace: String,
-        /// Which order.
-        order: OrderId,
-    },
-    /// An order took a step that its life does not have.
-    #[error("{namespace}: order {order}: {source}")]
+    /// An event of an order cannot follow the ones before it.
+    #[error("{namespace}: {source}")]
     Order {
         /// In which namespace.
         namespace: String,
-        /// Which order.
-        order: OrderId,
-        /// What is wrong with the step.
-        source: OrderError,
+        /// Why.
+        source: OrderFoldError,
     },
     /// A sum does not fit.
     #[error("the sum of {what} does not fit: {source}")]

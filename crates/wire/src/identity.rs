@@ -2,18 +2,10 @@
 //! unique, salted per data directory, so that every reader of the same log makes the same ids, whenever it reads and
 //! wherever it begins.
 
+pub use model::event::EventPlace;
 use model::event::{Cause, Event, EventBody};
 use model::ids::NameHash;
 use model::{EventId, InputId};
-
-/// Where a namespace recorded an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventPlace {
-    /// The number of its run.
-    pub step: u64,
-    /// Its place among that run's outputs, from zero.
-    pub ordinal: usize,
-}
 
 /// Makes the ids of one data directory.
 #[derive(Debug, Clone, Copy)]

@@ -8,12 +8,13 @@ use super::Finding;
 use crate::workspace::{Package, Workspace};
 
 /// The order of the pipeline: a crate depends only on crates above it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "crates/model",
     "crates/wire",
     "crates/markets",
     "crates/strategies",
     "crates/pipeline",
+    "crates/projection",
     "crates/exchange",
     "crates/traders",
     TRADER,
@@ -34,7 +35,7 @@ const ORDER: [&str; 20] = [
 const TRADER: &str = "crates/traders/*";
 
 /// Crates that hold no I/O and no format, and what they may therefore not depend on.
-const FORMATLESS: [&str; 2] = ["crates/model", "crates/pipeline"];
+const FORMATLESS: [&str; 3] = ["crates/model", "crates/pipeline", "crates/projection"];
 const FORMATS: &[&str] = &[
     "serde_json",
     "serde-json",
@@ -61,11 +62,12 @@ const RUNTIMES: &[&str] = &[
 const DATABASES: &[&str] = &[
     "sqlx", "rusqlite", "redis", "postgres", "rdkafka", "rskafka",
 ];
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "crates/model",
     "crates/markets",
     "crates/strategies",
     "crates/pipeline",
+    "crates/projection",
     "crates/exchange",
     "crates/traders/paper",
 ];

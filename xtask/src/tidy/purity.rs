@@ -9,6 +9,7 @@ const PURE: &[&str] = &[
     "crates/markets/src/",
     "crates/strategies/src/",
     "crates/pipeline/src/",
+    "crates/projection/src/",
     "crates/exchange/src/market/",
     "crates/exchange/src/account.rs",
     "crates/exchange/src/books.rs",
@@ -17,10 +18,15 @@ const PURE: &[&str] = &[
     "crates/exchange/src/tape.rs",
     "crates/traders/paper/src/",
 ];
-const FORMATLESS: &[&str] = &["crates/model/src/", "crates/pipeline/src/"];
+const FORMATLESS: &[&str] = &[
+    "crates/model/src/",
+    "crates/pipeline/src/",
+    "crates/projection/src/",
+];
 const BROKERLESS: &[&str] = &[
     "crates/model/src/",
     "crates/pipeline/src/",
+    "crates/projection/src/",
     "crates/store/src/",
     "crates/api/src/",
 ];
@@ -126,7 +132,7 @@ const BANS: [Ban; 9] = [
             "ciborium",
             "parquet",
         ]),
-        why: "model and pipeline know no serialisation format: formats change, facts do not",
+        why: "model, pipeline and projection know no serialisation format: formats change, facts do not",
         fix: "derive serde's traits and encode at the edge",
     },
 ];

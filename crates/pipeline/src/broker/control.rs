@@ -3,6 +3,7 @@
 use model::control::Breach;
 
 use super::*;
+use crate::engine::trade_by_hand;
 
 /// A change of the trading state, as it is asked for.
 pub(super) struct StateChange {
@@ -254,7 +255,7 @@ impl BrokerPipeline {
             CommandAction::ResolveOrder(id, _) if self.engine.order(id).is_none() => {
                 self.alert(Reason::UnknownOrder, Some(id), None, out);
             }
-            CommandAction::ResolveOrder(id, _) if !self.is_in_doubt(id) => {
+            CommandAction::ResolveOrder(id, _) if !self.engine.is_in_doubt(id) => {
                 let strategy = self.engine.order(id).map(|o| o.intent().strategy);
                 self.alert(Reason::OrderNotUnknown, Some(id), strategy, out);
             }
@@ -288,22 +289,6 @@ impl BrokerPipeline {
         self.drain_trader(out);
     }
 
-    /// Whether an operator may say what became of an order: its outcome is unknown, a report of it is
-    /// parked, or it works on after an operator has told of a part that executed.
-    pub fn is_in_doubt(&self, id: OrderId) -> bool {
-        let Some(order) = self.engine.order(id) else {
-            return false;
-        };
-        let told_by_hand = |ordinal| {
-            let trade = trade_by_hand(id, ordinal);
-            let change = self.filled(trade, Quantity::ZERO, Price::ZERO);
-            matches!(order.check(&change), Err(OrderError::DuplicateTrade(_)))
-        };
-        order.status() == OrderStatus::Unknown
-            || self.engine.has_parked(id)
-            || !order.status().is_terminal() && (0..order.executions()).any(told_by_hand)
-    }
-
     pub(super) fn block_entries(
         &mut self,
         reason: Reason,
@@ -333,9 +318,4 @@ impl BrokerPipeline {
             self.begin_square_off(&key, Some(correlation), reason, cause, out);
         }
     }
-}
-
-/// The id of an execution that an operator tells of.
-fn trade_by_hand(order: OrderId, ordinal: u32) -> TradeId {
-    TradeId::derive(order, u32::MAX - ordinal)
 }

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use model::event::{Event, EventBody, ParkedReport};
 use model::money::Multiplier;
-use model::order::{Order, OrderChange, OrderIntent, OrderRole, OrderStatus};
+use model::order::{
+    Execution, Order, OrderChange, OrderError, OrderIntent, OrderRole, OrderStatus,
+};
 use model::reindex::Reindex;
 use model::signal::{Bracket, OrderType, Side, Signal};
 use model::{
@@ -298,6 +300,26 @@ impl Engine {
     /// Whether a report about an order is parked.
     pub fn has_parked(&self, order: OrderId) -> bool {
         self.parked.iter().any(|p| p.order == order)
+    }
+    /// Whether an operator may say what became of an order: its outcome is unknown, a report of it is
+    /// parked, or it works on after an operator has told of a part that executed.
+    pub fn is_in_doubt(&self, id: OrderId) -> bool {
+        let Some(order) = self.order(id) else {
+            return false;
+        };
+        let told_by_hand = |ordinal| {
+            let change = OrderChange::Filled(Execution {
+                trade: trade_by_hand(id, ordinal),
+                quantity: Quantity::ZERO,
+                price: Price::ZERO,
+                charges: Amount::ZERO,
+                draws: 0,
+            });
+            matches!(order.check(&change), Err(OrderError::DuplicateTrade(_)))
+        };
+        order.status() == OrderStatus::Unknown
+            || self.has_parked(id)
+            || !order.status().is_terminal() && (0..order.executions()).any(told_by_hand)
     }
     /// Scheduled and operator actions so far.
     pub const fn scheduled(&self) -> u32 {
@@ -683,6 +705,11 @@ impl Pair {
             generation: 0,
         }
     }
+}
+
+/// The id of an execution that an operator tells of.
+pub(crate) fn trade_by_hand(order: OrderId, ordinal: u32) -> TradeId {
+    TradeId::derive(order, u32::MAX - ordinal)
 }
 
 /// The position that a signal acts on.

@@ -11,10 +11,10 @@ use model::session::{Sessions, TradingDay};
 use model::signal::Side;
 use model::{Amount, Date, NumberError, Price, Quantity, Timestamp};
 
-use super::ledger::{Applied, Fill};
 use crate::exact::QuantitySum;
 use crate::sampler::{Point, Sampler};
 use crate::statistics::TradeTotals;
+use projection::trades::{Applied, Fill};
 
 /// Equity at an instant, for the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,6 @@
 
 pub mod book;
 mod files;
-pub mod ledger;
 mod orders;
 mod result;
 mod signals;
@@ -24,12 +23,14 @@ use model::order::{OrderChange, OrderIntent, OrderRole};
 use model::session::Sessions;
 use model::signal::Signal;
 use model::{Amount, Date, Price, Timestamp};
+use projection::orders::Orders;
+use projection::signals::Signals;
+use projection::trades::{Fill, Ledger, RoundTrip};
 
 use self::book::{Cell, Counts, CurrencyBook, DayFinder, FillMark, Incident, IncidentKind, count};
 use self::files::Table;
-use self::ledger::{Fill, Ledger, RoundTrip};
-use self::orders::{OrderFiles, Orders, multiplier};
-use self::signals::{Outcome, SignalFile, WaitingSignals};
+use self::orders::{OrderFiles, multiplier};
+use self::signals::SignalFile;
 use crate::error::OutputError;
 use crate::exact::QuantitySum;
 use crate::log_hash::Names;
@@ -108,7 +109,7 @@ struct Space<'a> {
     days: DayFinder<'a>,
     counts: Counts,
     traded_quantity: QuantitySum,
-    signals: WaitingSignals,
+    signals: Signals,
     orders: Orders,
     ledger: Ledger,
     cells: BTreeMap<(StrategyIdx, InstrumentIdx), Cell>,
@@ -145,7 +146,7 @@ impl<'a> Collector<'a> {
             days: DayFinder::new(spec.sessions),
             counts: Counts::default(),
             traded_quantity: QuantitySum::default(),
-            signals: WaitingSignals::default(),
+            signals: Signals::default(),
             orders: Orders::default(),
             ledger: Ledger::default(),
             cells: BTreeMap::new(),
@@ -177,6 +178,9 @@ impl<'a> Collector<'a> {
             .ok_or(OutputError::UnknownNamespace(namespace))?;
         let (names, broker) = (&self.names, space.spec.name);
         let ts = event.ts;
+        if let Some(record) = space.signals.apply(event) {
+            self.signal_file.write(names, broker, &record)?;
+        }
         match &event.body {
             EventBody::SignalRaw(signal) => {
                 space.counts.signals += 1;
@@ -186,37 +190,24 @@ impl<'a> Collector<'a> {
                 if space.decisions.len() < DECISIONS_MAX {
                     space.decisions.push(*signal);
                 }
-                self.signal_file.raw(&mut space.signals, signal);
             }
-            EventBody::SignalDeferred(signal) => {
-                space.counts.deferred += 1;
-                self.signal_file.deferred(&mut space.signals, signal);
-            }
-            EventBody::SignalHeld { signal, .. } => {
-                space.counts.held += 1;
-                self.signal_file.held(&mut space.signals, signal);
-            }
+            EventBody::SignalDeferred(_) => space.counts.deferred += 1,
+            EventBody::SignalHeld { .. } => space.counts.held += 1,
             EventBody::SignalValidated(validated) => {
                 space.counts.validated += 1;
                 if let Some(refusal) = validated.entry_refused {
                     count(&mut space.counts.entries_refused, refusal.reason.code());
                 }
-                let outcome = Outcome::Validated(validated);
-                self.signal_file
-                    .outcome(&mut space.signals, names, broker, ts, outcome)?;
             }
             EventBody::SignalRejected(refused) => {
                 count(&mut space.counts.rejected, refused.refusal.reason.code());
                 space.cell(refused.strategy, refused.instrument).rejected += 1;
-                let outcome = Outcome::Rejected(refused);
-                self.signal_file
-                    .outcome(&mut space.signals, names, broker, ts, outcome)?;
             }
             EventBody::OrderSubmitted(intent) => {
                 multiplier(names, intent.instrument)?;
                 space.counts.orders += 1;
                 space.cell(intent.strategy, intent.instrument).orders += 1;
-                self.order_files.submitted(&mut space.orders, intent);
+                space.orders.submitted(intent);
             }
             EventBody::OrderChanged(step) => self.on_step(namespace, ts, step)?,
             EventBody::SquareOff { begins, reason, .. } => {
@@ -410,10 +401,18 @@ impl<'a> Collector<'a> {
             return Ok(());
         };
         let broker = space.spec.name;
-        let (intent, ended) =
-            self.order_files
-                .changed(&mut space.orders, &self.names, broker, ts, step)?;
-        if let Some(status) = ended {
+        let changed = space
+            .orders
+            .changed(ts, step)
+            .map_err(|source| OutputError::Order {
+                namespace: broker.to_owned(),
+                source,
+            })?;
+        let intent = changed.intent;
+        if let Some(record) = changed.finished {
+            self.order_files.finished(&self.names, broker, &record)?;
+        }
+        if let Some(status) = changed.ended {
             count(&mut space.counts.orders_by_status, status.name());
         }
         match step.change {
@@ -589,10 +588,10 @@ impl<'a> Collector<'a> {
         let mut brokers = Vec::with_capacity(self.spaces.len());
         for (namespace, mut space) in std::mem::take(&mut self.spaces).into_iter().enumerate() {
             let broker = space.spec.name;
-            let waiting = std::mem::take(&mut space.signals);
+            let signals = std::mem::take(&mut space.signals);
             let undecided = self
                 .signal_file
-                .finish_space(waiting, &self.names, broker)?;
+                .finish_space(signals, &self.names, broker)?;
             let orders = std::mem::take(&mut space.orders);
             let open = self.order_files.finish_space(orders, &self.names, broker)?;
             if open > 0 {

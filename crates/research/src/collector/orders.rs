@@ -1,13 +1,12 @@
 //! `orders.csv`, one row per order when its life has ended, and `fills.csv`, one per execution.
 
-use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
-use model::event::OrderStep;
 use model::money::Multiplier;
-use model::order::{Order, OrderChange, OrderIntent, OrderStatus};
+use model::order::OrderIntent;
 use model::reason::Reason;
-use model::{Amount, OrderId, Timestamp};
+use model::{Amount, Timestamp};
+use projection::orders::{OrderRecord, Orders};
 
 use super::files::Table;
 use crate::error::OutputError;
@@ -67,32 +66,6 @@ const FILLS: &[&str] = &[
     "correlation_id",
 ];
 
-/// Orders that were cancelled or expired and are kept for an execution that raced their end. The
-/// oldest row is written when there are more; an execution after that is an error.
-pub const ENDED_MAX: usize = 16_384;
-
-/// An order and what its row needs beside it.
-#[derive(Debug)]
-pub struct Tracked {
-    /// The order as its events made it.
-    pub order: Order,
-    number: u64,
-    reason: Option<Reason>,
-    acknowledged: Option<Timestamp>,
-    first_fill: Option<Timestamp>,
-    last_fill: Option<Timestamp>,
-    ended: Option<Timestamp>,
-}
-
-/// The orders of a namespace that may still change.
-#[derive(Debug, Default)]
-pub struct Orders {
-    live: HashMap<OrderId, Tracked>,
-    /// Cancelled and expired ones among them, oldest first.
-    ended: VecDeque<OrderId>,
-    number: u64,
-}
-
 /// `orders.csv` and `fills.csv`.
 #[derive(Debug)]
 pub struct OrderFiles {
@@ -123,95 +96,6 @@ impl OrderFiles {
         self.orders.mute(false);
         self.fills.mute(false);
         self.since = since;
-    }
-
-    /// A new order.
-    pub fn submitted(&mut self, orders: &mut Orders, intent: &OrderIntent) {
-        let tracked = Tracked {
-            order: Order::new(*intent),
-            number: orders.number,
-            reason: None,
-            acknowledged: None,
-            first_fill: None,
-            last_fill: None,
-            ended: None,
-        };
-        orders.number += 1;
-        orders.live.insert(intent.id, tracked);
-    }
-
-    /// A step of an order; returns the order's intent and, when its life has just ended, how.
-    pub fn changed(
-        &mut self,
-        orders: &mut Orders,
-        names: &Names<'_>,
-        broker: &str,
-        ts: Timestamp,
-        step: &OrderStep,
-    ) -> Result<(OrderIntent, Option<OrderStatus>), OutputError> {
-        let unknown = || OutputError::UnknownOrder {
-            namespace: broker.to_owned(),
-            order: step.order,
-        };
-        let tracked = orders.live.get_mut(&step.order).ok_or_else(unknown)?;
-        let intent = *tracked.order.intent();
-        let was_live = !tracked.order.status().is_terminal();
-        let status = tracked
-            .order
-            .advance(&step.change)
-            .map_err(|source| OutputError::Order {
-                namespace: broker.to_owned(),
-                order: step.order,
-                source,
-            })?;
-        match step.change {
-            OrderChange::Acknowledged => {
-                tracked.acknowledged.get_or_insert(ts);
-            }
-            OrderChange::Cancelled(reason)
-            | OrderChange::Rejected(reason)
-            | OrderChange::Expired(reason)
-            | OrderChange::Failed(reason) => tracked.reason = Some(reason),
-            OrderChange::Filled(_) => {
-                tracked.first_fill.get_or_insert(ts);
-                tracked.last_fill = Some(ts);
-            }
-            OrderChange::Triggered
-            | OrderChange::Modified { .. }
-            | OrderChange::CancelRequested(_)
-            | OrderChange::CancelRefused
-            | OrderChange::ModifyRefused
-            | OrderChange::Unknown => {}
-        }
-        if !(was_live && status.is_terminal()) {
-            return Ok((intent, None));
-        }
-        tracked.ended = Some(ts);
-        // Only a cancelled or expired order can still be met by a late execution.
-        if matches!(status, OrderStatus::Cancelled | OrderStatus::Expired) {
-            orders.ended.push_back(step.order);
-            if orders.ended.len() > ENDED_MAX
-                && let Some(oldest) = orders.ended.pop_front()
-            {
-                self.retire(orders, names, broker, oldest)?;
-            }
-        } else {
-            self.retire(orders, names, broker, step.order)?;
-        }
-        Ok((intent, Some(status)))
-    }
-
-    fn retire(
-        &mut self,
-        orders: &mut Orders,
-        names: &Names<'_>,
-        broker: &str,
-        id: OrderId,
-    ) -> Result<(), OutputError> {
-        match orders.live.remove(&id) {
-            Some(tracked) => self.write(names, broker, &tracked),
-            None => Ok(()),
-        }
     }
 
     /// One execution's row.
@@ -252,14 +136,13 @@ impl OrderFiles {
         names: &Names<'_>,
         broker: &str,
     ) -> Result<u64, OutputError> {
-        let mut rest: Vec<Tracked> = orders.live.into_values().collect();
-        rest.sort_unstable_by_key(|tracked| tracked.number);
-        for tracked in &rest {
-            self.write(names, broker, tracked)?;
+        let rest = orders.into_rest();
+        for record in &rest {
+            self.finished(names, broker, record)?;
         }
         Ok(rest
             .iter()
-            .filter(|t| !t.order.status().is_terminal())
+            .filter(|record| !record.order.status().is_terminal())
             .count() as u64)
     }
 
@@ -269,16 +152,17 @@ impl OrderFiles {
         self.fills.finish()
     }
 
-    fn write(
+    /// The row of an order to which nothing more can happen.
+    pub fn finished(
         &mut self,
         names: &Names<'_>,
         broker: &str,
-        tracked: &Tracked,
+        record: &OrderRecord,
     ) -> Result<(), OutputError> {
-        if tracked.ended.is_some_and(|ended| ended < self.since) {
+        if record.ended.is_some_and(|ended| ended < self.since) {
             return Ok(());
         }
-        let order = &tracked.order;
+        let order = &record.order;
         let intent = order.intent();
         let multiplier = multiplier(names, intent.instrument)?;
         let value = order
@@ -317,13 +201,13 @@ impl OrderFiles {
             .put(value)
             .put(order.charges())
             .text(names.currency(names.instruments.currency(intent.instrument)))
-            .text(tracked.reason.map_or("", Reason::code))
+            .text(record.reason.map_or("", Reason::code))
             .option(intent.bracket.stop_loss)
             .option(intent.bracket.take_profit)
-            .option(tracked.acknowledged)
-            .option(tracked.first_fill)
-            .option(tracked.last_fill)
-            .option(tracked.ended)
+            .option(record.acknowledged)
+            .option(record.first_fill)
+            .option(record.last_fill)
+            .option(record.ended)
             .option(far(intent.send_by))
             .put(order.executions())
             .option(intent.parent)

@@ -11,13 +11,13 @@ use model::{Amount, Date, NumberError, Price, Quantity, Timestamp};
 
 use super::Space;
 use super::book::{Cell, Counts, DayCharges, DayClose, EquityPoint, FillMark, Incident};
-use super::ledger::RoundTrip;
 use super::orders::multiplier;
 use crate::error::OutputError;
 use crate::exact::QuantitySum;
 use crate::log_hash::Names;
 use crate::sampler::Thinned;
 use crate::statistics::{Activity, Statistics, periods, statistics};
+use projection::trades::RoundTrip;
 
 /// What a run came to, per namespace.
 #[derive(Debug, Clone)]

@@ -1,12 +1,10 @@
 //! `signals.csv`: one row per signal with what became of it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use model::SignalId;
-use model::event::{Refused, Validated};
 use model::reason::Reason;
-use model::signal::{Action, Signal};
+use model::signal::Action;
+use projection::signals::{Outcome, SignalRecord, Signals};
 
 use super::files::Table;
 use crate::error::OutputError;
@@ -48,33 +46,6 @@ const HEADER: &[&str] = &[
     "correlation_id",
 ];
 
-/// A signal whose outcome is still to come.
-#[derive(Debug)]
-struct Waiting {
-    arrived: u64,
-    deferred: bool,
-    held: bool,
-    signal: Signal,
-}
-
-/// The signals of a namespace whose outcome is still to come: a handful at any time.
-#[derive(Debug, Default)]
-pub struct WaitingSignals {
-    waiting: BTreeMap<SignalId, Waiting>,
-    arrived: u64,
-}
-
-/// What became of a signal.
-#[derive(Debug, Clone, Copy)]
-pub enum Outcome<'e> {
-    /// It passed, wholly or in part.
-    Validated(&'e Validated),
-    /// It did not.
-    Rejected(&'e Refused),
-    /// It was still waiting at the end.
-    Open,
-}
-
 /// `signals.csv`. Rows stand in the order in which outcomes became known.
 #[derive(Debug)]
 pub struct SignalFile {
@@ -94,74 +65,19 @@ impl SignalFile {
         self.table.mute(muted);
     }
 
-    /// A signal arrived.
-    pub fn raw(&mut self, waiting: &mut WaitingSignals, signal: &Signal) {
-        let entry = Waiting {
-            arrived: waiting.arrived,
-            deferred: false,
-            held: false,
-            signal: *signal,
-        };
-        waiting.arrived += 1;
-        waiting.waiting.insert(signal.id, entry);
-    }
-
-    /// A signal waits for working orders to be cancelled.
-    pub fn deferred(&mut self, waiting: &mut WaitingSignals, signal: &Signal) {
-        let entry = Self::entry(waiting, signal);
-        (entry.deferred, entry.held) = (true, false);
-    }
-
-    /// A signal waits for its session to open.
-    pub fn held(&mut self, waiting: &mut WaitingSignals, signal: &Signal) {
-        Self::entry(waiting, signal).held = true;
-    }
-
-    fn entry<'w>(waiting: &'w mut WaitingSignals, signal: &Signal) -> &'w mut Waiting {
-        let arrived = &mut waiting.arrived;
-        waiting.waiting.entry(signal.id).or_insert_with(|| {
-            *arrived += 1;
-            Waiting {
-                arrived: *arrived - 1,
-                deferred: false,
-                held: false,
-                signal: *signal,
-            }
-        })
-    }
-
-    /// A signal's outcome is known: writes its row.
-    pub fn outcome(
-        &mut self,
-        waiting: &mut WaitingSignals,
-        names: &Names<'_>,
-        broker: &str,
-        ts: model::Timestamp,
-        outcome: Outcome<'_>,
-    ) -> Result<(), OutputError> {
-        let id = match outcome {
-            Outcome::Validated(v) => v.signal,
-            Outcome::Rejected(r) => r.signal,
-            Outcome::Open => return Ok(()),
-        };
-        let entry = waiting.waiting.remove(&id);
-        self.write(names, broker, Some(ts), entry.as_ref(), outcome)
-    }
-
     /// Writes what is still waiting, in the order of arrival. Returns how many of them no event said to be
     /// waiting.
     pub fn finish_space(
         &mut self,
-        waiting: WaitingSignals,
+        signals: Signals,
         names: &Names<'_>,
         broker: &str,
     ) -> Result<u64, OutputError> {
-        let mut rest: Vec<Waiting> = waiting.waiting.into_values().collect();
-        rest.sort_unstable_by_key(|entry| entry.arrived);
-        for entry in &rest {
-            self.write(names, broker, None, Some(entry), Outcome::Open)?;
+        let rest = signals.into_rest();
+        for record in &rest {
+            self.write(names, broker, record)?;
         }
-        let unexplained = rest.iter().filter(|entry| !entry.deferred && !entry.held);
+        let unexplained = rest.iter().filter(|r| !r.deferred && !r.held);
         Ok(unexplained.count() as u64)
     }
 
@@ -170,21 +86,25 @@ impl SignalFile {
         self.table.finish()
     }
 
-    fn write(
+    /// The row of a signal.
+    pub fn write(
         &mut self,
         names: &Names<'_>,
         broker: &str,
-        decided: Option<model::Timestamp>,
-        entry: Option<&Waiting>,
-        outcome: Outcome<'_>,
+        record: &SignalRecord,
     ) -> Result<(), OutputError> {
-        let signal = entry.map(|e| &e.signal);
+        let SignalRecord {
+            signal,
+            deferred,
+            held,
+            decided,
+            outcome,
+        } = record;
+        let signal = signal.as_ref();
         let decision = match outcome {
             Outcome::Validated(v) => Some(&v.decision),
             Outcome::Rejected(_) | Outcome::Open => signal.map(|s| &s.decision),
         };
-        // An outcome names enough of its signal for a row even where the signal itself is not in
-        // this log.
         let (strategy, instrument, product, (input, ordinal), id) = match (outcome, signal) {
             (Outcome::Validated(v), _) => (v.strategy, v.instrument, v.product, v.mark, v.signal),
             (Outcome::Rejected(r), _) => (r.strategy, r.instrument, r.product, r.mark, r.signal),
@@ -211,12 +131,11 @@ impl SignalFile {
             Some(Action::Target { quantity }) => (None, Some(quantity)),
             None => (None, target),
         };
-        let deferred = entry.is_some_and(|e| e.deferred);
         let (name, reason) = match outcome {
             Outcome::Validated(_) => ("validated", None),
             Outcome::Rejected(r) => ("rejected", Some(r.refusal.reason)),
-            Outcome::Open if entry.is_some_and(|e| e.held) => ("held", None),
-            Outcome::Open if deferred => ("deferred", None),
+            Outcome::Open if *held => ("held", None),
+            Outcome::Open if *deferred => ("deferred", None),
             Outcome::Open => ("pending", None),
         };
         let passed = match outcome {
@@ -237,7 +156,7 @@ impl SignalFile {
         let unit = measured.map_or("", |m| m.unit(|currency| names.currency(currency)));
         self.table
             .row()
-            .option(signal.map(|s| s.ts).or(decided))
+            .option(signal.map(|s| s.ts).or(*decided))
             .text(broker)
             .text(names.strategy(strategy))
             .text(names.instrument(instrument))
@@ -256,7 +175,7 @@ impl SignalFile {
             .option(decision.map(|d| d.note))
             .text(signal.map_or("", |s| s.trigger.name()))
             .text(name)
-            .put(deferred)
+            .put(*deferred)
             .text(reason.map_or("", Reason::code))
             .option(order.map(|(side, _)| side.name()))
             .option(order.map(|(_, quantity)| quantity))
@@ -269,7 +188,7 @@ impl SignalFile {
             .option(figures.as_ref().map(|(value, _)| value))
             .option(figures.as_ref().map(|(_, limit)| limit))
             .text(unit)
-            .option(decided)
+            .option(*decided)
             .put(input.0)
             .put(ordinal)
             .put(id)

@@ -276,9 +276,9 @@ fn in_doubt(order: OrderId, targets: &[usize], handles: &Handles) -> Result<usiz
     let mut silent = Vec::new();
     for index in targets {
         let known = handles.ask(*index, move |namespace| {
-            let pipeline = namespace.pipeline();
-            let known = pipeline.engine().order(order);
-            known.map(|o| (o.status(), pipeline.is_in_doubt(order)))
+            let engine = namespace.pipeline().engine();
+            let known = engine.order(order);
+            known.map(|o| (o.status(), engine.is_in_doubt(order)))
         });
         let name = handles.members[*index].name.as_str();
         match known {

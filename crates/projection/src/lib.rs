@@ -1,0 +1,5 @@
+//! What people ask of a namespace, folded from its events: pure, and the same wherever it runs.
+
+pub mod orders;
+pub mod signals;
+pub mod trades;
