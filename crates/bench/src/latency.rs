@@ -92,9 +92,10 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
             pushed = Some(at);
         }
         if pushed.is_some_and(|at| at.elapsed() >= Duration::from_secs(5)) {
-            let blocks = session
-                .handles
-                .ask(0, |namespace| namespace.pipeline().risk().blocks().to_vec());
+            let members = session.handles.members.iter();
+            let blocks: Vec<_> = members
+                .map(|m| m.reader.read(|p| p.risk().blocks().to_vec()))
+                .collect();
             bail!(
                 "an order did not reach the trader within 5 s; entries are blocked by {blocks:?}"
             );

@@ -92,10 +92,9 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
     }
     let inputs = taken() - before;
     // What is still to be made durable is, when it has stopped.
-    let orders = handles
-        .ask(0, |namespace| namespace.stats().events)
-        .unwrap_or(0);
     let members = handles.members.iter();
+    let events = |m: &session::Member| m.host.status().events.load(Ordering::Relaxed);
+    let orders = members.clone().next().map_or(0, events);
     let merged: u64 = members
         .map(|m| m.host.status().conflated.load(Ordering::Relaxed))
         .sum();

@@ -46,13 +46,13 @@ struct Waiting {
 }
 
 impl Waiting {
-    const fn record(&self, decided: Option<Timestamp>, outcome: Outcome) -> SignalRecord {
+    const fn record(&self, decided: Option<Timestamp>, outcome: &Outcome) -> SignalRecord {
         SignalRecord {
             signal: Some(self.signal),
             deferred: self.deferred,
             held: self.held,
             decided,
-            outcome,
+            outcome: *outcome,
         }
     }
 }
@@ -88,7 +88,7 @@ impl Signals {
         };
         let decided = Some(event.ts);
         Some(match self.waiting.remove(&id) {
-            Some(waiting) => waiting.record(decided, outcome),
+            Some(waiting) => waiting.record(decided, &outcome),
             None => SignalRecord {
                 signal: None,
                 deferred: false,
@@ -116,7 +116,7 @@ impl Signals {
     pub fn into_rest(self) -> Vec<SignalRecord> {
         let mut rest: Vec<Waiting> = self.waiting.into_values().collect();
         rest.sort_unstable_by_key(|waiting| waiting.arrived);
-        let open = |waiting: &Waiting| waiting.record(None, Outcome::Open);
+        let open = |waiting: &Waiting| waiting.record(None, &Outcome::Open);
         rest.iter().map(open).collect()
     }
 }

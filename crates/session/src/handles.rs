@@ -18,14 +18,14 @@ use runtime::driver::{Detached, Message};
 use runtime::host::link::LinkStatus;
 use runtime::host::market::MarketThread;
 use runtime::host::namespace::NamespaceHost;
-use runtime::namespace::Namespace;
 use settings::Settings;
 use wire::EventPlace;
 
 use super::letters::Letters;
 use super::monitor::Monitor;
+use super::reader::Reader;
 
-/// The longest that a reader waits for a namespace to answer.
+/// The longest that a command waits for a namespace to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A namespace as it takes part in a session.
@@ -38,6 +38,8 @@ pub struct Member {
     pub is_outside: bool,
     /// The thread.
     pub host: Arc<NamespaceHost>,
+    /// What people ask of it.
+    pub reader: Arc<Reader>,
     /// The link to the broker, where there is one.
     pub link: Option<Arc<LinkStatus>>,
 }
@@ -143,26 +145,9 @@ impl Handles {
             .map(|at| StrategyIdx(at as u32))
     }
 
-    /// An answer of a namespace's state machine; `None` where it does not answer: it is taken out,
-    /// or hangs.
-    pub fn ask<T: Send + 'static>(
-        &self,
-        index: usize,
-        question: impl FnOnce(&Namespace) -> T + Send + 'static,
-    ) -> Option<T> {
-        let member = self.members.get(index)?;
-        let (sender, receiver) = sync_channel(1);
-        let sent = member
-            .host
-            .inbox()
-            .send(Message::Ask(Box::new(move |namespace| {
-                // Who asked may have given up.
-                let _ = sender.try_send(question(namespace));
-            })));
-        if !sent {
-            return None;
-        }
-        receiver.recv_timeout(PATIENCE).ok()
+    /// Executions of all namespaces since the session began.
+    pub fn fills(&self) -> u64 {
+        self.members.iter().map(|m| m.reader.since_start().1).sum()
     }
 
     /// Gives a namespace a command, and waits until what follows from it is durable.

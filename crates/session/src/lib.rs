@@ -16,6 +16,7 @@ pub mod narrate;
 mod open;
 mod parts;
 pub mod preflight;
+mod reader;
 mod refusals;
 mod session;
 mod used;
@@ -28,5 +29,4 @@ pub use open::{
     recorded,
 };
 pub use session::{Ended, Session};
-pub use view::Trading;
 pub use view::recorded as recorded_status;

@@ -2,13 +2,10 @@
 //! history. What namespaces have done is counted where it lasts: see [`pipeline::tally`].
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::event::{Event, EventBody};
-use model::order::OrderChange;
 use runtime::clock::wall;
-use runtime::namespace::Tap;
 use serde::Serialize;
 
 use super::handles::Handles;
@@ -17,13 +14,6 @@ use super::handles::Handles;
 const SECONDS: usize = 600;
 /// Samples of a minute each that are kept.
 const MINUTES: usize = 1440;
-
-/// What one namespace has done since the session began.
-#[derive(Debug, Default)]
-struct Counted {
-    submitted: AtomicU64,
-    fills: AtomicU64,
-}
 
 /// One look at one namespace.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -72,9 +62,8 @@ struct History {
 }
 
 /// The monitor.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Monitor {
-    counted: Vec<Arc<Counted>>,
     history: Mutex<History>,
 }
 
@@ -82,53 +71,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Told of each event.
-pub type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
-
-struct Counter {
-    counted: Arc<Counted>,
-    on_event: OnEvent,
-}
-
-impl Tap for Counter {
-    fn events(&mut self, events: &[Event]) {
-        for event in events {
-            let counter = match &event.body {
-                EventBody::OrderSubmitted(_) => Some(&self.counted.submitted),
-                EventBody::OrderChanged(step) if matches!(step.change, OrderChange::Filled(_)) => {
-                    Some(&self.counted.fills)
-                }
-                _ => None,
-            };
-            if let Some(counter) = counter {
-                counter.fetch_add(1, Ordering::Relaxed);
-            }
-            (self.on_event)(event);
-        }
-    }
-}
-
 impl Monitor {
-    /// Of so many namespaces.
-    pub fn new(namespaces: usize) -> Arc<Self> {
-        Arc::new(Self {
-            counted: (0..namespaces).map(|_| Arc::default()).collect(),
-            history: Mutex::default(),
-        })
-    }
-
-    /// What a namespace is to be given, so that its events are counted.
-    pub fn tap(&self, index: usize, on_event: OnEvent) -> Option<Box<dyn Tap>> {
-        let counted = Arc::clone(self.counted.get(index)?);
-        Some(Box::new(Counter { counted, on_event }))
-    }
-
     /// Takes a look; to be called once a second.
     pub fn sample(&self, handles: &Handles) {
         let market = handles.market.status();
         let queue = handles.queue.stats();
         let next = market.next_input.load(Ordering::Acquire);
-        let namespaces = handles.members.iter().zip(&self.counted);
         let sample = Sample {
             at: wall(),
             inputs: next,
@@ -136,16 +84,19 @@ impl Monitor {
             queue_depth: queue.depth as u64,
             conflated: queue.conflated,
             sync_us: market.sync_nanos.load(Ordering::Relaxed) / 1000,
-            namespaces: namespaces
-                .map(|(member, counted)| {
+            namespaces: handles
+                .members
+                .iter()
+                .map(|member| {
                     let status = member.host.status();
+                    let (submitted, fills) = member.reader.since_start();
                     NamespaceSample {
                         lag: next.saturating_sub(status.next_input.load(Ordering::Acquire)),
                         queue_depth: member.host.inbox().depth().0 as u64,
                         conflated: status.conflated.load(Ordering::Relaxed),
                         events: status.events.load(Ordering::Relaxed),
-                        submitted: counted.submitted.load(Ordering::Relaxed),
-                        fills: counted.fills.load(Ordering::Relaxed),
+                        submitted,
+                        fills,
                         unresolved: status.unresolved.load(Ordering::Relaxed),
                         sync_us: status.sync_nanos.load(Ordering::Relaxed) / 1000,
                     }
@@ -193,11 +144,5 @@ impl Monitor {
             }
             _ => 0.0,
         }
-    }
-
-    /// Executions of all namespaces since the session began.
-    pub fn fills(&self) -> u64 {
-        let fills = self.counted.iter().map(|c| c.fills.load(Ordering::Relaxed));
-        fills.sum()
     }
 }

@@ -37,6 +37,11 @@ impl Narrator {
         }
     }
 
+    /// The namespace.
+    pub(crate) fn broker(&self) -> &str {
+        &self.broker
+    }
+
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -291,14 +296,23 @@ impl Narrator {
     }
 }
 
-impl Drop for Narrator {
+impl Narrator {
     /// Rows of refusals that nothing ended are told with the session's end.
-    fn drop(&mut self) {
+    pub(crate) fn end(&self) {
         let rows: Vec<Row> = self.refusals().rows.values().copied().collect();
         for row in rows.iter().filter(|row| row.count > row.told) {
             self.in_a_row(row);
         }
     }
+}
+
+/// A journal could not be read for those who look on.
+pub(crate) fn unread(broker: &str, why: &str) {
+    tracing::error!(
+        channel = "system",
+        broker,
+        "events could not be read again, so that status and log lines leave some out until the next start; trading goes on: {why}"
+    );
 }
 
 /// A namespace was taken out.

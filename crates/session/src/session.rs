@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use feeds::live::supervise::Supervision;
 use feeds::live::{Feed, FeedQueue, Policy, Replay, ReplayRange};
 use model::Timestamp;
-use model::event::Event;
 use model::reason::Reason;
 use model::topic::Namespace;
 use pipeline::strategy_host::CallProbe;
@@ -115,7 +114,7 @@ impl Session {
         runner.set_probe(Some(Arc::clone(&probe) as Arc<dyn CallProbe>));
         let nexts: Vec<u64> = ready.iter().map(|r| r.namespace.next_input()).collect();
         let last_prices = last_prices(&ready, &instruments);
-        let monitor = Monitor::new(ready.len());
+        let monitor = Arc::<Monitor>::default();
         let names: Vec<Namespace> = ready
             .iter()
             .map(|r| r.broker.table.namespace.clone())
@@ -154,17 +153,10 @@ impl Session {
         starter.last_snapshot(&started)?;
         let mut recovered = Vec::new();
         let mut members = Vec::new();
-        for part in ready {
+        let readers = starter.readers(&ready, &start, &strategies)?;
+        for (part, reader) in ready.into_iter().zip(readers) {
             recovered.push((part.namespace.name().to_owned(), part.recovered.clone()));
-            let index = members.len();
-            let names = narrate::Narrator::new(
-                part.namespace.name(),
-                &start,
-                !starter.clock.is_live(),
-                &starter.settings.zone,
-            );
-            let tap = monitor.tap(index, Arc::new(move |event: &Event| names.event(event)));
-            let member = starter.namespace(part, tap)?;
+            let member = starter.namespace(part, reader)?;
             let mut started = started.lock().unwrap_or_else(PoisonError::into_inner);
             started.push(Arc::clone(&member.host));
             drop(started);
@@ -324,11 +316,11 @@ impl Session {
             on_stop(&handles);
         }
         handles.is_stopping.store(true, Ordering::Release);
-        ended.unprotected = unprotected(&handles);
         for out in &handles.excluded {
             ended.detached.push((out.name.clone(), out.why.clone()));
         }
         ended.failed = self.lifecycle.stop().troubles().collect();
+        ended.unprotected = unprotected(&handles);
         let failed = &handles.market.status().failed;
         let why = |mutex: &Mutex<Option<String>>| {
             mutex.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -11,7 +11,7 @@ use clap::Args;
 use runtime::namespace::Recovered;
 use session::narrate;
 use session::preflight::{self, Verdict};
-use session::{Ended, Plugins, Preparation, Session, StopRequest, Trading, prepare};
+use session::{Ended, Plugins, Preparation, Session, StopRequest, prepare};
 use settings::{LayerInputs, Settings};
 
 use super::Interrupt;
@@ -322,20 +322,18 @@ fn line(session: &Session) {
         up / 60 % 60,
         up % 60,
         handles.monitor.rate(|s| s.inputs),
-        handles.monitor.fills(),
+        handles.fills(),
     );
-    for (index, member) in handles.members.iter().enumerate() {
+    for member in &handles.members {
         let status = member.host.status();
         let unresolved = status.unresolved.load(Ordering::Relaxed);
         let state = if status.detached().is_some() {
             "DETACHED".to_owned()
         } else {
-            let state = handles.ask(index, |n| Trading::of(n.pipeline().risk()));
-            match state {
-                None => "NO ANSWER".to_owned(),
-                Some(trading) if !trading.is_active() => trading.sentence(),
-                Some(_) if unresolved > 0 => "UNRESOLVED".to_owned(),
-                Some(_) => "ok".to_owned(),
+            match member.reader.read(|projection| projection.halted()) {
+                Some(halted) => halted,
+                None if unresolved > 0 => "UNRESOLVED".to_owned(),
+                None => "ok".to_owned(),
             }
         };
         text += &format!("  | {} {state}", member.name);

@@ -274,6 +274,20 @@ fn rest_of_broker(broker: &Value, zone: &Zone, line: &mut impl FnMut(String)) {
             rounded(account, "gross_exposure"),
         ));
     }
+    for strategy in list(broker, "strategies") {
+        line(format!(
+            "  {}  {}  P&L today {}  realised {}  unrealised {}  charges {}",
+            text(strategy, "strategy"),
+            text(strategy, "currency"),
+            match rounded(strategy, "pnl_today") {
+                none if none.is_empty() => "unknown".to_owned(),
+                known => known,
+            },
+            rounded(strategy, "realised"),
+            rounded(strategy, "unrealised"),
+            rounded(strategy, "charges"),
+        ));
+    }
     let positions = list(broker, "positions");
     if !positions.is_empty() {
         line(format!(
@@ -348,6 +362,7 @@ mod tests {
             "broker": "paper", "state": "halted", "halted_by": "daily_loss",
             "positions": positions,
             "net": [{ "instrument": "NSE:SHARE00", "quantity": "-2500" }],
+            "strategies": [{ "strategy": "mean_rev", "currency": "INR", "pnl_today": null, "realised": "-12.5" }],
             "accounts": [{ "currency": "INR", "pnl_today": "-1500.006", "pnl_total": "2500000", "equity": "1" }],
             "open_orders": [{ "order_id": "0k3v9a7d2m4q8r1t5w6x", "instrument": "NSE:SHARE00", "side": "buy",
                 "quantity": "1250", "trigger_price": "1300.05", "role": "stop_loss", "status": "acknowledged" }],
@@ -369,6 +384,7 @@ mod tests {
             "HALTED by daily_loss",
             "P&L today -1,500.01  total 2,500,000.00",
             "all: net",
+            "mean_rev  INR  P&L today unknown  realised -12.50",
         ] {
             assert!(shown.contains(wanted), "{wanted}: {shown}");
         }

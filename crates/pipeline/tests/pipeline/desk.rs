@@ -1,5 +1,6 @@
 //! Drives one namespace as a host does, and holds it to everything that must always be true: a second
-//! instance folded from the record stays equal to it, and an auditor follows every event.
+//! instance folded from the record stays equal to it, so does a projection of the events and prices, and an
+//! auditor follows every event.
 
 use model::control::{Command, CommandAction, TradingState};
 use model::event::{Event, EventBody};
@@ -19,12 +20,14 @@ use pipeline::{BrokerPipeline, Input};
 
 use crate::audit::Audit;
 pub use crate::plan::Plan;
+use crate::projected::Projected;
 use crate::world::{at, units};
 
 /// The namespace in the hands of a test.
 pub struct Desk {
     pub pipeline: BrokerPipeline,
     shadow: BrokerPipeline,
+    pub projected: Projected,
     pub audit: Audit,
     /// Everything that was ever emitted.
     pub events: Vec<Event>,
@@ -44,6 +47,7 @@ impl Desk {
         Self {
             pipeline: plan.build(),
             shadow: plan.build(),
+            projected: Projected::new(plan),
             audit: Audit::new(plan.cash),
             events: Vec::new(),
             latest: 0,
@@ -78,6 +82,8 @@ impl Desk {
             self.shadow.apply(event);
         }
         self.shadow.discard_decisions();
+        self.projected
+            .take(input, &self.events[from..], &self.pipeline);
         let out = kinds(&self.events[from..]);
         self.same(&format!("{input:?} with {out:?}"));
         for event in &self.events[from..] {
@@ -355,7 +361,8 @@ impl Desk {
     }
 
     /// Everything adds up: called at the end of every test.
-    pub fn check(&self) {
+    pub fn check(&mut self) {
+        self.projected.check(&self.pipeline);
         let (risk, portfolio) = (self.pipeline.risk(), self.pipeline.portfolio());
         if let Some(reached) = risk.breached(portfolio) {
             assert_eq!(risk.state(), TradingState::Halted, "{reached:?}");

@@ -338,7 +338,7 @@ impl Day {
 }
 
 fn run(seeds: std::ops::Range<u64>, inputs: u32, plan: impl Fn(u64) -> Plan) -> (usize, usize) {
-    let (mut orders, mut fills, mut closes) = (0, 0, 0);
+    let (mut orders, mut fills, mut closes, mut snapshots) = (0, 0, 0, 0);
     for seed in seeds {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let plan = plan(seed);
@@ -356,10 +356,14 @@ fn run(seeds: std::ops::Range<u64>, inputs: u32, plan: impl Fn(u64) -> Plan) -> 
                 day.desk.check();
             }
             let audit = &day.desk.audit;
-            (audit.orders.len(), audit.fills, audit.closes)
+            let compared = day.desk.projected.snapshots;
+            (audit.orders.len(), audit.fills, audit.closes, compared)
         }));
         match result {
-            Ok((o, f, c)) => (orders, fills, closes) = (orders + o, fills + f, closes + c),
+            Ok((o, f, c, s)) => {
+                (orders, fills) = (orders + o, fills + f);
+                (closes, snapshots) = (closes + c, snapshots + s);
+            }
             Err(failure) => {
                 eprintln!("seed {seed}");
                 resume_unwind(failure);
@@ -367,6 +371,7 @@ fn run(seeds: std::ops::Range<u64>, inputs: u32, plan: impl Fn(u64) -> Plan) -> 
         }
     }
     assert!(closes > 10, "{closes} days closed: too quiet a test");
+    assert!(snapshots > 500, "{snapshots} snapshots: too quiet a test");
     (orders, fills)
 }
 

@@ -20,6 +20,7 @@ mod fuzz;
 mod halts;
 mod namespaces;
 mod plan;
+mod projected;
 mod risk;
 mod rules;
 mod runner;

@@ -92,6 +92,8 @@ pub struct NamespaceStatus {
     pub journal_bytes: AtomicU64,
     /// Orders whose outcome is unknown.
     pub unresolved: AtomicU64,
+    /// Market data that arrived while the calendar says that the market is closed.
+    pub closed_market_data: AtomicU64,
     /// Why old files of the journal could not be removed.
     pub retention: Mutex<Option<String>>,
     /// What its thread waits for outside this process, where it waits long.
@@ -484,6 +486,8 @@ impl NamespaceDriver {
             .store(self.namespace.next_input(), Ordering::Release);
         status.conflated.store(stats.conflated, Ordering::Relaxed);
         status.events.store(stats.events, Ordering::Relaxed);
+        let closed = self.namespace.pipeline().stats().closed_market_data;
+        status.closed_market_data.store(closed, Ordering::Relaxed);
         status
             .journal_bytes
             .store(self.namespace.log().bytes(), Ordering::Relaxed);

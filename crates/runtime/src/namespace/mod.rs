@@ -2,6 +2,7 @@
 //! starts no thread, reads no clock but the session's and makes no call; a host does, with what
 //! [`Namespace::commit`] has made durable.
 
+mod marks;
 mod rebuild;
 mod recover;
 
@@ -19,6 +20,7 @@ use model::signal::Signal;
 use model::trader::TraderReport;
 use model::{InputId, OrderId, Timestamp};
 use pipeline::{BrokerPipeline, Input, fire_due};
+use projection::Mark;
 use rustc_hash::FxHashMap;
 use traders::{BrokerReport, Found};
 
@@ -29,6 +31,7 @@ use crate::market::TIMER_LATE_MAX;
 use crate::packet::Step;
 use wire::EventPlace;
 
+use marks::Marks;
 pub use rebuild::{ReplayParts, look, market_position};
 pub use recover::{Recovered, Recovery, SNAPSHOTS};
 
@@ -42,11 +45,25 @@ const TAKEN_OVER: &str =
 /// Foreign reports that wait for the host; more are only counted.
 const FOREIGN_MAX: usize = 1024;
 
-/// Takes what has become durable: readers, the monitor, tests.
+/// What has become durable since the tap was last told.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// Events of the namespace, in order.
+    pub events: &'a [Event],
+    /// Where each of them stands.
+    pub places: &'a [EventPlace],
+    /// Prices that the namespace saw: of each instrument the last before each record of events, with
+    /// how many of `events` come before it.
+    pub marks: &'a [(usize, Mark)],
+    /// The namespace's time.
+    pub now: Timestamp,
+}
+
+/// Takes what has become durable, for all that reads. Calls to the broker that follow from it do not
+/// wait for the tap.
 pub trait Tap: Send {
-    /// Events of the namespace, in order, durable. Calls to the broker that follow from them do not
-    /// wait for whoever is told.
-    fn events(&mut self, events: &[Event]);
+    /// Takes it; must not block.
+    fn told(&mut self, told: &Told<'_>);
 }
 
 /// When an order's intent became durable, and its first call started and was answered: wall clock.
@@ -76,6 +93,16 @@ pub struct NamespaceStats {
     pub foreign_reports: u64,
 }
 
+/// What is durable and the tap is not told yet.
+#[derive(Default)]
+struct Untold {
+    events: Vec<Event>,
+    places: Vec<EventPlace>,
+    marks: Marks,
+    /// The namespace's time then; `None`: there is nothing.
+    at: Option<Timestamp>,
+}
+
 /// The state machine.
 pub struct Namespace {
     index: usize,
@@ -93,8 +120,10 @@ pub struct Namespace {
     recorded: Vec<Event>,
     /// Where each of them stands.
     places: Vec<EventPlace>,
+    /// Prices that were seen before the recorded events, while there is a tap.
+    marks: Marks,
     /// Durable, and the tap is not told yet.
-    untold: Vec<Event>,
+    untold: Untold,
     reports: Vec<TraderReport>,
     /// Reports about orders that are not known here, for the host to park.
     foreign: Vec<BrokerReport>,
@@ -142,6 +171,12 @@ impl Namespace {
     /// The order protocol, where the trader is outside the pipeline.
     pub const fn desk(&self) -> Option<&Desk> {
         self.desk.as_ref()
+    }
+    /// Behind everything that is recorded.
+    pub fn place(&self) -> Option<EventPlace> {
+        let step = self.step.checked_sub(1)?;
+        let ordinal = usize::MAX;
+        Some(EventPlace { step, ordinal })
     }
     /// The journal.
     pub fn log(&self) -> &dyn LogWriter {
@@ -362,6 +397,16 @@ impl Namespace {
     ) -> Result<(), RuntimeError> {
         self.out.clear();
         self.pipeline.step(input, &mut self.out);
+        if self.tap.is_some()
+            && let Input::Market(_, data) = input
+        {
+            let mark = Mark {
+                instrument: data.instrument(),
+                price: data.price(),
+                ts: self.pipeline.now(),
+            };
+            self.marks.note(self.recorded.len(), mark);
+        }
         match entry {
             // Without an output it is a reference into the market log.
             Entry::Full(id, _) if self.out.is_empty() && !self.conflating => {
@@ -470,6 +515,7 @@ impl Namespace {
         self.stats.commits += 1;
         self.unsaved = false;
         if self.recorded.is_empty() {
+            self.hand_over();
             return Ok(());
         }
         let now = self.now();
@@ -511,13 +557,21 @@ impl Namespace {
                 }
             }
         }
+        self.hand_over();
+        Ok(())
+    }
+
+    /// What was recorded is durable, and the tap is to be told.
+    fn hand_over(&mut self) {
         if self.tap.is_some() {
             self.tell();
-            std::mem::swap(&mut self.untold, &mut self.recorded);
+            std::mem::swap(&mut self.untold.events, &mut self.recorded);
+            std::mem::swap(&mut self.untold.places, &mut self.places);
+            std::mem::swap(&mut self.untold.marks, &mut self.marks);
+            self.untold.at = Some(self.pipeline.now());
         }
         self.recorded.clear();
         self.places.clear();
-        Ok(())
     }
 
     /// Takes the reports that the desk holds of orders which have ended, so that they become durable with
@@ -542,12 +596,20 @@ impl Namespace {
     /// Tells the tap what has become durable: after [`make_durable`](Self::make_durable), once the calls
     /// that follow are handed over. What is left is told before what comes next.
     pub fn tell(&mut self) {
+        let untold = &mut self.untold;
         if let Some(tap) = &mut self.tap
-            && !self.untold.is_empty()
+            && let Some(now) = untold.at.take()
         {
-            tap.events(&self.untold);
+            tap.told(&Told {
+                events: &untold.events,
+                places: &untold.places,
+                marks: untold.marks.seen(),
+                now,
+            });
         }
-        self.untold.clear();
+        untold.events.clear();
+        untold.places.clear();
+        untold.marks.clear();
     }
 
     /// The next call to the broker, all of whose causes are durable. What can be said without a call

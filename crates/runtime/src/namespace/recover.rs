@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use traders::Modification;
 
 use super::rebuild::{Recorded, Saved, rebuild};
-use super::{Namespace, NamespaceStats};
+use super::{Marks, Namespace, NamespaceStats, Untold};
 use crate::clock::{FeedClock, SessionClock};
 use crate::desk::{Desk, DeskSettings};
 use crate::error::RuntimeError;
@@ -123,7 +123,8 @@ impl Namespace {
             out: Vec::new(),
             recorded: Vec::new(),
             places: Vec::new(),
-            untold: Vec::new(),
+            marks: Marks::default(),
+            untold: Untold::default(),
             reports: Vec::new(),
             foreign: Vec::new(),
             bytes: Vec::new(),

@@ -12,7 +12,7 @@ use runtime::RuntimeError;
 use runtime::clock::{FeedClock, SessionClock};
 use runtime::desk::DeskSettings;
 use runtime::market::{MarketHost, MarketRecovered, MarketRecovery};
-use runtime::namespace::{Namespace, Recovered, Recovery, Tap};
+use runtime::namespace::{self, Namespace, Recovered, Recovery, Tap};
 use runtime::packet::Packet;
 
 use crate::chance::Chance;
@@ -27,8 +27,8 @@ const JOURNAL: LogName<'static> = LogName::Journal("desk");
 pub struct Told(pub Arc<Mutex<Vec<Event>>>);
 
 impl Tap for Told {
-    fn events(&mut self, events: &[Event]) {
-        self.0.lock().unwrap().extend_from_slice(events);
+    fn told(&mut self, told: &namespace::Told<'_>) {
+        self.0.lock().unwrap().extend_from_slice(told.events);
     }
 }
 

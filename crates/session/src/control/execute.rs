@@ -150,8 +150,9 @@ fn switch(strategy: StrategyIdx, action: CommandAction, handles: &Handles) -> Re
         hanging::forget(&handles.settings.live.data_dir, name);
     }
     // A namespace may refuse it: what it has refused so far tells its answer from an older one.
-    let refusals: Vec<_> = (0..handles.members.len())
-        .map(|index| handles.ask(index, move |n| n.pipeline().risk().refusals(strategy).0))
+    let members = handles.members.iter();
+    let refusals: Vec<_> = members
+        .map(|member| member.reader.read(|p| p.risk().refusals(strategy).0))
         .collect();
     handles.market.tell(message);
     let deadline = Instant::now() + SWITCH;
@@ -162,20 +163,21 @@ fn switch(strategy: StrategyIdx, action: CommandAction, handles: &Handles) -> Re
                 error = Some("it takes part no more".to_owned());
                 break;
             }
-            let there = handles.ask(index, move |n| {
-                let risk = n.pipeline().risk();
-                let is_taken = risk.is_enabled(strategy) == enabled && !n.is_waiting();
+            // What it tells is durable.
+            let (is_taken, refused) = member.reader.read(|projection| {
+                let risk = projection.risk();
+                let is_taken = risk.is_enabled(strategy) == enabled;
                 (is_taken, risk.refusals(strategy))
             });
-            if let Some((_, (count, Some((reason, breach))))) = there
+            if let (count, Some((reason, breach))) = refused
                 && enabled
-                && refusals[index] != Some(count)
+                && refusals[index] != count
             {
                 let why = names.refusal(Some(strategy), reason, breach);
                 error = Some(format!("{}: {why}", member.name));
                 break;
             }
-            if there.is_some_and(|(is_taken, _)| is_taken) {
+            if is_taken {
                 break;
             }
             if Instant::now() > deadline {
@@ -273,34 +275,28 @@ fn resolve(action: &Action, handles: &Handles) -> Result<CommandAction, String> 
 
 /// Which of these brokers has the order, of which an operator may say what became.
 fn in_doubt(order: OrderId, targets: &[usize], handles: &Handles) -> Result<usize, String> {
-    let mut silent = Vec::new();
     for index in targets {
-        let known = handles.ask(*index, move |namespace| {
-            let engine = namespace.pipeline().engine();
+        let member = &handles.members[*index];
+        let known = member.reader.read(|projection| {
+            let engine = projection.engine();
             let known = engine.order(order);
             known.map(|o| (o.status(), engine.is_in_doubt(order)))
         });
-        let name = handles.members[*index].name.as_str();
         match known {
-            Some(Some((_, true))) => return Ok(*index),
-            Some(Some((status, false))) => {
+            Some((_, true)) => return Ok(*index),
+            Some((status, false)) => {
                 return Err(format!(
-                    "order {order} of `{name}` is {}: only one whose outcome is unknown, or of which a report is parked, is resolved by hand; `panda status` lists those",
+                    "order {order} of `{}` is {}: only one whose outcome is unknown, or of which a report is parked, is resolved by hand; `panda status` lists those",
+                    member.name,
                     status.name()
                 ));
             }
-            Some(None) => {}
-            None => silent.push(name),
+            None => {}
         }
     }
-    Err(if silent.is_empty() {
-        format!("no order {order}; `panda status` lists those whose outcome is unknown")
-    } else {
-        format!(
-            "no order {order} is found; no answer from {}",
-            silent.join(", ")
-        )
-    })
+    Err(format!(
+        "no order {order}; `panda status` lists those whose outcome is unknown"
+    ))
 }
 
 fn order_of(text: &str) -> Result<OrderId, String> {

@@ -2,17 +2,20 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
 use feeds::live::supervise::{FeedState, Supervision};
 use feeds::live::{Feed, FeedQueue};
+use journal::record::Start;
 use journal::{LogName, LogWriter, Logs, MARKET};
 use model::control::{Command, CommandAction};
 use model::ids::CommandId;
 use model::reason::Reason;
 use model::session::Sessions;
 use model::{InstrumentIdx, Instruments, StrategyIdx, Timestamp};
+use projection::{Names, Projection};
 use runtime::clock::SessionClock;
 use runtime::directory::Directory;
 use runtime::driver::Message;
@@ -34,8 +37,12 @@ use crate::handles::{Handles, Member};
 use crate::hanging;
 use crate::letters::{Clerk, Letters, Waiting};
 use crate::lifecycle::Lifecycle;
-use crate::narrate;
+use crate::narrate::{self, Narrator};
 use crate::open::Ready;
+use crate::reader::Reader;
+
+/// What namespaces hand over is folded and told so often: nothing wakes the reading thread.
+const FOLD: Duration = Duration::from_millis(20);
 
 /// Starts the parts of a session in the order of the pipeline.
 pub(super) struct Starter {
@@ -73,11 +80,47 @@ impl Starter {
         made.with_context(|| format!("{name} did not start"))
     }
 
-    pub(super) fn namespace(
+    /// The read sides of the namespaces, folded by a thread of their own, which outlives theirs.
+    pub(super) fn readers(
         &mut self,
-        part: Ready,
-        tap: Option<Box<dyn runtime::namespace::Tap>>,
-    ) -> anyhow::Result<Member> {
+        ready: &[Ready],
+        start: &Start,
+        strategies: &[String],
+    ) -> anyhow::Result<Vec<Arc<Reader>>> {
+        let names = Names {
+            instruments: Arc::clone(&self.instruments),
+            strategies: strategies.into(),
+            sessions: Arc::clone(&self.sessions),
+        };
+        let reader = |part: &Ready| {
+            let namespace = &part.namespace;
+            let (live, zone) = (self.clock.is_live(), &self.settings.zone);
+            Reader::new(
+                Projection::of(namespace.pipeline(), names.clone(), namespace.place()),
+                Narrator::new(namespace.name(), start, !live, zone),
+                Arc::clone(namespace.journal()),
+            )
+        };
+        let readers: Vec<Arc<Reader>> = ready.iter().map(reader).collect();
+        let folded = readers.clone();
+        self.part("readers", || {
+            let over = Arc::new(AtomicBool::new(false));
+            let told = Arc::clone(&over);
+            let thread = std::thread::Builder::new()
+                .name("readers".to_owned())
+                .spawn(move || {
+                    while !told.load(Ordering::Acquire) {
+                        folded.iter().for_each(|reader| reader.read(|_| ()));
+                        std::thread::park_timeout(FOLD);
+                    }
+                    folded.iter().for_each(|reader| reader.end());
+                })?;
+            anyhow::Ok(((), ended(over, thread)))
+        })?;
+        Ok(readers)
+    }
+
+    pub(super) fn namespace(&mut self, part: Ready, reader: Arc<Reader>) -> anyhow::Result<Member> {
         let Ready {
             mut namespace,
             outside,
@@ -86,7 +129,7 @@ impl Starter {
         } = part;
         let kind = broker.table.kind.clone();
         let name = namespace.name().to_owned();
-        namespace.set_tap(tap);
+        namespace.set_tap(Some(reader.tap()));
         let limits = &self.settings.live.runtime;
         let inbox = Arc::new(Inbox::new(limits.queue_capacity));
         let unreadable: Unreadable = {
@@ -151,6 +194,7 @@ impl Starter {
             kind,
             is_outside,
             host,
+            reader,
             link,
         })
     }
@@ -159,7 +203,7 @@ impl Starter {
         &mut self,
         log: (Box<dyn LogWriter>, journal::Opened),
         runner: pipeline::Runner,
-        start: &journal::record::Start,
+        start: &Start,
         namespaces: Vec<u64>,
         hosts: &[Arc<NamespaceHost>],
         disabled: Vec<StrategyIdx>,
@@ -441,17 +485,7 @@ impl Starter {
                         std::thread::park_timeout(Duration::from_secs(1));
                     }
                 })?;
-            let mut thread = Some(thread);
-            anyhow::Ok((
-                (),
-                Box::new(move |_: Duration| {
-                    over.store(true, Ordering::Release);
-                    thread.take().map_or(Ok(()), |thread| {
-                        thread.thread().unpark();
-                        thread.join().map_err(|_| "its code failed".to_owned())
-                    })
-                }) as Stopping,
-            ))
+            anyhow::Ok(((), ended(over, thread)))
         })
     }
 
@@ -469,6 +503,18 @@ impl Starter {
             ))
         })
     }
+}
+
+/// Tells a thread that it is over, and waits for its end.
+fn ended(over: Arc<AtomicBool>, thread: JoinHandle<()>) -> Stopping {
+    let mut thread = Some(thread);
+    Box::new(move |_: Duration| {
+        over.store(true, Ordering::Release);
+        thread.take().map_or(Ok(()), |thread| {
+            thread.thread().unpark();
+            thread.join().map_err(|_| "its code failed".to_owned())
+        })
+    })
 }
 
 pub(super) fn last_prices(

@@ -47,23 +47,16 @@ pub(super) fn on_stop(handles: &Handles) {
     }
     while !waiting.is_empty() && Instant::now() < deadline {
         waiting.retain(|(index, on_stop)| {
-            let on_stop = *on_stop;
-            let done = handles.ask(*index, move |namespace| {
-                let engine = namespace.pipeline().engine();
-                let entries = engine
-                    .working_ids()
-                    .into_iter()
+            let is_done = handles.members[*index].reader.read(|projection| {
+                let engine = projection.engine();
+                let working = engine.working_ids().into_iter();
+                let has_entries = working
                     .filter_map(|id| engine.working(id))
                     .any(|w| w.order.intent().role == model::order::OrderRole::Entry);
-                let open = namespace
-                    .pipeline()
-                    .portfolio()
-                    .positions()
-                    .iter()
-                    .any(|p| p.quantity != model::Quantity::ZERO);
-                !entries && (on_stop == OnStop::CancelEntries || !open)
+                let is_flat = !projection.portfolio().holds(None);
+                !has_entries && (*on_stop == OnStop::CancelEntries || is_flat)
             });
-            done == Some(false)
+            !is_done
         });
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -81,30 +74,18 @@ pub(super) fn is_behind(handles: &Handles) -> bool {
     })
 }
 
+/// What is left without protection, once every namespace has ended.
 pub(super) fn unprotected(handles: &Handles) -> Vec<Unprotected> {
-    let strategies = handles.start.strategies.iter().map(|s| s.name.clone());
-    let names = crate::view::Names::of(&handles.instruments, strategies);
     let mut all = Vec::new();
-    for (index, member) in handles.members.iter().enumerate() {
-        if member.host.status().ended.load(Ordering::Acquire) {
-            continue;
-        }
-        let (names, is_outside, broker) = (names.clone(), member.is_outside, member.name.clone());
-        let found = handles.ask(index, move |namespace| {
-            let pipeline = namespace.pipeline();
-            let positions = pipeline.portfolio().positions().iter();
-            positions
-                .filter(|p| p.quantity != model::Quantity::ZERO)
-                .filter(|p| !crate::view::is_protected(pipeline, p, is_outside))
-                .map(|p| Unprotected {
-                    broker: broker.clone(),
-                    strategy: names.strategy(p.key.strategy).to_owned(),
-                    instrument: names.instrument(p.key.instrument).to_owned(),
-                    quantity: p.quantity.to_string(),
-                })
-                .collect::<Vec<_>>()
-        });
-        all.extend(found.unwrap_or_default());
+    for member in &handles.members {
+        let positions = member.reader.read(|p| p.positions(member.is_outside));
+        let left = positions.into_iter().filter(|p| !p.protected);
+        all.extend(left.map(|position| Unprotected {
+            broker: member.name.clone(),
+            strategy: position.strategy,
+            instrument: position.instrument,
+            quantity: position.quantity.to_string(),
+        }));
     }
     all
 }

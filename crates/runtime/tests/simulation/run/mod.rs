@@ -28,7 +28,7 @@ use runtime::driver::namespace::{NamespaceDriver, NamespaceSettings, Speaker};
 use runtime::inbox::Work;
 
 use runtime::market::{MarketHost, MarketRecovery};
-use runtime::namespace::{Namespace, Recovered, Recovery, Tap};
+use runtime::namespace::{self, Namespace, Recovered, Recovery, Tap};
 use runtime::packet::{Packet, SharedPacket};
 use traders::{Answer, ClientOrderId};
 
@@ -164,8 +164,8 @@ struct Carried {
 struct Collect(Arc<Mutex<Vec<Event>>>);
 
 impl Tap for Collect {
-    fn events(&mut self, events: &[Event]) {
-        self.0.lock().unwrap().extend_from_slice(events);
+    fn told(&mut self, told: &namespace::Told<'_>) {
+        self.0.lock().unwrap().extend_from_slice(told.events);
     }
 }
 
