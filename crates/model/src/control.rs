@@ -1,5 +1,6 @@
 //! What operators, schedules and the system itself tell a namespace.
 
+use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
 use crate::fixed::{Price, Quantity};
@@ -32,14 +33,41 @@ impl TradingState {
     }
 }
 
+/// Who gave a command.
+pub type Actor = ArrayString<32>;
+/// What tells a command that is given again from a new one.
+pub type CommandKey = ArrayString<64>;
+
+/// Who gave a command, and under which key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// Who gave it; empty: the system itself.
+    pub actor: Actor,
+    /// Its key: a command is carried out once for each; empty: as often as it is given.
+    pub key: CommandKey,
+}
+
 /// A command to one namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Its identity.
     #[serde(rename = "command_id")]
     pub id: CommandId,
+    /// Where it comes from.
+    pub origin: Origin,
     /// What to do.
     pub action: CommandAction,
+}
+
+impl Command {
+    /// One that the system gives by itself.
+    pub fn of_system(id: CommandId, action: CommandAction) -> Self {
+        Self {
+            id,
+            origin: Origin::default(),
+            action,
+        }
+    }
 }
 
 /// What a command asks for.

@@ -121,6 +121,7 @@ enum Domain {
     Failure = 9,
     Host = 10,
     Event = 11,
+    Key = 12,
 }
 
 fn hash(domain: Domain, a: u128, b: u128, c: u64, d: u32) -> u128 {
@@ -214,6 +215,12 @@ impl CommandId {
 }
 
 impl CommandId {
+    /// Of every command that is given under a key.
+    pub fn of_key(key: &str) -> Self {
+        let name = u128::from(NameHash::of(key).0);
+        Self(hash(Domain::Key, name, 0, key.len() as u64, 0))
+    }
+
     /// Of a command that the host of a namespace gives by itself, for a reason, at an instant.
     pub fn of_host(namespace: &str, reason: &str, at: i64) -> Self {
         Self(hash(

@@ -167,10 +167,8 @@ impl Kernel {
                 RunnerOutput::StrategyDisabled(strategy, reason, brokers, name) => {
                     // Its namespaces are told by a command, which their logs then hold.
                     let action = CommandAction::DisableStrategy(strategy, reason);
-                    let command = Command {
-                        id: CommandId::of_failure(name, ts.nanos()),
-                        action,
-                    };
+                    let command =
+                        Command::of_system(CommandId::of_failure(name, ts.nanos()), action);
                     for index in (0..self.pipelines.len()).filter(|i| brokers.contains(*i)) {
                         self.input(index, &Input::Command(ts, &command), sink);
                     }

@@ -1,9 +1,12 @@
 //! A log's records with the start in force, whose tables give the names behind their indices. For
 //! readers beside a running system: nothing is translated, written or locked.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use journal::record::{JournalRecord, MarketItem, MarketRecord, Record, Start, decode, is_start};
+use journal::record::{
+    JournalRecord, MarketItem, MarketRecord, Record, Run, Start, decode, is_start,
+};
 use journal::{Log, LogReader, Offset};
 use model::InputId;
 
@@ -113,6 +116,34 @@ pub fn market_input(market: &dyn Log, wanted: InputId) -> Result<Option<FoundInp
             first = false;
             if let Some((_, item)) = inputs.into_iter().find(|(id, _)| *id == wanted) {
                 return Ok(Some((item, found.start)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A run with the start in force.
+pub type FoundRun = (Run, Option<Arc<Start>>);
+
+/// One run of a namespace's journal, with the start in force; `None` where the journal does not have it,
+/// or not any more.
+pub fn run_at(journal: &dyn Log, wanted: u64) -> Result<Option<FoundRun>, RuntimeError> {
+    let spans = journal
+        .spans()
+        .map_err(|e| RuntimeError::journal(journal.name(), e))?;
+    // Numbers rise: the run is in the last span that begins at or before it.
+    for span in spans.iter().rev() {
+        let mut records = JournalRecords::open_at(journal, span.first)?;
+        let mut is_behind = false;
+        while let Some(found) = records.next()? {
+            let JournalRecord::Run(run) = found.record else {
+                continue;
+            };
+            match run.step.cmp(&wanted) {
+                Ordering::Less => is_behind = true,
+                Ordering::Equal => return Ok(Some((run, found.start))),
+                Ordering::Greater if is_behind => return Ok(None),
+                Ordering::Greater => break,
             }
         }
     }

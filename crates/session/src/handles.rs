@@ -2,22 +2,26 @@
 //! monitor, the terminal. Nobody here owns a stage.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use feeds::live::FeedQueue;
 use feeds::live::supervise::FeedStatus;
 use journal::record::Start;
-use model::control::{Command, CommandAction};
+use journal::{LogName, Logs};
+use model::control::{Command, CommandAction, Origin};
 use model::event::Event;
 use model::ids::CommandId;
 use model::{Instruments, StrategyIdx};
 use runtime::clock::SessionClock;
+use runtime::driver::CommandReply;
 use runtime::driver::{Detached, Message};
 use runtime::host::link::LinkStatus;
 use runtime::host::market::MarketThread;
 use runtime::host::namespace::NamespaceHost;
+use runtime::namespace::Known;
+use runtime::records::run_at;
 use settings::Settings;
 use wire::EventPlace;
 
@@ -113,13 +117,32 @@ pub struct Handles {
     pub began: Instant,
     /// To be raised by whoever wants it to end.
     pub stop: Arc<StopRequest>,
+    /// Where the logs are.
+    pub logs: Arc<dyn Logs>,
+    /// Held while a shared strategy is switched: the same command may come twice at once.
+    pub switching: Mutex<()>,
     /// No command is taken any more.
     pub is_stopping: AtomicBool,
 }
 
-/// An identity for a command: drawn, as nothing causes it.
-pub fn command_id() -> anyhow::Result<CommandId> {
-    super::open::random().map(CommandId)
+/// What a command came to.
+pub struct Answer {
+    /// Its events, durable, and where they stand; none where it changed nothing.
+    pub events: Vec<(Event, EventPlace)>,
+    /// The start whose names they have; `None`: this one.
+    pub start: Option<Arc<Start>>,
+}
+
+/// A command from outside: under its key, or else drawn, as nothing causes it.
+pub fn command(origin: Origin, action: CommandAction) -> Result<Command, String> {
+    let id = if origin.key.is_empty() {
+        super::open::random()
+            .map(CommandId)
+            .map_err(|e| e.to_string())?
+    } else {
+        CommandId::of_key(&origin.key)
+    };
+    Ok(Command { id, origin, action })
 }
 
 impl Handles {
@@ -150,16 +173,60 @@ impl Handles {
         self.members.iter().map(|m| m.reader.since_start().1).sum()
     }
 
-    /// Gives a namespace a command, and waits until what follows from it is durable.
-    pub fn command(
+    /// Gives a namespace a command, and waits until what follows from it is durable. One that was given
+    /// before under its key is answered as it was then.
+    pub fn command(&self, index: usize, command: Command) -> Result<Answer, String> {
+        let reply = self.tell(index, |sender| Message::Command(command, Some(sender)))?;
+        match reply {
+            CommandReply::Done(events) => Ok(Answer {
+                events,
+                start: None,
+            }),
+            CommandReply::Known(known) => self.answer_again(index, known),
+        }
+    }
+
+    /// What a command came to that was given before under its key; `None`: it was not.
+    pub fn known(&self, index: usize, command: Command) -> Result<Option<Answer>, String> {
+        let known = self.tell(index, |sender| Message::Known(command, sender))?;
+        known
+            .map(|known| self.answer_again(index, known))
+            .transpose()
+    }
+
+    fn answer_again(&self, index: usize, known: Known) -> Result<Answer, String> {
+        let step = match known {
+            Known::Other => return Err("the key was given with another command".to_owned()),
+            Known::Done(None) => {
+                return Ok(Answer {
+                    events: Vec::new(),
+                    start: None,
+                });
+            }
+            Known::Done(Some(step)) => step,
+        };
+        let member = self.members.get(index).ok_or("there is no such broker")?;
+        let journal = self.logs.log(LogName::Journal(&member.name));
+        let found = run_at(journal.as_ref(), step).map_err(|e| e.to_string())?;
+        let (run, start) = found.ok_or_else(|| {
+            format!(
+                "`{}` has carried it out, and what it led to is not kept any more",
+                member.name
+            )
+        })?;
+        Ok(Answer {
+            events: run.placed().map(|(place, event)| (*event, place)).collect(),
+            start,
+        })
+    }
+
+    fn tell<T>(
         &self,
         index: usize,
-        action: CommandAction,
-    ) -> Result<Vec<(Event, EventPlace)>, String> {
+        message: impl FnOnce(SyncSender<T>) -> Message,
+    ) -> Result<T, String> {
         let member = self.members.get(index).ok_or("there is no such broker")?;
-        let id = command_id().map_err(|e| e.to_string())?;
         let (sender, receiver) = sync_channel(1);
-        let command = Command { id, action };
         let gone = || {
             let why = member.host.status().detached();
             let why = why.map_or_else(|| "it has stopped".to_owned(), |d| d.why);
@@ -168,15 +235,11 @@ impl Handles {
         if self.is_stopping.load(Ordering::Acquire) {
             return Err("the session is stopping".to_owned());
         }
-        if !member
-            .host
-            .inbox()
-            .send(Message::Command(command, Some(sender)))
-        {
+        if !member.host.inbox().send(message(sender)) {
             return Err(gone());
         }
         match receiver.recv_timeout(PATIENCE) {
-            Ok(reply) => Ok(reply.events),
+            Ok(reply) => Ok(reply),
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(format!(
                 "`{}` did not answer within {} s: the command may still take effect; `panda status` shows it",
                 member.name,

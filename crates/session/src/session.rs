@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use feeds::live::supervise::Supervision;
 use feeds::live::{Feed, FeedQueue, Policy, Replay, ReplayRange};
 use model::Timestamp;
+use model::control::{Command, CommandAction};
+use model::ids::{CommandId, NameHash};
 use model::reason::Reason;
 use model::topic::Namespace;
 use pipeline::strategy_host::CallProbe;
@@ -229,8 +231,13 @@ impl Session {
         let queue = Arc::new(FeedQueue::new(capacity, policy, sources.len()));
         let market = starter.market(market, &queue, &hosts, live.then(|| Arc::clone(&probe)))?;
         for strategy in hung {
-            let switch = MarketMessage::Disable(strategy, Reason::StrategyTimeout);
-            market.tell(switch);
+            let name = strategies.get(strategy.index()).map_or("", String::as_str);
+            let now = starter.clock.now().nanos();
+            let command = Command::of_system(
+                CommandId::of_failure(NameHash::of(name), now),
+                CommandAction::DisableStrategy(strategy, Reason::StrategyTimeout),
+            );
+            market.tell(MarketMessage::Switch(command));
         }
         let mut feed_states = Vec::new();
         let mut asked = Vec::new();
@@ -263,6 +270,8 @@ impl Session {
             monitor,
             began: Instant::now(),
             stop,
+            logs: Arc::clone(&starter.logs),
+            switching: Mutex::default(),
             is_stopping: AtomicBool::new(false),
         });
         starter.monitor(&handles, subscriptions)?;

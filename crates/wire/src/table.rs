@@ -18,21 +18,21 @@ pub mod roots {
     /// `JournalRecord`.
     pub const JOURNAL_RECORD: Root = Root(49);
     /// `MarketItem`.
-    pub const MARKET_ITEM: Root = Root(56);
+    pub const MARKET_ITEM: Root = Root(57);
     /// `MarketRecord`.
-    pub const MARKET_RECORD: Root = Root(57);
+    pub const MARKET_RECORD: Root = Root(58);
     /// `NamespaceState`.
-    pub const NAMESPACE_STATE: Root = Root(65);
+    pub const NAMESPACE_STATE: Root = Root(66);
     /// `RunnerState`.
-    pub const RUNNER_STATE: Root = Root(100);
+    pub const RUNNER_STATE: Root = Root(102);
     /// `SavedStart`.
-    pub const SAVED_START: Root = Root(101);
+    pub const SAVED_START: Root = Root(103);
     /// `Signal`.
-    pub const SIGNAL: Root = Root(105);
+    pub const SIGNAL: Root = Root(107);
     /// `Start`.
-    pub const START: Root = Root(112);
+    pub const START: Root = Root(114);
     /// `Trigger`.
-    pub const TRIGGER: Root = Root(130);
+    pub const TRIGGER: Root = Root(132);
 }
 
 #[rustfmt::skip]
@@ -46,7 +46,7 @@ const fn inline(number: u32, name: &'static str, kind: Kind, label: Label, unit:
 }
 
 #[rustfmt::skip]
-pub static MESSAGES: [Message; 137] = [
+pub static MESSAGES: [Message; 139] = [
     Message { name: "Account", one_of: false, fields: &[
         field(1, "starting_cash", Bytes, Single, Money),
         field(2, "cash_flow", Bytes, Single, Money),
@@ -61,12 +61,12 @@ pub static MESSAGES: [Message; 137] = [
         field(11, "loss_peak", Bytes, Single, Money),
         field(12, "equity", Bytes, Single, Money),
         field(13, "at", Signed, Single, Time),
-        field(14, "snapshot", M(109), Single, None),
+        field(14, "snapshot", M(111), Single, None),
     ] },
     Message { name: "Action", one_of: true, fields: &[
         field(1, "enter", M(31), Optional, None),
         field(2, "exit", M(37), Optional, None),
-        field(3, "target", M(122), Optional, None),
+        field(3, "target", M(124), Optional, None),
     ] },
     Message { name: "Activity", one_of: false, fields: &[
         field(1, "count", Unsigned, Single, None),
@@ -106,10 +106,10 @@ pub static MESSAGES: [Message; 137] = [
         field(2, "in_flight", Signed, Single, Decimal),
         field(3, "resting", Signed, Single, Decimal),
         field(4, "resting_orders", Unsigned, Single, None),
-        field(5, "last_target", M(105), Optional, None),
-        field(6, "deferred", M(105), Optional, None),
+        field(5, "last_target", M(107), Optional, None),
+        field(6, "deferred", M(107), Optional, None),
         field(7, "closing", M(15), Optional, None),
-        field(8, "pairs", M(75), Repeated, None),
+        field(8, "pairs", M(77), Repeated, None),
     ] },
     Message { name: "Bracket", one_of: false, fields: &[
         field(1, "stop_loss", Signed, Optional, Decimal),
@@ -124,7 +124,7 @@ pub static MESSAGES: [Message; 137] = [
         field(1, "input", Unsigned, Optional, None),
         field(2, "timer", Signed, Optional, Time),
         field(3, "signal", Bytes, Optional, Id),
-        field(4, "order", M(69), Optional, None),
+        field(4, "order", M(70), Optional, None),
         field(5, "command", Bytes, Optional, Id),
     ] },
     Message { name: "Charged", one_of: false, fields: &[
@@ -155,21 +155,22 @@ pub static MESSAGES: [Message; 137] = [
     Message { name: "Command", one_of: false, fields: &[
         field(1, "command_id", Bytes, Single, Id),
         inline(2, "action", M(18), Single, None),
+        inline(3, "origin", M(76), Single, None),
     ] },
     Message { name: "CommandAction", one_of: true, fields: &[
         field(1, "set_state", E(12), Optional, None),
         field(2, "enable_strategy", Reference(Referent::Strategy), Optional, None),
         field(3, "disable_strategy", M(29), Optional, None),
         field(4, "cancel_order", Bytes, Optional, OrderId),
-        field(5, "cancel_all", M(67), Optional, None),
+        field(5, "cancel_all", M(68), Optional, None),
         field(6, "square_off", Reference(Referent::Instrument), Optional, None),
-        field(7, "square_off_all", M(67), Optional, None),
-        field(8, "resolve_order", M(95), Optional, None),
-        field(9, "cancel_entries", M(67), Optional, None),
-        field(10, "square_off_position", M(111), Optional, None),
+        field(7, "square_off_all", M(68), Optional, None),
+        field(8, "resolve_order", M(97), Optional, None),
+        field(9, "cancel_entries", M(68), Optional, None),
+        field(10, "square_off_position", M(113), Optional, None),
         field(11, "block_entries", E(9), Optional, None),
         field(12, "allow_entries", E(9), Optional, None),
-        field(13, "resume_anew", M(67), Optional, None),
+        field(13, "resume_anew", M(68), Optional, None),
         field(14, "enable_strategy_anew", Reference(Referent::Strategy), Optional, None),
     ] },
     Message { name: "CommandInput", one_of: false, fields: &[
@@ -177,7 +178,7 @@ pub static MESSAGES: [Message; 137] = [
         field(2, "command", M(17), Single, None),
     ] },
     Message { name: "Counters", one_of: false, fields: &[
-        field(1, "second", M(102), Single, None),
+        field(1, "second", M(104), Single, None),
         field(2, "orders_today", Unsigned, Single, None),
         field(3, "entries_today", Unsigned, Single, None),
     ] },
@@ -185,8 +186,8 @@ pub static MESSAGES: [Message; 137] = [
         field(1, "submitted", Unsigned, Single, None),
         field(2, "fills", Unsigned, Single, None),
         field(3, "failed", Unsigned, Single, None),
-        field(4, "refused", M(85), Repeated, None),
-        field(5, "alerts", M(85), Repeated, None),
+        field(4, "refused", M(87), Repeated, None),
+        field(5, "alerts", M(87), Repeated, None),
     ] },
     Message { name: "DataHours", one_of: false, fields: &[
         field(1, "groups", M(40), Repeated, None),
@@ -195,7 +196,7 @@ pub static MESSAGES: [Message; 137] = [
     Message { name: "DayBook", one_of: false, fields: &[
         field(1, "date", Signed, Single, Date),
         field(2, "orders", M(25), Repeated, None),
-        field(3, "left_open", M(51), Repeated, None),
+        field(3, "left_open", M(52), Repeated, None),
         field(4, "adjusted", M(3), Repeated, None),
         field(5, "due", Signed, Single, Time),
         field(6, "closed", Signed, Single, Time),
@@ -218,7 +219,7 @@ pub static MESSAGES: [Message; 137] = [
         field(3, "order_type", E(7), Single, None),
         field(4, "limit_price", Signed, Optional, Decimal),
         field(5, "trigger_price", Signed, Optional, Decimal),
-        inline(6, "validity", M(134), Single, None),
+        inline(6, "validity", M(136), Single, None),
         field(7, "product", E(8), Single, None),
         inline(8, "bracket", M(9), Single, None),
         field(9, "confidence", Float, Optional, None),
@@ -226,32 +227,32 @@ pub static MESSAGES: [Message; 137] = [
         inline(11, "note", M(38), Repeated, None),
     ] },
     Message { name: "DeepTick", one_of: false, fields: &[
-        inline(1, "tick", M(124), Single, None),
+        inline(1, "tick", M(126), Single, None),
         field(2, "depth", M(28), Single, None),
     ] },
     Message { name: "Depth", one_of: false, fields: &[
-        field(1, "bids", M(52), Repeated, None),
-        field(2, "asks", M(52), Repeated, None),
+        field(1, "bids", M(53), Repeated, None),
+        field(2, "asks", M(53), Repeated, None),
     ] },
     Message { name: "DisableStrategy", one_of: false, fields: &[
         field(1, "strategy", Reference(Referent::Strategy), Single, None),
         field(2, "reason", E(9), Single, None),
     ] },
     Message { name: "EngineState", one_of: false, fields: &[
-        field(1, "orders", M(136), Repeated, None),
+        field(1, "orders", M(138), Repeated, None),
         field(2, "books", M(8), Repeated, None),
-        field(3, "keys", M(83), Repeated, None),
-        field(4, "book_of", M(79), Repeated, None),
-        field(5, "keys_of", M(84), Repeated, None),
-        field(6, "closed", M(136), Repeated, None),
+        field(3, "keys", M(85), Repeated, None),
+        field(4, "book_of", M(81), Repeated, None),
+        field(5, "keys_of", M(86), Repeated, None),
+        field(6, "closed", M(138), Repeated, None),
         field(7, "final_orders", Bytes, Repeated, OrderId),
-        field(8, "late_orders", M(71), Repeated, None),
+        field(8, "late_orders", M(72), Repeated, None),
         field(9, "open_by_strategy", Unsigned, Repeated, None),
-        field(10, "unresolved", M(131), Repeated, None),
+        field(10, "unresolved", M(133), Repeated, None),
         field(11, "reserved", Bytes, Repeated, Money),
         field(12, "reserved_by_strategy", M(5), Repeated, None),
         field(13, "scheduled", Unsigned, Single, None),
-        field(14, "parked", M(76), Repeated, None),
+        field(14, "parked", M(78), Repeated, None),
         field(15, "overflow", Bool, Single, None),
         field(16, "held", M(42), Single, None),
     ] },
@@ -265,10 +266,10 @@ pub static MESSAGES: [Message; 137] = [
     ] },
     Message { name: "Entry", one_of: true, fields: &[
         field(1, "market", M(46), Optional, None),
-        field(2, "full", M(55), Optional, None),
+        field(2, "full", M(56), Optional, None),
         field(3, "clock", M(14), Optional, None),
-        field(4, "signal", M(105), Optional, None),
-        field(5, "report", M(129), Optional, None),
+        field(4, "signal", M(107), Optional, None),
+        field(5, "report", M(131), Optional, None),
         field(6, "command", M(19), Optional, None),
         field(7, "timers_missed", Signed, Optional, Time),
         field(8, "conflated", M(46), Optional, None),
@@ -280,27 +281,27 @@ pub static MESSAGES: [Message; 137] = [
         field(4, "body", M(35), Single, None),
     ] },
     Message { name: "EventBody", one_of: true, fields: &[
-        field(1, "signal_raw", M(105), Optional, None),
-        field(2, "signal_validated", M(133), Optional, None),
-        field(3, "signal_rejected", M(88), Optional, None),
-        field(4, "signal_deferred", M(105), Optional, None),
-        field(5, "order_submitted", M(72), Optional, None),
-        field(6, "order_changed", M(73), Optional, None),
-        field(7, "state_changed", M(113), Optional, None),
-        field(8, "strategy_switched", M(119), Optional, None),
-        field(9, "modify_requested", M(64), Optional, None),
-        field(10, "snapshot", M(108), Optional, None),
+        field(1, "signal_raw", M(107), Optional, None),
+        field(2, "signal_validated", M(135), Optional, None),
+        field(3, "signal_rejected", M(90), Optional, None),
+        field(4, "signal_deferred", M(107), Optional, None),
+        field(5, "order_submitted", M(73), Optional, None),
+        field(6, "order_changed", M(74), Optional, None),
+        field(7, "state_changed", M(115), Optional, None),
+        field(8, "strategy_switched", M(121), Optional, None),
+        field(9, "modify_requested", M(65), Optional, None),
+        field(10, "snapshot", M(110), Optional, None),
         field(11, "alert", M(4), Optional, None),
-        field(12, "square_off", M(110), Optional, None),
-        field(13, "trader_detached", M(128), Optional, None),
+        field(12, "square_off", M(112), Optional, None),
+        field(13, "trader_detached", M(130), Optional, None),
         field(14, "entries_blocked", M(32), Optional, None),
         field(15, "charges_adjusted", M(13), Optional, None),
-        field(16, "position_settled", M(104), Optional, None),
-        field(17, "limit_reached", M(53), Optional, None),
-        field(18, "resume_refused", M(97), Optional, None),
-        field(19, "report_parked", M(76), Optional, None),
-        field(20, "report_dropped", M(90), Optional, None),
-        field(21, "signal_held", M(106), Optional, None),
+        field(16, "position_settled", M(106), Optional, None),
+        field(17, "limit_reached", M(54), Optional, None),
+        field(18, "resume_refused", M(99), Optional, None),
+        field(19, "report_parked", M(78), Optional, None),
+        field(20, "report_dropped", M(92), Optional, None),
+        field(21, "signal_held", M(108), Optional, None),
     ] },
     Message { name: "Execution", one_of: false, fields: &[
         field(1, "trade_id", Bytes, Single, Id),
@@ -325,7 +326,7 @@ pub static MESSAGES: [Message; 137] = [
         field(1, "closed_until", Signed, Single, Time),
     ] },
     Message { name: "HeldSignal", one_of: false, fields: &[
-        field(1, "signal", M(105), Single, None),
+        field(1, "signal", M(107), Single, None),
         field(2, "due", Signed, Single, Time),
     ] },
     Message { name: "HeldSignals", one_of: false, fields: &[
@@ -348,9 +349,9 @@ pub static MESSAGES: [Message; 137] = [
     Message { name: "HostedState", one_of: false, fields: &[
         field(1, "name", Text, Single, None),
         field(2, "enabled", Bool, Single, None),
-        field(3, "slots", M(107), Repeated, None),
-        field(4, "timers", M(126), Repeated, None),
-        field(5, "ordinal", M(54), Single, None),
+        field(3, "slots", M(109), Repeated, None),
+        field(4, "timers", M(128), Repeated, None),
+        field(5, "ordinal", M(55), Single, None),
         field(6, "own", Bytes, Single, None),
     ] },
     Message { name: "InputRange", one_of: false, fields: &[
@@ -379,16 +380,21 @@ pub static MESSAGES: [Message; 137] = [
     ] },
     Message { name: "JournalRecord", one_of: true, fields: &[
         field(1, "major", Unsigned, Single, None),
-        field(2, "start", M(112), Optional, None),
-        field(3, "run", M(99), Optional, None),
-        field(4, "stop", M(114), Optional, None),
+        field(2, "start", M(114), Optional, None),
+        field(3, "run", M(101), Optional, None),
+        field(4, "stop", M(116), Optional, None),
+    ] },
+    Message { name: "KeyedCommand", one_of: false, fields: &[
+        field(1, "command_id", Bytes, Single, Id),
+        field(2, "action", M(18), Single, None),
+        field(3, "step", Unsigned, Optional, None),
     ] },
     Message { name: "LastTrade", one_of: false, fields: &[
         field(1, "price", Signed, Single, Decimal),
         field(2, "ts", Signed, Single, Time),
     ] },
     Message { name: "LeftOpen", one_of: false, fields: &[
-        field(1, "key", M(83), Single, None),
+        field(1, "key", M(85), Single, None),
         field(2, "deed", E(2), Single, None),
     ] },
     Message { name: "Level", one_of: false, fields: &[
@@ -408,22 +414,22 @@ pub static MESSAGES: [Message; 137] = [
     ] },
     Message { name: "MarketInput", one_of: false, fields: &[
         field(1, "n", Unsigned, Single, None),
-        field(2, "data", M(56), Single, None),
+        field(2, "data", M(57), Single, None),
     ] },
     Message { name: "MarketItem", one_of: true, fields: &[
-        field(1, "tick", M(124), Optional, None),
+        field(1, "tick", M(126), Optional, None),
         field(2, "deep", M(27), Optional, None),
         field(3, "bar", M(6), Optional, None),
     ] },
     Message { name: "MarketRecord", one_of: true, fields: &[
         field(1, "major", Unsigned, Single, None),
-        field(2, "start", M(112), Optional, None),
-        field(3, "market", M(55), Optional, None),
-        field(4, "stop", M(114), Optional, None),
+        field(2, "start", M(114), Optional, None),
+        field(3, "market", M(56), Optional, None),
+        field(4, "stop", M(116), Optional, None),
         field(5, "clock", M(14), Optional, None),
         field(6, "timers_missed", Signed, Optional, Time),
-        field(7, "switch", M(120), Optional, None),
-        field(8, "ticks", M(58), Optional, None),
+        field(7, "switch", M(122), Optional, None),
+        field(8, "ticks", M(59), Optional, None),
     ] },
     Message { name: "MarketTicks", one_of: false, fields: &[
         field(1, "first", Unsigned, Single, None),
@@ -444,12 +450,12 @@ pub static MESSAGES: [Message; 137] = [
         field(16, "level_orders", M(16), Single, None),
     ] },
     Message { name: "Measured", one_of: true, fields: &[
-        field(1, "orders", M(63), Optional, None),
-        field(2, "quantity", M(61), Optional, None),
-        field(3, "money", M(62), Optional, None),
-        field(4, "price", M(61), Optional, None),
-        field(5, "fraction", M(61), Optional, None),
-        field(6, "age", M(60), Optional, None),
+        field(1, "orders", M(64), Optional, None),
+        field(2, "quantity", M(62), Optional, None),
+        field(3, "money", M(63), Optional, None),
+        field(4, "price", M(62), Optional, None),
+        field(5, "fraction", M(62), Optional, None),
+        field(6, "age", M(61), Optional, None),
     ] },
     Message { name: "MeasuredAge", one_of: false, fields: &[
         field(1, "value", Signed, Single, Duration),
@@ -473,13 +479,14 @@ pub static MESSAGES: [Message; 137] = [
         field(2, "quantity", Signed, Single, Decimal),
     ] },
     Message { name: "NamespaceState", one_of: false, fields: &[
-        field(1, "pipeline", M(77), Single, None),
+        field(1, "pipeline", M(79), Single, None),
         field(2, "step", Unsigned, Single, None),
         field(3, "next", Unsigned, Single, None),
         field(4, "market", Unsigned, Single, None),
+        field(5, "keyed", M(50), Repeated, None),
     ] },
     Message { name: "Net", one_of: false, fields: &[
-        field(1, "last", M(50), Single, None),
+        field(1, "last", M(51), Single, None),
         field(2, "quantity", Signed, Single, Decimal),
         field(3, "factor", Signed, Optional, None),
         field(4, "multiplier", Signed, Single, Hundredths),
@@ -489,7 +496,7 @@ pub static MESSAGES: [Message; 137] = [
     Message { name: "Nothing", one_of: false, fields: &[
     ] },
     Message { name: "Order", one_of: false, fields: &[
-        field(1, "intent", M(72), Single, None),
+        field(1, "intent", M(73), Single, None),
         field(2, "status", E(6), Single, None),
         field(3, "quantity", Signed, Single, Decimal),
         field(4, "limit_price", Signed, Optional, Decimal),
@@ -506,18 +513,18 @@ pub static MESSAGES: [Message; 137] = [
         field(2, "sequence", Unsigned, Single, None),
     ] },
     Message { name: "OrderChange", one_of: true, fields: &[
-        field(1, "acknowledged", M(67), Optional, None),
-        field(2, "triggered", M(67), Optional, None),
-        field(3, "modified", M(74), Optional, None),
+        field(1, "acknowledged", M(68), Optional, None),
+        field(2, "triggered", M(68), Optional, None),
+        field(3, "modified", M(75), Optional, None),
         field(4, "cancel_requested", E(9), Optional, None),
-        field(5, "cancel_refused", M(67), Optional, None),
-        field(6, "unknown", M(67), Optional, None),
+        field(5, "cancel_refused", M(68), Optional, None),
+        field(6, "unknown", M(68), Optional, None),
         field(7, "filled", M(36), Optional, None),
         field(8, "cancelled", E(9), Optional, None),
         field(9, "rejected", E(9), Optional, None),
         field(10, "expired", E(9), Optional, None),
         field(11, "failed", E(9), Optional, None),
-        field(12, "modify_refused", M(67), Optional, None),
+        field(12, "modify_refused", M(68), Optional, None),
     ] },
     Message { name: "OrderIds", one_of: false, fields: &[
         field(1, "ids", Bytes, Repeated, OrderId),
@@ -535,7 +542,7 @@ pub static MESSAGES: [Message; 137] = [
         field(10, "order_type", E(7), Single, None),
         field(11, "limit_price", Signed, Optional, Decimal),
         field(12, "trigger_price", Signed, Optional, Decimal),
-        inline(13, "validity", M(134), Single, None),
+        inline(13, "validity", M(136), Single, None),
         field(14, "product", E(8), Single, None),
         inline(15, "bracket", M(9), Single, None),
         field(16, "oco_id", Bytes, Optional, OrderId),
@@ -546,12 +553,16 @@ pub static MESSAGES: [Message; 137] = [
     Message { name: "OrderStep", one_of: false, fields: &[
         field(1, "order_id", Bytes, Single, OrderId),
         field(2, "sequence", Unsigned, Single, None),
-        inline(3, "change", M(70), Single, None),
+        inline(3, "change", M(71), Single, None),
     ] },
     Message { name: "OrderTerms", one_of: false, fields: &[
         field(1, "quantity", Signed, Single, Decimal),
         field(2, "limit_price", Signed, Optional, Decimal),
         field(3, "trigger_price", Signed, Optional, Decimal),
+    ] },
+    Message { name: "Origin", one_of: false, fields: &[
+        field(1, "actor", Text, Single, None),
+        field(2, "key", Text, Single, None),
     ] },
     Message { name: "Pair", one_of: false, fields: &[
         field(1, "parent", Bytes, Single, OrderId),
@@ -579,17 +590,17 @@ pub static MESSAGES: [Message; 137] = [
     ] },
     Message { name: "PipelineState", one_of: false, fields: &[
         field(1, "strategies", M(44), Single, None),
-        field(2, "risk", M(98), Single, None),
+        field(2, "risk", M(100), Single, None),
         field(3, "engine", M(30), Single, None),
-        field(4, "portfolio", M(81), Single, None),
+        field(4, "portfolio", M(83), Single, None),
         field(5, "day_book", M(23), Single, None),
         field(6, "trader", Bytes, Optional, None),
         field(7, "now", Signed, Single, Time),
         field(8, "input", Unsigned, Single, None),
         field(9, "next_snapshot", Signed, Single, Time),
         field(10, "hours", M(22), Single, None),
-        field(11, "stats", M(78), Single, None),
-        field(12, "tally", M(121), Single, None),
+        field(11, "stats", M(80), Single, None),
+        field(12, "tally", M(123), Single, None),
     ] },
     Message { name: "PipelineStats", one_of: false, fields: &[
         field(1, "repeated_signals", Unsigned, Single, None),
@@ -597,25 +608,25 @@ pub static MESSAGES: [Message; 137] = [
         field(3, "closed_market_data", Unsigned, Single, None),
     ] },
     Message { name: "PlaceOfPosition", one_of: false, fields: &[
-        field(1, "key", M(83), Single, None),
+        field(1, "key", M(85), Single, None),
         field(2, "place", Unsigned, Single, None),
     ] },
     Message { name: "Places", one_of: false, fields: &[
         field(1, "positions", Unsigned, Repeated, None),
     ] },
     Message { name: "PortfolioState", one_of: false, fields: &[
-        field(1, "positions", M(82), Repeated, None),
+        field(1, "positions", M(84), Repeated, None),
         field(2, "marked", Bytes, Repeated, Money),
-        field(3, "by_key", M(79), Repeated, None),
-        field(4, "of_instrument", M(80), Repeated, None),
-        field(5, "net", M(66), Repeated, None),
+        field(3, "by_key", M(81), Repeated, None),
+        field(4, "of_instrument", M(82), Repeated, None),
+        field(5, "net", M(67), Repeated, None),
         field(6, "accounts", M(0), Repeated, None),
         field(7, "day", Signed, Optional, Date),
-        field(8, "strategies", M(117), Repeated, None),
+        field(8, "strategies", M(119), Repeated, None),
         field(9, "overflow", Bool, Single, None),
     ] },
     Message { name: "Position", one_of: false, fields: &[
-        field(1, "key", M(83), Single, None),
+        field(1, "key", M(85), Single, None),
         field(2, "quantity", Signed, Single, Decimal),
         field(3, "cost", Bytes, Single, Money),
         field(4, "realised", Bytes, Single, Money),
@@ -630,7 +641,7 @@ pub static MESSAGES: [Message; 137] = [
     ] },
     Message { name: "PositionsOfInstrument", one_of: false, fields: &[
         field(1, "instrument", Reference(Referent::Instrument), Single, None),
-        field(2, "keys", M(83), Repeated, None),
+        field(2, "keys", M(85), Repeated, None),
     ] },
     Message { name: "ReasonCount", one_of: false, fields: &[
         field(1, "reason", E(9), Single, None),
@@ -638,21 +649,21 @@ pub static MESSAGES: [Message; 137] = [
     ] },
     Message { name: "Refusal", one_of: false, fields: &[
         field(1, "reason", E(9), Single, None),
-        inline(2, "measured", M(59), Optional, None),
+        inline(2, "measured", M(60), Optional, None),
     ] },
     Message { name: "RefusalCount", one_of: false, fields: &[
         field(1, "count", Unsigned, Single, None),
-        field(2, "latest", M(89), Optional, None),
+        field(2, "latest", M(91), Optional, None),
     ] },
     Message { name: "Refused", one_of: false, fields: &[
         field(1, "signal_id", Bytes, Single, Id),
         field(2, "strategy", Reference(Referent::Strategy), Single, None),
-        field(3, "mark", M(54), Single, None),
+        field(3, "mark", M(55), Single, None),
         field(4, "instrument", Reference(Referent::Instrument), Single, None),
         field(5, "product", E(8), Single, None),
         field(6, "target", Signed, Optional, Decimal),
-        inline(7, "order", M(132), Optional, None),
-        inline(8, "refusal", M(86), Single, None),
+        inline(7, "order", M(134), Optional, None),
+        inline(8, "refusal", M(88), Single, None),
     ] },
     Message { name: "RefusedBecause", one_of: false, fields: &[
         field(1, "reason", E(9), Single, None),
@@ -664,19 +675,19 @@ pub static MESSAGES: [Message; 137] = [
         field(3, "reason", E(9), Single, None),
     ] },
     Message { name: "ReportKind", one_of: true, fields: &[
-        field(1, "acknowledged", M(67), Optional, None),
-        field(2, "triggered", M(67), Optional, None),
-        field(3, "filled", M(92), Optional, None),
-        field(4, "modified", M(74), Optional, None),
+        field(1, "acknowledged", M(68), Optional, None),
+        field(2, "triggered", M(68), Optional, None),
+        field(3, "filled", M(94), Optional, None),
+        field(4, "modified", M(75), Optional, None),
         field(5, "cancelled", E(9), Optional, None),
-        field(6, "cancel_refused", M(67), Optional, None),
+        field(6, "cancel_refused", M(68), Optional, None),
         field(7, "rejected", E(9), Optional, None),
         field(8, "expired", E(9), Optional, None),
         field(9, "not_sent", E(9), Optional, None),
-        field(10, "unknown", M(67), Optional, None),
-        field(11, "modify_refused", M(67), Optional, None),
-        field(12, "book_read", M(67), Optional, None),
-        field(13, "filled_to", M(93), Optional, None),
+        field(10, "unknown", M(68), Optional, None),
+        field(11, "modify_refused", M(68), Optional, None),
+        field(12, "book_read", M(68), Optional, None),
+        field(13, "filled_to", M(95), Optional, None),
     ] },
     Message { name: "ReportedFill", one_of: false, fields: &[
         field(1, "trade_id", Bytes, Single, Id),
@@ -691,13 +702,13 @@ pub static MESSAGES: [Message; 137] = [
         field(3, "average_price", Signed, Single, Decimal),
     ] },
     Message { name: "Resolution", one_of: true, fields: &[
-        field(1, "never_reached", M(67), Optional, None),
-        field(2, "cancelled", M(67), Optional, None),
-        field(3, "filled", M(96), Optional, None),
+        field(1, "never_reached", M(68), Optional, None),
+        field(2, "cancelled", M(68), Optional, None),
+        field(3, "filled", M(98), Optional, None),
     ] },
     Message { name: "ResolveOrder", one_of: false, fields: &[
         field(1, "order_id", Bytes, Single, OrderId),
-        inline(2, "resolution", M(94), Single, None),
+        inline(2, "resolution", M(96), Single, None),
     ] },
     Message { name: "ResolvedFill", one_of: false, fields: &[
         field(1, "quantity", Signed, Single, Decimal),
@@ -714,7 +725,7 @@ pub static MESSAGES: [Message; 137] = [
         field(3, "squared_off", Bool, Single, None),
         field(4, "losses_since", Signed, Optional, Time),
         field(5, "counters", M(20), Single, None),
-        field(6, "strategies", M(118), Repeated, None),
+        field(6, "strategies", M(120), Repeated, None),
         field(7, "blocks", E(9), Repeated, None),
     ] },
     Message { name: "Run", one_of: false, fields: &[
@@ -731,7 +742,7 @@ pub static MESSAGES: [Message; 137] = [
     ] },
     Message { name: "SavedStart", one_of: false, fields: &[
         field(1, "major", Unsigned, Single, None),
-        field(2, "start", M(112), Single, None),
+        field(2, "start", M(114), Single, None),
         field(3, "state", Bytes, Single, None),
     ] },
     Message { name: "SecondCount", one_of: false, fields: &[
@@ -758,11 +769,11 @@ pub static MESSAGES: [Message; 137] = [
         field(4, "input", Unsigned, Single, None),
         field(5, "ordinal", Unsigned, Single, None),
         field(6, "ts", Signed, Single, Time),
-        field(7, "trigger", M(130), Single, None),
+        field(7, "trigger", M(132), Single, None),
         field(8, "decision", M(26), Single, None),
     ] },
     Message { name: "SignalHeld", one_of: false, fields: &[
-        field(1, "signal", M(105), Single, None),
+        field(1, "signal", M(107), Single, None),
         field(2, "open", Signed, Single, Time),
     ] },
     Message { name: "SlotState", one_of: false, fields: &[
@@ -770,7 +781,7 @@ pub static MESSAGES: [Message; 137] = [
         field(2, "warm_left", Unsigned, Single, None),
         field(3, "position", Signed, Optional, Decimal),
         field(4, "believed", Signed, Single, Decimal),
-        field(5, "last_target", M(123), Optional, None),
+        field(5, "last_target", M(125), Optional, None),
         field(6, "opener", Bytes, Single, Id),
     ] },
     Message { name: "Snapshot", one_of: false, fields: &[
@@ -811,7 +822,7 @@ pub static MESSAGES: [Message; 137] = [
         field(6, "live", Bool, Single, None),
         field(7, "salt", Bytes, Single, Id),
         field(8, "brokers", Text, Repeated, None),
-        field(9, "strategies", M(115), Repeated, None),
+        field(9, "strategies", M(117), Repeated, None),
         field(10, "instruments", M(47), Repeated, None),
         field(11, "currencies", Text, Repeated, None),
     ] },
@@ -837,15 +848,15 @@ pub static MESSAGES: [Message; 137] = [
         field(4, "day_start", Bytes, Single, Money),
     ] },
     Message { name: "StrategyMarks", one_of: false, fields: &[
-        field(1, "by_currency", M(116), Repeated, None),
+        field(1, "by_currency", M(118), Repeated, None),
     ] },
     Message { name: "StrategyRecord", one_of: false, fields: &[
         field(1, "counters", M(20), Single, None),
         field(2, "enabled", Bool, Single, None),
-        field(3, "mark", M(54), Optional, None),
-        field(4, "latest", M(125), Optional, None),
+        field(3, "mark", M(55), Optional, None),
+        field(4, "latest", M(127), Optional, None),
         field(5, "squared_off", Bool, Single, None),
-        field(6, "refusals", M(87), Single, None),
+        field(6, "refusals", M(89), Single, None),
         field(7, "losses_since", Signed, Optional, Time),
     ] },
     Message { name: "StrategySwitched", one_of: false, fields: &[
@@ -905,14 +916,14 @@ pub static MESSAGES: [Message; 137] = [
     Message { name: "TraderReport", one_of: false, fields: &[
         field(1, "order_id", Bytes, Single, OrderId),
         field(2, "ts", Signed, Single, Time),
-        inline(3, "kind", M(91), Single, None),
+        inline(3, "kind", M(93), Single, None),
         field(4, "confirmed", Bool, Single, None),
     ] },
     Message { name: "Trigger", one_of: true, fields: &[
-        field(1, "input", M(67), Optional, None),
+        field(1, "input", M(68), Optional, None),
         field(2, "bar", M(6), Optional, None),
-        field(3, "timer", M(127), Optional, None),
-        field(4, "session", M(103), Optional, None),
+        field(3, "timer", M(129), Optional, None),
+        field(4, "session", M(105), Optional, None),
         field(5, "fill", M(39), Optional, None),
     ] },
     Message { name: "UnresolvedOrder", one_of: false, fields: &[
@@ -926,24 +937,24 @@ pub static MESSAGES: [Message; 137] = [
     Message { name: "Validated", one_of: false, fields: &[
         field(1, "signal_id", Bytes, Single, Id),
         field(2, "strategy", Reference(Referent::Strategy), Single, None),
-        field(3, "mark", M(54), Single, None),
+        field(3, "mark", M(55), Single, None),
         field(4, "instrument", Reference(Referent::Instrument), Single, None),
         field(5, "product", E(8), Single, None),
         field(6, "side", E(11), Single, None),
         field(7, "quantity", Signed, Single, Decimal),
         field(8, "increase", Signed, Single, Decimal),
         field(9, "target", Signed, Optional, Decimal),
-        field(10, "entry_refused", M(86), Optional, None),
+        field(10, "entry_refused", M(88), Optional, None),
         field(11, "decision", M(26), Single, None),
     ] },
     Message { name: "Validity", one_of: true, fields: &[
-        field(1, "day", M(67), Optional, None),
-        field(2, "ioc", M(67), Optional, None),
-        field(3, "fok", M(67), Optional, None),
+        field(1, "day", M(68), Optional, None),
+        field(2, "ioc", M(68), Optional, None),
+        field(3, "fok", M(68), Optional, None),
         field(4, "gtd", Signed, Optional, Time),
     ] },
     Message { name: "Working", one_of: false, fields: &[
-        field(1, "order", M(68), Single, None),
+        field(1, "order", M(69), Single, None),
         field(2, "reference", Signed, Single, Decimal),
         field(3, "reserved", Bytes, Single, Money),
         field(4, "currency", Reference(Referent::Currency), Single, None),
@@ -953,7 +964,7 @@ pub static MESSAGES: [Message; 137] = [
     ] },
     Message { name: "WorkingEntry", one_of: false, fields: &[
         field(1, "order_id", Bytes, Single, OrderId),
-        field(2, "working", M(135), Single, None),
+        field(2, "working", M(137), Single, None),
     ] },
 ];
 

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use journal::{FileLogs, Logs};
 use serde_json::Value;
-use session::control::{Action, Client, Effect, Reply, Request, ResolveAs};
+use session::control::{Action, Client, Effect, Reply, Request, ResolveAs, local_user};
 use session::recorded_status;
 use settings::Settings;
 
@@ -26,6 +26,9 @@ pub struct Target {
         value_delimiter = ','
     )]
     brokers: Vec<String>,
+    /// Carry it out once for this key: given again, it answers the same; 1 to 64 visible characters
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     #[command(flatten)]
     at: Place,
 }
@@ -214,6 +217,8 @@ pub struct StatusArgs {
 pub fn command(target: &Target, action: Action) -> anyhow::Result<()> {
     let request = Request::Command {
         brokers: target.brokers.clone(),
+        actor: local_user(),
+        key: target.key.clone(),
         action,
     };
     match target.at.client()?.ask(&request)? {

@@ -227,10 +227,7 @@ impl Desk {
         self.latest = self.events.len();
         self.fire(self.input);
         self.commands += 1;
-        let command = Command {
-            id: CommandId(self.commands),
-            action,
-        };
+        let command = Command::of_system(CommandId(self.commands), action);
         self.feed(&Input::Command(self.now, &command));
         &self.events[self.latest..]
     }

@@ -441,10 +441,7 @@ fn a_timer_that_a_command_brings_due_still_trades() {
     for round in 1..=3u64 {
         system.tick(AXIS, 100);
         system.now = system.now.plus(6 * SECOND);
-        let command = Command {
-            id: CommandId(u128::from(round)),
-            action: CommandAction::CancelAll,
-        };
+        let command = Command::of_system(CommandId(u128::from(round)), CommandAction::CancelAll);
         system.input(0, &Input::Command(system.now, &command));
         assert_eq!(
             raw_signals(system.events(0)).len() as u64,

@@ -79,10 +79,8 @@ impl MarketStatus {
 /// What the runner is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarketMessage {
-    /// Let a shared strategy run everywhere; `true`: its losses count from now on.
-    Enable(StrategyIdx, bool),
-    /// Keep a shared strategy from running, everywhere.
-    Disable(StrategyIdx, Reason),
+    /// A command that switches a shared strategy everywhere; any other is passed over.
+    Switch(Command),
     /// Save a snapshot.
     Snapshot,
     /// End.
@@ -253,22 +251,30 @@ impl MarketDriver {
             return;
         };
         for (strategy, _) in probe.take_over() {
-            let action = CommandAction::DisableStrategy(strategy, Reason::StrategyTimeout);
-            self.switch(strategy, action, packet);
+            self.switch(self.time_out(strategy), packet);
         }
     }
 
-    fn switch(&mut self, strategy: StrategyIdx, action: CommandAction, packet: &mut Packet) {
+    fn time_out(&self, strategy: StrategyIdx) -> Command {
         let now = self.parts.clock.now().max(self.parts.host.latest());
-        let (enabled, reason) = match action {
-            CommandAction::DisableStrategy(_, reason) => (false, reason),
-            _ => (true, Reason::OperatorRequest),
+        let reason = Reason::StrategyTimeout;
+        Command::of_system(
+            CommandId::of_host("market", reason.code(), now.nanos()),
+            CommandAction::DisableStrategy(strategy, reason),
+        )
+    }
+
+    fn switch(&mut self, command: Command, packet: &mut Packet) {
+        let now = self.parts.clock.now().max(self.parts.host.latest());
+        let (strategy, enabled, reason) = match command.action {
+            CommandAction::DisableStrategy(strategy, reason) => (strategy, false, reason),
+            CommandAction::EnableStrategy(strategy)
+            | CommandAction::EnableStrategyAnew(strategy) => {
+                (strategy, true, Reason::OperatorRequest)
+            }
+            _ => return,
         };
         self.parts.host.switch(strategy, enabled, reason, now);
-        let command = Command {
-            id: CommandId::of_host("market", reason.code(), now.nanos()),
-            action,
-        };
         packet
             .steps
             .push(Step::Command(now, command, BrokerMask(u64::MAX)));
@@ -278,18 +284,7 @@ impl MarketDriver {
         let mut stop = false;
         for message in messages {
             match message {
-                MarketMessage::Enable(strategy, resets_losses) => {
-                    let action = if resets_losses {
-                        CommandAction::EnableStrategyAnew(strategy)
-                    } else {
-                        CommandAction::EnableStrategy(strategy)
-                    };
-                    self.switch(strategy, action, packet);
-                }
-                MarketMessage::Disable(strategy, reason) => {
-                    let action = CommandAction::DisableStrategy(strategy, reason);
-                    self.switch(strategy, action, packet);
-                }
+                MarketMessage::Switch(command) => self.switch(command, packet),
                 MarketMessage::Snapshot => self.save(),
                 MarketMessage::Stop => stop = true,
             }
@@ -337,10 +332,10 @@ impl MarketDriver {
                 .unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
             self.parts.outlet.failed(why);
             let now = self.parts.clock.now();
-            let command = Command {
-                id: CommandId::of_host("market", Reason::MarketLogFailed.code(), now.nanos()),
-                action: CommandAction::BlockEntries(Reason::MarketLogFailed),
-            };
+            let command = Command::of_system(
+                CommandId::of_host("market", Reason::MarketLogFailed.code(), now.nanos()),
+                CommandAction::BlockEntries(Reason::MarketLogFailed),
+            );
             self.send(Packet {
                 steps: vec![Step::Command(now, command, BrokerMask(u64::MAX))],
                 position: self.parts.host.log().durable(),

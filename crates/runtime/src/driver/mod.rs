@@ -15,6 +15,7 @@ use traders::BrokerReport;
 use wire::EventPlace;
 
 use crate::desk::{Call, Outcome};
+use crate::namespace::Known;
 
 /// Whether so much time has passed since an instant, both in nanoseconds of one clock.
 fn has_passed(interval: Duration, since: i64, now: i64) -> bool {
@@ -39,6 +40,8 @@ pub enum Message {
     Lost(String),
     /// A command; the reply comes once its events are durable.
     Command(Command, Option<SyncSender<CommandReply>>),
+    /// Whether a command that has a key was carried out; the reply comes once it is durable.
+    Known(Command, SyncSender<Option<Known>>),
     /// Save a snapshot now; the reply comes once it is durable.
     Snapshot(Option<SyncSender<Result<(), String>>>),
     /// A question about its state.
@@ -47,9 +50,11 @@ pub enum Message {
 
 /// What a command led to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CommandReply {
+pub enum CommandReply {
     /// Its events, durable, and where they stand; none where it changed nothing.
-    pub events: Vec<(Event, EventPlace)>,
+    Done(Vec<(Event, EventPlace)>),
+    /// Nothing now: its key was given before.
+    Known(Known),
 }
 
 /// Why a namespace does not trade any more until the next start.

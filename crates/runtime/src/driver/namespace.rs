@@ -331,12 +331,22 @@ impl NamespaceDriver {
             }
             Message::Lost(_) => self.block(true)?,
             Message::Command(command, reply) => {
-                let before = self.namespace.recorded().len();
-                self.namespace.command(self.time(), &command, wall())?;
+                let known = self.namespace.known(&command);
+                let led_to = self.namespace.command(self.time(), &command, wall())?;
                 if let Some(reply) = reply {
-                    let events = self.namespace.recorded_from(before);
-                    self.replies.push((reply, CommandReply { events }));
+                    let answer = match known {
+                        Some(known) => CommandReply::Known(known),
+                        None => CommandReply::Done(
+                            led_to.map_or_else(Vec::new, |step| self.namespace.recorded_in(step)),
+                        ),
+                    };
+                    self.replies.push((reply, answer));
                 }
+            }
+            Message::Known(command, reply) => {
+                self.commit()?;
+                // Who asked may have gone.
+                let _ = reply.try_send(self.namespace.known(&command));
             }
             Message::Snapshot(reply) => {
                 let saved = self.save()?.map_err(|e| e.to_string());
@@ -366,11 +376,10 @@ impl NamespaceDriver {
             CommandAction::AllowEntries(reason)
         };
         let now = self.time();
-        let command = Command {
-            id: CommandId::of_host(self.namespace.name(), reason.code(), now.nanos()),
-            action,
-        };
-        self.namespace.command(now, &command, wall())
+        let id = CommandId::of_host(self.namespace.name(), reason.code(), now.nanos());
+        let command = Command::of_system(id, action);
+        self.namespace.command(now, &command, wall())?;
+        Ok(())
     }
 
     fn idle(&mut self) -> Result<(), RuntimeError> {

@@ -231,10 +231,10 @@ impl MarketHost {
                         reason,
                         ts,
                     });
-                    let command = Command {
-                        id: CommandId::of_failure(name, ts.nanos()),
-                        action: CommandAction::DisableStrategy(strategy, reason),
-                    };
+                    let command = Command::of_system(
+                        CommandId::of_failure(name, ts.nanos()),
+                        CommandAction::DisableStrategy(strategy, reason),
+                    );
                     packet.steps.push(Step::Command(ts, command, brokers));
                 }
             }

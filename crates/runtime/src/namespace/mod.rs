@@ -2,6 +2,7 @@
 //! starts no thread, reads no clock but the session's and makes no call; a host does, with what
 //! [`Namespace::commit`] has made durable.
 
+mod keyed;
 mod marks;
 mod rebuild;
 mod recover;
@@ -31,6 +32,8 @@ use crate::market::TIMER_LATE_MAX;
 use crate::packet::Step;
 use wire::EventPlace;
 
+use keyed::Keyed;
+pub use keyed::Known;
 use marks::Marks;
 pub use rebuild::{ReplayParts, look, market_position};
 pub use recover::{Recovered, Recovery, SNAPSHOTS};
@@ -120,6 +123,8 @@ pub struct Namespace {
     recorded: Vec<Event>,
     /// Where each of them stands.
     places: Vec<EventPlace>,
+    /// Commands that were given under a key.
+    keyed: Keyed,
     /// Prices that were seen before the recorded events, while there is a tap.
     marks: Marks,
     /// Durable, and the tap is not told yet.
@@ -313,19 +318,33 @@ impl Namespace {
         )
     }
 
-    /// Takes a command at `ts`.
+    /// Takes a command at `ts`, unless it was carried out before. Returns the run that holds what it has
+    /// led to; `None` where it changed nothing.
     pub fn command(
         &mut self,
         ts: Timestamp,
         command: &Command,
         received: i64,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<Option<u64>, RuntimeError> {
+        if self.keyed.find(command).is_some() {
+            return Ok(None);
+        }
         self.advance(self.pipeline.latest_input(), ts, received)?;
+        let events = self.stats.events;
+        let step = self.step;
         self.feed(
             &Input::Command(ts, command),
             Entry::Command(ts, *command),
             host(received),
-        )
+        )?;
+        let led_to = (self.stats.events > events).then_some(step);
+        self.keyed.note(command, led_to);
+        Ok(led_to)
+    }
+
+    /// What is known of a command that was given under a key.
+    pub fn known(&self, command: &Command) -> Option<Known> {
+        self.keyed.find(command)
     }
 
     /// Begins a host's work, once, before anything else is taken. What an earlier host held against
@@ -341,10 +360,10 @@ impl Namespace {
             if reason == Reason::ImplausibleReport {
                 continue;
             }
-            let command = Command {
-                id: CommandId::of_host(self.name(), reason.code(), now.nanos()),
-                action: CommandAction::AllowEntries(reason),
-            };
+            let command = Command::of_system(
+                CommandId::of_host(self.name(), reason.code(), now.nanos()),
+                CommandAction::AllowEntries(reason),
+            );
             self.command(now, &command, 0)?;
         }
         Ok(())
@@ -464,14 +483,11 @@ impl Namespace {
         &self.recorded
     }
 
-    /// The same but for the first `from`, with where they stand.
-    pub fn recorded_from(&self, from: usize) -> Vec<(Event, EventPlace)> {
-        let all = self
-            .recorded
-            .iter()
-            .copied()
-            .zip(self.places.iter().copied());
-        all.skip(from).collect()
+    /// Those of one run, with where they stand.
+    pub fn recorded_in(&self, step: u64) -> Vec<(Event, EventPlace)> {
+        let events = self.recorded.iter().copied();
+        let all = events.zip(self.places.iter().copied());
+        all.filter(|(_, place)| place.step == step).collect()
     }
 
     /// True while events wait to be made durable: what follows from them may not be done yet.

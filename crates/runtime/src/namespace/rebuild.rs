@@ -9,6 +9,7 @@ use pipeline::strategy_host::HostState;
 use pipeline::{BrokerPipeline, Input};
 use serde::{Deserialize, Serialize};
 
+use super::keyed::Keyed;
 use super::recover::Recovered;
 use crate::error::RuntimeError;
 use crate::market::Cursor;
@@ -33,6 +34,7 @@ pub struct Saved {
     pub(super) step: u64,
     pub(super) next: u64,
     pub(super) market: Offset,
+    pub(super) keyed: Keyed,
 }
 
 /// Where the market log stood at a namespace's snapshot: recovery from it reads on from there.
@@ -66,6 +68,8 @@ pub(super) struct Rebuilt {
     pub(super) next: u64,
     /// From where on the market log is needed.
     pub(super) market: Offset,
+    /// Commands that were given under a key.
+    pub(super) keyed: Keyed,
     /// The latest start that was recorded.
     pub(super) latest: Option<Start>,
 }
@@ -89,6 +93,7 @@ pub(super) fn rebuild(
         step: 0,
         next: 0,
         market: Offset::BEGINNING,
+        keyed: Keyed::default(),
         latest: None,
     };
     let mut from = first;
@@ -114,6 +119,7 @@ pub(super) fn rebuild(
                 recovered.restarted = restarted;
                 (rebuilt.step, rebuilt.next, rebuilt.market) =
                     (saved.step, saved.next, saved.market);
+                rebuilt.keyed = saved.keyed;
                 recovered.snapshot = Some(at);
                 from = at;
                 // What was decided in an earlier session keeps the identities that it had there.
@@ -282,6 +288,7 @@ impl Replay<'_> {
             rebuilt.pipeline.apply(event);
         }
         rebuilt.pipeline.discard_decisions();
+        rebuilt.keyed.note_recorded(run);
         rebuilt.step = rebuilt.step.max(run.step + 1);
         Ok(())
     }

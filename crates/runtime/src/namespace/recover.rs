@@ -123,6 +123,7 @@ impl Namespace {
             out: Vec::new(),
             recorded: Vec::new(),
             places: Vec::new(),
+            keyed: rebuilt.keyed,
             marks: Marks::default(),
             untold: Untold::default(),
             reports: Vec::new(),
@@ -220,6 +221,7 @@ impl Namespace {
             step: self.step,
             next: self.next,
             market: self.market,
+            keyed: self.keyed.clone(),
         };
         let payload = SavedStart::write(&self.start, wire::roots::NAMESPACE_STATE, &saved)
             .map_err(|e| RuntimeError::record(&name, e))?;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use feeds::live::{FeedQueue, Policy};
 use journal::Retention;
+use model::control::{Command, CommandAction};
+use model::ids::CommandId;
 use model::instrument::Instrument;
 use model::order::OrderIntent;
 use model::reason::Reason;
@@ -577,6 +579,7 @@ fn a_shared_strategy_is_switched_by_an_operator_and_by_its_time() {
     let sessions: Arc<dyn Sessions> = Arc::new(AlwaysOpen);
     let (thread, queue, _) = runner(&world, market, all, sessions, Some(probe), &notice);
     let clockwork = StrategyIdx(1);
+    let switch = |id, action| MarketMessage::Switch(Command::of_system(CommandId(id), action));
     let is_enabled = || ask(&host, move |n| n.pipeline().risk().is_enabled(clockwork));
     // No call takes no time at all.
     let mut number = 0;
@@ -588,11 +591,12 @@ fn a_shared_strategy_is_switched_by_an_operator_and_by_its_time() {
         });
         assert!(number < 100, "it is never called");
     }
-    thread.tell(MarketMessage::Enable(clockwork, false));
+    thread.tell(switch(1, CommandAction::EnableStrategy(clockwork)));
     until("it is not enabled", is_enabled);
-    thread.tell(MarketMessage::Disable(clockwork, Reason::OperatorRequest));
+    let disable = CommandAction::DisableStrategy(clockwork, Reason::OperatorRequest);
+    thread.tell(switch(2, disable));
     until("it is not disabled", || !is_enabled());
-    thread.tell(MarketMessage::Enable(clockwork, true));
+    thread.tell(switch(3, CommandAction::EnableStrategyAnew(clockwork)));
     until("it is not enabled", is_enabled);
     let left = thread.stop(PATIENCE).unwrap();
     assert_eq!(left.next_input(), number);

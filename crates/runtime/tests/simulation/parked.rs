@@ -156,10 +156,10 @@ fn an_execution_held_as_its_order_ends_is_not_lost() {
         let namespace = &mut rig.life().namespace;
         if by_hand {
             namespace.report(&said(client, garbled)).unwrap();
-            let command = Command {
-                id: CommandId(1),
-                action: CommandAction::ResolveOrder(order.id, Resolution::Cancelled),
-            };
+            let command = Command::of_system(
+                CommandId(1),
+                CommandAction::ResolveOrder(order.id, Resolution::Cancelled),
+            );
             let at = now.max(namespace.pipeline().now());
             namespace.command(at, &command, 0).unwrap();
         } else {

@@ -130,10 +130,7 @@ fn a_failure_is_not_told_again_after_an_operator_has_let_the_strategy_trade() {
         .unwrap();
     let beta = StrategyIdx(beta as u32);
     let now = rig.clock.now();
-    let enable = Command {
-        id: CommandId(5),
-        action: CommandAction::EnableStrategy(beta),
-    };
+    let enable = Command::of_system(CommandId(5), CommandAction::EnableStrategy(beta));
     rig.life()
         .market
         .switch(beta, true, Reason::OperatorRequest, now);

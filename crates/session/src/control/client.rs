@@ -49,6 +49,15 @@ fn unreachable_because(data_dir: &Path, error: &io::Error, owner: Option<u32>) -
     }
 }
 
+/// The local user, who is recorded with a command.
+pub fn local_user() -> String {
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| {
+        let value = std::env::var(name).ok()?;
+        (1..=32).contains(&value.len()).then_some(value)
+    });
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
 /// A connection to a running session.
 pub struct Client {
     stream: BufReader<UnixStream>,

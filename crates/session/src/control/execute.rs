@@ -1,10 +1,11 @@
 //! Requests, from names to commands.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use inspect::render;
-use model::control::{CommandAction, Resolution, TradingState};
+use model::control::{Actor, Command, CommandAction, CommandKey, Origin, Resolution, TradingState};
 use model::event::EventBody;
 use model::reason::Reason;
 use model::{InstrumentIdx, OrderId, StrategyIdx};
@@ -12,7 +13,7 @@ use runtime::dead_letters::Owner;
 use runtime::driver::market::MarketMessage;
 
 use super::{Action, Effect, Reply, Request, ResolveAs};
-use crate::handles::Handles;
+use crate::handles::{self, Answer, Handles};
 use crate::{hanging, view};
 
 /// The longest that a switch of a shared strategy takes to reach every namespace.
@@ -38,10 +39,14 @@ pub fn execute(request: &Request, handles: &Handles) -> Reply {
             handles.stop.ask("an operator asked for it");
             Reply::Stopping
         }
-        Request::Command { brokers, action } => match targets(brokers, handles) {
-            Ok(targets) => command(brokers, &targets, action, handles),
-            Err(why) => Reply::Refused(why),
-        },
+        Request::Command {
+            brokers,
+            actor,
+            key,
+            action,
+        } => origin(actor, key.as_deref())
+            .and_then(|origin| command(brokers, origin, action, handles))
+            .unwrap_or_else(Reply::Refused),
     }
 }
 
@@ -68,19 +73,35 @@ fn targets(brokers: &[String], handles: &Handles) -> Result<Vec<usize>, String> 
     Ok(targets)
 }
 
-fn command(brokers: &[String], targets: &[usize], action: &Action, handles: &Handles) -> Reply {
-    let command = match resolve(action, handles) {
-        Ok(command) => command,
-        Err(why) => return Reply::Refused(why),
-    };
+/// Who gives a command, and its key, as they are recorded.
+fn origin(actor: &str, key: Option<&str>) -> Result<Origin, String> {
+    let is_key =
+        |key: &str| (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+    if let Some(key) = key.filter(|key| !is_key(key)) {
+        return Err(format!(
+            "the key `{key}` is not one: a key has 1 to 64 visible characters of ASCII"
+        ));
+    }
+    Ok(Origin {
+        actor: Actor::from(actor)
+            .map_err(|_| format!("the actor `{actor}` is longer than 32 bytes"))?,
+        key: CommandKey::from(key.unwrap_or_default()).unwrap_or_default(),
+    })
+}
+
+fn command(
+    brokers: &[String],
+    origin: Origin,
+    action: &Action,
+    handles: &Handles,
+) -> Result<Reply, String> {
+    let targets = targets(brokers, handles)?;
+    let command = handles::command(origin, resolve(action, handles)?)?;
     // A shared strategy runs once: everywhere means in the runner.
-    let shared = match command {
-        CommandAction::EnableStrategy(s) | CommandAction::DisableStrategy(s, _)
-            if brokers.is_empty() && handles.shared.contains(&s) =>
-        {
-            Some(s)
-        }
-        CommandAction::EnableStrategyAnew(s)
+    let shared = match command.action {
+        CommandAction::EnableStrategy(s)
+        | CommandAction::EnableStrategyAnew(s)
+        | CommandAction::DisableStrategy(s, _)
             if brokers.is_empty() && handles.shared.contains(&s) =>
         {
             Some(s)
@@ -90,78 +111,102 @@ fn command(brokers: &[String], targets: &[usize], action: &Action, handles: &Han
     if let Some(strategy) = shared {
         return switch(strategy, command, handles);
     }
-    let of_order;
-    let targets = match command {
-        CommandAction::ResolveOrder(order, _) => match in_doubt(order, targets, handles) {
-            Ok(index) => {
-                of_order = [index];
-                &of_order
-            }
-            Err(why) => return Reply::Refused(why),
-        },
+    let targets = match command.action {
+        CommandAction::ResolveOrder(order, _) => vec![of_order(order, command, &targets, handles)?],
         _ => targets,
     };
-    let effects = targets
-        .iter()
-        .map(|index| {
-            let member = &handles.members[*index];
-            let names = render::Names(&handles.start);
-            let (events, error) = match handles.command(*index, command) {
-                Ok(events) => {
-                    let refused = events.iter().find_map(|(event, _)| match event.body {
-                        EventBody::ResumeRefused {
-                            strategy,
-                            reason,
-                            breach,
-                        } => Some(names.refusal(strategy, reason, breach)),
-                        _ => None,
-                    });
-                    let error = refused.map(|why| format!("{}: {why}", member.name));
-                    (events, error)
+    let effects = targets.iter().map(|index| {
+        let broker = handles.members[*index].name.clone();
+        match handles.command(*index, command) {
+            Ok(answer) => {
+                let start = answer.start.as_ref().map_or(&handles.start, |start| start);
+                let names = render::Names(start);
+                let events = answer.events.iter();
+                Effect {
+                    error: refused(&answer, &names).map(|why| format!("{broker}: {why}")),
+                    events: events.map(|(e, at)| names.event(&broker, e, *at)).collect(),
+                    broker,
                 }
-                Err(why) => (Vec::new(), Some(why)),
-            };
-            Effect {
-                broker: member.name.clone(),
-                events: events
-                    .iter()
-                    .map(|(e, at)| names.event(&member.name, e, *at))
-                    .collect(),
-                error,
             }
+            Err(why) => Effect {
+                broker,
+                events: Vec::new(),
+                error: Some(why),
+            },
+        }
+    });
+    Ok(Reply::Effects(effects.collect()))
+}
+
+/// Why a command to trade again was refused, if it was.
+fn refused(answer: &Answer, names: &render::Names<'_>) -> Option<String> {
+    answer
+        .events
+        .iter()
+        .find_map(|(event, _)| match event.body {
+            EventBody::ResumeRefused {
+                strategy,
+                reason,
+                breach,
+            } => Some(names.refusal(strategy, reason, breach)),
+            _ => None,
         })
-        .collect();
-    Reply::Effects(effects)
 }
 
 /// Tells the runner, which logs it and tells every namespace; waits until all have it.
-fn switch(strategy: StrategyIdx, action: CommandAction, handles: &Handles) -> Reply {
+fn switch(strategy: StrategyIdx, command: Command, handles: &Handles) -> Result<Reply, String> {
     let names = render::Names(&handles.start);
-    let (enabled, message) = match action {
-        CommandAction::DisableStrategy(_, reason) => {
-            (false, MarketMessage::Disable(strategy, reason))
-        }
-        CommandAction::EnableStrategyAnew(_) => (true, MarketMessage::Enable(strategy, true)),
-        _ => (true, MarketMessage::Enable(strategy, false)),
-    };
+    let _one_at_a_time = handles
+        .switching
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let enabled = !matches!(command.action, CommandAction::DisableStrategy(..));
+    let resets_losses = matches!(command.action, CommandAction::EnableStrategyAnew(_));
     let name = handles.start.strategies.get(strategy.index());
     let name = name.map_or("", |s| s.name.as_str());
+    let effect = |broker: &str, error: Option<String>| Effect {
+        broker: broker.to_owned(),
+        events: if error.is_some() {
+            Vec::new()
+        } else {
+            vec![serde_json::json!({
+                "type": "strategy_switched",
+                "strategy": name,
+                "enabled": enabled,
+                "resets_losses": resets_losses,
+            })]
+        },
+        error,
+    };
+    let members = || handles.members.iter().enumerate();
+    if !command.origin.key.is_empty() {
+        let known: Vec<_> = members()
+            .map(|(index, member)| (member.name.as_str(), handles.known(index, command)))
+            .collect();
+        if known.iter().any(|(_, known)| !matches!(known, Ok(None))) {
+            let again = known.into_iter().map(|(broker, known)| {
+                let error = match known {
+                    Ok(answer) => answer.and_then(|a| refused(&a, &names)),
+                    Err(why) => Some(why),
+                };
+                effect(broker, error.map(|why| format!("{broker}: {why}")))
+            });
+            return Ok(Reply::Effects(again.collect()));
+        }
+    }
     if enabled {
         hanging::forget(&handles.settings.live.data_dir, name);
     }
     // A namespace may refuse it: what it has refused so far tells its answer from an older one.
-    let members = handles.members.iter();
-    let refusals: Vec<_> = members
-        .map(|member| member.reader.read(|p| p.risk().refusals(strategy).0))
+    let refusals: Vec<_> = members()
+        .map(|(_, member)| member.reader.read(|p| p.risk().refusals(strategy).0))
         .collect();
-    handles.market.tell(message);
+    handles.market.tell(MarketMessage::Switch(command));
     let deadline = Instant::now() + SWITCH;
-    let effects = handles.members.iter().enumerate().map(|(index, member)| {
-        let mut error = None;
-        loop {
+    let effects = members().map(|(index, member)| {
+        let error = loop {
             if member.host.status().ended.load(Ordering::Acquire) {
-                error = Some("it takes part no more".to_owned());
-                break;
+                break Some("it takes part no more".to_owned());
             }
             // What it tells is durable.
             let (is_taken, refused) = member.reader.read(|projection| {
@@ -174,34 +219,19 @@ fn switch(strategy: StrategyIdx, action: CommandAction, handles: &Handles) -> Re
                 && refusals[index] != count
             {
                 let why = names.refusal(Some(strategy), reason, breach);
-                error = Some(format!("{}: {why}", member.name));
-                break;
+                break Some(format!("{}: {why}", member.name));
             }
             if is_taken {
-                break;
+                break None;
             }
             if Instant::now() > deadline {
-                error = Some("it has not taken it yet: `panda status` shows when".to_owned());
-                break;
+                break Some("it has not taken it yet: `panda status` shows when".to_owned());
             }
             std::thread::sleep(Duration::from_millis(5));
-        }
-        Effect {
-            broker: member.name.clone(),
-            events: if error.is_some() {
-                Vec::new()
-            } else {
-                vec![serde_json::json!({
-                    "type": "strategy_switched",
-                    "strategy": name,
-                    "enabled": enabled,
-                    "resets_losses": matches!(action, CommandAction::EnableStrategyAnew(_)),
-                })]
-            },
-            error,
-        }
+        };
+        effect(&member.name, error)
     });
-    Reply::Effects(effects.collect())
+    Ok(Reply::Effects(effects.collect()))
 }
 
 fn resolve(action: &Action, handles: &Handles) -> Result<CommandAction, String> {
@@ -273,8 +303,21 @@ fn resolve(action: &Action, handles: &Handles) -> Result<CommandAction, String> 
     })
 }
 
-/// Which of these brokers has the order, of which an operator may say what became.
-fn in_doubt(order: OrderId, targets: &[usize], handles: &Handles) -> Result<usize, String> {
+/// Which of these brokers has the order, of which an operator may say what became, or has said it with
+/// this command.
+fn of_order(
+    order: OrderId,
+    command: Command,
+    targets: &[usize],
+    handles: &Handles,
+) -> Result<usize, String> {
+    if !command.origin.key.is_empty() {
+        for index in targets {
+            if handles.known(*index, command)?.is_some() {
+                return Ok(*index);
+            }
+        }
+    }
     for index in targets {
         let member = &handles.members[*index];
         let known = member.reader.read(|projection| {

@@ -9,8 +9,8 @@ use runtime::dead_letters::LetterAction;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use client::Client;
 use client::socket_path;
+pub use client::{Client, local_user};
 pub(crate) use server::ControlServer;
 
 /// How an order of unknown outcome ends.
@@ -94,6 +94,12 @@ pub enum Request {
     Command {
         /// Their names.
         brokers: Vec<String>,
+        /// Who gives it, at most 32 bytes.
+        #[serde(default)]
+        actor: String,
+        /// A command is carried out once for each key: 1 to 64 visible characters of ASCII.
+        #[serde(default)]
+        key: Option<String>,
         /// What to do.
         #[serde(flatten)]
         action: Action,

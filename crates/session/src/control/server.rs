@@ -338,6 +338,8 @@ mod tests {
         let (_dir, path, mut server) = serving(Duration::from_secs(600));
         let halt = line(&Request::Command {
             brokers: Vec::new(),
+            actor: String::new(),
+            key: None,
             action: Action::Halt,
         });
         let status = line(&Request::Status);

@@ -539,10 +539,10 @@ pub(super) fn block_entries(hosts: &[Arc<NamespaceHost>], block: bool, now: Time
         CommandAction::AllowEntries(reason)
     };
     for host in hosts {
-        let command = Command {
-            id: CommandId::of_host(host.name(), reason.code(), now.nanos()),
+        let command = Command::of_system(
+            CommandId::of_host(host.name(), reason.code(), now.nanos()),
             action,
-        };
+        );
         host.inbox().send(Message::Command(command, None));
     }
 }

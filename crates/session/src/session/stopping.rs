@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use model::control::CommandAction;
+use model::control::{CommandAction, Origin};
 use settings::OnStop;
 
-use crate::handles::Handles;
+use crate::handles::{self, Handles};
 use crate::narrate;
 
 /// Of the time that stopping takes, what `on_stop` may take.
@@ -39,7 +39,8 @@ pub(super) fn on_stop(handles: &Handles) {
             OnStop::CancelEntries => CommandAction::CancelEntries,
             OnStop::SquareOff => CommandAction::SquareOffAll,
         };
-        if let Err(why) = handles.command(index, action) {
+        let command = handles::command(Origin::default(), action);
+        if let Err(why) = command.and_then(|command| handles.command(index, command)) {
             narrate::on_stop_failed(&member.name, &why);
             continue;
         }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use journal::record::Entry;
 use model::event::EventBody;
 use serde_json::Value;
 
@@ -115,6 +116,69 @@ fn commands_are_events_and_survive_a_restart() {
             "strategy_switched",
             "trading_state_changed"
         ]
+    );
+}
+
+#[test]
+fn a_command_under_a_key_acts_once_also_over_restarts() {
+    let world = World::new();
+    let running = Running::start(&world, &["run"]);
+    is_up(&world);
+    let halt = ["halt", "--key", "halt-1", "--json"];
+    let disable = ["strategy", "disable", "trend", "--key", "off-1", "--json"];
+    let halted = world.ok(&halt);
+    assert!(halted.contains("\"to\":\"halted\""), "{halted}");
+    let disabled = world.ok(&disable);
+    assert!(disabled.contains("\"enabled\":false"), "{disabled}");
+    world.ok(&["resume"]);
+    world.ok(&["strategy", "enable", "trend"]);
+    let answers_the_same = || {
+        assert_eq!(world.ok(&halt), halted);
+        assert_eq!(world.ok(&disable), disabled);
+        let other = world.panda(&["reduce-only", "--key", "halt-1"]);
+        assert!(
+            !other.ok
+                && other
+                    .stderr
+                    .contains("the key was given with another command"),
+            "{}",
+            other.stderr
+        );
+        let now = broker(&world);
+        assert_eq!(now["state"], "active", "{now}");
+        assert_eq!(now["disabled_strategies"], serde_json::json!([]), "{now}");
+    };
+    answers_the_same();
+    let wrong = world.panda(&["halt", "--key", "with space"]);
+    assert!(
+        !wrong.ok && wrong.stderr.contains("1 to 64 visible"),
+        "{}",
+        wrong.stderr
+    );
+    // Killed: the journal tells. Then stopped: the snapshot does.
+    running.signal(rustix::process::Signal::KILL);
+    running.end(Duration::from_secs(10));
+    for _ in 0..2 {
+        let running = Running::start(&world, &["run"]);
+        is_up(&world);
+        answers_the_same();
+        world.ok(&["stop"]);
+        let (code, said) = running.end(Duration::from_secs(10));
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let journal = Journal::read(&world.path("data"), "paper");
+    let inputs = journal.runs.iter().flat_map(|run| &run.inputs);
+    let keyed: Vec<_> = inputs
+        .filter_map(|entry| match entry {
+            Entry::Command(_, command) if !command.origin.key.is_empty() => Some(command.origin),
+            _ => None,
+        })
+        .collect();
+    let keys: Vec<&str> = keyed.iter().map(|origin| origin.key.as_str()).collect();
+    assert_eq!(keys, ["halt-1", "off-1"]);
+    assert!(
+        keyed.iter().all(|origin| !origin.actor.is_empty()),
+        "{keyed:?}"
     );
 }
 

@@ -7,10 +7,8 @@ impl Simulation {
     pub(super) fn tell_side(&mut self, index: usize, action: CommandAction) {
         let side = &mut self.sides[index];
         side.commands += 1;
-        let command = Command {
-            id: CommandId(side.commands << 8 | index as u128),
-            action,
-        };
+        let id = CommandId(side.commands << 8 | index as u128);
+        let command = Command::of_system(id, action);
         side.messages.push_back(Message::Command(command, None));
     }
 
@@ -66,7 +64,8 @@ impl Simulation {
         let index = |name: &&str| self.strategies.iter().position(|s| s == name).unwrap();
         let disable = |at| {
             let strategy = model::StrategyIdx(at as u32);
-            MarketMessage::Disable(strategy, Reason::OperatorRequest)
+            let action = CommandAction::DisableStrategy(strategy, Reason::OperatorRequest);
+            MarketMessage::Switch(Command::of_system(CommandId(at as u128), action))
         };
         let messages = names.iter().map(index).map(disable).collect();
         self.drive_market(&Batch::default(), messages);
