@@ -22,9 +22,6 @@ fn has_passed(interval: Duration, since: i64, now: i64) -> bool {
     u128::try_from(now - since).is_ok_and(|passed| passed >= interval.as_nanos())
 }
 
-/// A question to a namespace, asked on its thread.
-pub type Question = Box<dyn FnOnce(&crate::namespace::Namespace) + Send>;
-
 /// What a namespace is told, packets apart.
 #[allow(clippy::large_enum_variant, reason = "few at a time")]
 pub enum Message {
@@ -44,8 +41,6 @@ pub enum Message {
     Known(Command, SyncSender<Option<Known>>),
     /// Save a snapshot now; the reply comes once it is durable.
     Snapshot(Option<SyncSender<Result<(), String>>>),
-    /// A question about its state.
-    Ask(Question),
 }
 
 /// What a command led to.

@@ -354,7 +354,6 @@ impl NamespaceDriver {
                     let _ = reply.try_send(saved);
                 }
             }
-            Message::Ask(question) => question(&self.namespace),
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use feeds::live::{FeedQueue, Policy};
 use journal::Retention;
 use model::control::{Command, CommandAction};
+use model::event::{Event, EventBody};
 use model::ids::CommandId;
 use model::instrument::Instrument;
 use model::order::OrderIntent;
@@ -27,7 +28,7 @@ use runtime::host::namespace::{NamespaceHost, Notice};
 use runtime::inbox::{Inbox, Refused, Work};
 use runtime::lockstep::Lockstep;
 use runtime::market::MarketHost;
-use runtime::namespace::Namespace;
+use runtime::namespace::{Namespace, Tap, Told};
 use traders::{Answer, ClientOrderId, Found, LinkError, Modification, Reports, Trader};
 
 use crate::world::{System, World};
@@ -150,18 +151,18 @@ fn a_namespace_that_fails_ends_alone_and_says_why_once() {
         let world = World::new();
         let mut system = world.start();
         let (notice, notices) = noted();
-        let (namespace, speaker) = match what {
+        let (mut namespace, speaker) = match what {
             "refused" => (world.outside(), lockstep(&[refused()])),
             "refused again" => (world.outside(), lockstep(&[Ok(()), refused()])),
             _ => (system.namespaces.remove(0), Speaker::Inside),
         };
         let name = namespace.name().to_owned();
+        if what == "panic" {
+            namespace.set_tap(Some(Box::new(OnTold(|_: &[Event]| panic!("an event")))));
+        }
         let host = host(namespace, speaker, 1 << 12, &notice);
         match what {
-            "panic" => assert!(
-                host.inbox()
-                    .send(Message::Ask(Box::new(|_| panic!("a question"))))
-            ),
+            "panic" => assert!(host.inbox().send(Message::Lost(String::new()))),
             "disk" => world.disk.fail_sync(1),
             _ => {}
         }
@@ -195,7 +196,7 @@ fn a_namespace_that_fails_ends_alone_and_says_why_once() {
         "panic",
         "stage_panic",
         &[
-            "a stage's code failed (a question)",
+            "a stage's code failed (an event)",
             "report this with its journal",
         ],
     );
@@ -275,15 +276,16 @@ fn entries_are_blocked_while_the_broker_cannot_be_reached() {
     let world = World::new();
     let mut system = world.start();
     let (notice, _) = noted();
-    let host = host(system.namespaces.remove(0), Speaker::Inside, 8, &notice);
-    let blocks = || ask(&host, |n| n.pipeline().risk().blocks().to_vec());
+    let mut namespace = system.namespaces.remove(0);
+    let told = watch(&mut namespace);
+    let host = host(namespace, Speaker::Inside, 8, &notice);
     for _ in 0..2 {
         assert!(host.inbox().send(Message::Lost("no route".to_owned())));
-        assert_eq!(blocks(), [Reason::TraderUnreachable]);
     }
     assert!(host.inbox().send(Message::Connected));
-    assert_eq!(blocks(), []);
     assert!(host.stop(PATIENCE));
+    let reason = Reason::TraderUnreachable;
+    assert_eq!(blocks(&told), [(reason, true), (reason, false)]);
 }
 
 #[test]
@@ -416,15 +418,37 @@ fn feed(world: &World, queue: &FeedQueue, number: u64) {
     assert!(queue.push(&mut world.batch(number)));
 }
 
-/// Asks a namespace on its thread.
-fn ask<T: Send + 'static>(
-    host: &NamespaceHost,
-    question: impl FnOnce(&Namespace) -> T + Send + 'static,
-) -> T {
-    let (reply, answer) = sync_channel(1);
-    let ask = Message::Ask(Box::new(move |n| reply.send(question(n)).unwrap()));
-    assert!(host.inbox().send(ask));
-    answer.recv_timeout(PATIENCE).unwrap()
+fn next_input(host: &NamespaceHost) -> u64 {
+    host.status().next_input.load(Ordering::Acquire)
+}
+
+/// Called on a namespace's thread with the events that it tells.
+struct OnTold<F>(F);
+
+impl<F: FnMut(&[Event]) + Send> Tap for OnTold<F> {
+    fn told(&mut self, told: &Told<'_>) {
+        if !told.events.is_empty() {
+            (self.0)(told.events);
+        }
+    }
+}
+
+/// The events that a namespace tells.
+fn watch(namespace: &mut Namespace) -> Arc<Mutex<Vec<Event>>> {
+    let all = Arc::<Mutex<Vec<Event>>>::default();
+    let told = Arc::clone(&all);
+    let tap = OnTold(move |events: &[Event]| told.lock().unwrap().extend_from_slice(events));
+    namespace.set_tap(Some(Box::new(tap)));
+    all
+}
+
+fn blocks(events: &Mutex<Vec<Event>>) -> Vec<(Reason, bool)> {
+    let events = events.lock().unwrap();
+    let blocked = events.iter().filter_map(|event| match event.body {
+        EventBody::EntriesBlocked { reason, blocked } => Some((reason, blocked)),
+        _ => None,
+    });
+    blocked.collect()
 }
 
 #[test]
@@ -434,7 +458,8 @@ fn a_market_log_that_fails_stops_entries_everywhere_and_no_tick() {
     let (notice, notices) = noted();
     // The journal is on another disk than the market log.
     let elsewhere = World::new();
-    let namespace = elsewhere.start().namespaces.remove(0);
+    let mut namespace = elsewhere.start().namespaces.remove(0);
+    let events = watch(&mut namespace);
     let host = host(namespace, Speaker::Inside, 1 << 12, &notice);
     let (thread, queue, told) = runner(
         &world,
@@ -456,11 +481,8 @@ fn a_market_log_that_fails_stops_entries_everywhere_and_no_tick() {
     for number in 1..5 {
         feed(&world, &queue, number);
     }
-    until("a tick is not handed on", || {
-        ask(&host, Namespace::next_input) == 5
-    });
-    let blocks = ask(&host, |n| n.pipeline().risk().blocks().to_vec());
-    assert_eq!(blocks, [Reason::MarketLogFailed]);
+    until("a tick is not handed on", || next_input(&host) == 5);
+    assert_eq!(blocks(&events), [(Reason::MarketLogFailed, true)]);
     let left = thread.stop(PATIENCE).unwrap();
     assert!(left.failed().is_some());
     assert!(told.try_recv().is_err(), "it is told once");
@@ -527,22 +549,24 @@ fn a_namespace_that_takes_nothing_is_taken_out_and_the_others_go_on() {
     } = world.start();
     let (notice, notices) = noted();
     let west = host(namespaces.remove(1), Speaker::Inside, 1 << 12, &notice);
-    let east = host(namespaces.remove(0), Speaker::Inside, 1, &notice);
     // It does not come back before it is let go.
     let (release, held) = sync_channel::<()>(0);
     let (begins, hangs) = sync_channel(1);
-    let hang = Message::Ask(Box::new(move |_| {
+    let hang = OnTold(move |_: &[Event]| {
         begins.send(()).unwrap();
         held.recv().unwrap();
-    }));
-    assert!(east.inbox().send(hang));
+    });
+    let mut namespace = namespaces.remove(0);
+    namespace.set_tap(Some(Box::new(hang)));
+    let east = host(namespace, Speaker::Inside, 1, &notice);
+    assert!(east.inbox().send(Message::Lost(String::new())));
     hangs.recv_timeout(PATIENCE).unwrap();
     let all = vec![Arc::clone(&east), Arc::clone(&west)];
     let (thread, queue, _) = runner(&world, market, all, Arc::new(AlwaysOpen), None, &notice);
     for number in 0..3 {
         feed(&world, &queue, number);
         until("a tick is not handed on", || {
-            ask(&west, Namespace::next_input) == number + 1
+            next_input(&west) == number + 1
         });
     }
     let detached = east.status().detached().unwrap();
@@ -571,7 +595,9 @@ fn a_shared_strategy_is_switched_by_an_operator_and_by_its_time() {
         ..
     } = world.start();
     let (notice, _) = noted();
-    let host = host(namespaces.remove(0), Speaker::Inside, 1 << 12, &notice);
+    let mut namespace = namespaces.remove(0);
+    let told = watch(&mut namespace);
+    let host = host(namespace, Speaker::Inside, 1 << 12, &notice);
     let probe = StrategyProbe::new(Duration::ZERO);
     let watched = Arc::clone(&probe) as Arc<dyn pipeline::strategy_host::CallProbe>;
     market.runner_mut().set_probe(Some(watched));
@@ -580,15 +606,22 @@ fn a_shared_strategy_is_switched_by_an_operator_and_by_its_time() {
     let (thread, queue, _) = runner(&world, market, all, sessions, Some(probe), &notice);
     let clockwork = StrategyIdx(1);
     let switch = |id, action| MarketMessage::Switch(Command::of_system(CommandId(id), action));
-    let is_enabled = || ask(&host, move |n| n.pipeline().risk().is_enabled(clockwork));
+    let is_enabled = || {
+        let told = told.lock().unwrap();
+        let switched = |event: &Event| match event.body {
+            EventBody::StrategySwitched {
+                strategy, enabled, ..
+            } if strategy == clockwork => Some(enabled),
+            _ => None,
+        };
+        told.iter().rev().find_map(switched).unwrap_or(true)
+    };
     // No call takes no time at all.
     let mut number = 0;
     while is_enabled() {
         feed(&world, &queue, number);
         number += 1;
-        until("a tick is not handed on", || {
-            ask(&host, Namespace::next_input) == number
-        });
+        until("a tick is not handed on", || next_input(&host) == number);
         assert!(number < 100, "it is never called");
     }
     thread.tell(switch(1, CommandAction::EnableStrategy(clockwork)));
