@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use model::event::{Event, EventBody, EventPlace};
-use model::{CurrencyIdx, InstrumentIdx, OrderId, StrategyIdx};
+use model::{Amount, CurrencyIdx, InstrumentIdx, OrderId, StrategyIdx};
 use pipeline::{BrokerPipeline, Input};
 use projection::{Mark, Names, Projection};
 
@@ -68,7 +68,7 @@ impl Projected {
             self.snapshots += 1;
             self.same_peaks(event, stages);
             self.same_ends(stages);
-            self.adds_up();
+            self.adds_up(stages);
         }
     }
 
@@ -146,19 +146,34 @@ impl Projected {
         assert_eq!(self.projection.tally(), stages.tally());
     }
 
-    /// What strategies have made is what the account has.
-    fn adds_up(&self) {
+    /// What strategies have made is what the account has, of the day too; the last closed day ends where
+    /// this one begins.
+    fn adds_up(&self, stages: &BrokerPipeline) {
         let overview = self.projection.overview(false);
+        let sum = |amounts: &mut dyn Iterator<Item = Amount>| {
+            amounts.fold(Amount::ZERO, |sum, a| sum.checked_add(a).unwrap())
+        };
         for account in &overview.accounts {
-            let of_currency = overview.strategies.iter();
-            let of_currency = of_currency.filter(|s| s.currency == account.currency);
-            let (mut realised, mut unrealised) = (model::Amount::ZERO, model::Amount::ZERO);
-            for strategy in of_currency {
-                realised = realised.checked_add(strategy.realised).unwrap();
-                unrealised = unrealised.checked_add(strategy.unrealised).unwrap();
-            }
-            assert_eq!(realised, account.realised);
+            let all = overview.strategies.iter();
+            let strategies = || all.clone().filter(|s| s.currency == account.currency);
+            assert_eq!(sum(&mut strategies().map(|s| s.realised)), account.realised);
+            let unrealised = sum(&mut strategies().map(|s| s.unrealised));
             assert_eq!(Some(unrealised), account.unrealised);
+            // A contract note is no strategy's.
+            if sum(&mut strategies().map(|s| s.charges)) == account.charges {
+                let today = sum(&mut strategies().map(|s| s.pnl_today.unwrap()));
+                assert_eq!(Some(today), account.pnl_today);
+            }
+        }
+        for (currency, account) in instruments()
+            .currencies()
+            .iter()
+            .zip(stages.portfolio().accounts())
+        {
+            let mut days = overview.closed_days.iter().rev();
+            if let Some(day) = days.find(|day| day.currency == currency.code()) {
+                assert_eq!(day.equity, account.day_base, "{day:?}");
+            }
         }
     }
 }
