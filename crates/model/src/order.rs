@@ -309,8 +309,9 @@ impl Order {
     }
     /// The execution that is not booked yet, where a broker tells that `total` has executed at `average` in all:
     /// trade id, quantity and price. `None` where all of it is booked, as of what is repeated or was overtaken. The
-    /// price is the difference of the two values over the quantity, rounded to the nearest: the broker has rounded
-    /// its average before.
+    /// price is the difference of the two values over the quantity, rounded to the nearest. The broker has rounded
+    /// its average before, to whole hundredths at worst: a price that lies beyond the order's limit by no more than that
+    /// can make of it is the limit.
     pub fn executed_to(
         &self,
         total: Quantity,
@@ -321,10 +322,21 @@ impl Order {
         let value = i128::from(average.raw()) * i128::from(total.raw());
         let (value, divisor) = (value.checked_sub(self.value), i128::from(quantity));
         let price = value
-            .map(|value| (2 * value + divisor).div_euclid(2 * divisor))
+            .and_then(|value| value.checked_add(divisor / 2))
+            .map(|value| value.div_euclid(divisor))
             .and_then(|price| i64::try_from(price).ok())
             // What is so far from everything is no price: it is doubted as it was said.
+            .filter(|price| *price > 0)
             .map_or(average, Price::from_raw);
+        let rounded = i128::from(crate::fixed::ONE / 100) * i128::from(total.raw()) / divisor;
+        let beyond = |limit: Price| match self.intent.side {
+            Side::Buy => i128::from(price.raw()) - i128::from(limit.raw()),
+            Side::Sell => i128::from(limit.raw()) - i128::from(price.raw()),
+        };
+        let limit = self
+            .limit_price
+            .filter(|limit| (1..=rounded).contains(&beyond(*limit)));
+        let price = limit.unwrap_or(price);
         let trade = TradeId::of_total(self.intent.id, total.raw());
         Some((trade, Quantity::from_raw(quantity), price))
     }

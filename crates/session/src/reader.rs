@@ -84,6 +84,8 @@ struct Folded {
     journal: Box<Journal>,
     /// An empty one, which the trading thread gets for what it has handed over.
     batch: Pending,
+    /// The journal could not be read when it had to be: what came since is there as well.
+    is_behind: bool,
 }
 
 impl Folded {
@@ -97,15 +99,21 @@ impl Folded {
         let mut batch = std::mem::take(&mut self.batch);
         std::mem::swap(&mut batch, &mut *lock(pending));
         let mut marks = batch.marks.iter().peekable();
-        for (at, (event, place)) in batch.events.iter().enumerate() {
+        // What is missing comes first.
+        let events = if self.is_behind {
+            &[][..]
+        } else {
+            &batch.events
+        };
+        for (at, (event, place)) in events.iter().enumerate() {
             while let Some((_, mark)) = marks.next_if(|(before, _)| *before <= at) {
                 self.projection.mark(mark);
             }
             self.take(event, *place);
         }
         marks.for_each(|(_, mark)| self.projection.mark(mark));
-        if batch.is_cut {
-            self.catch_up();
+        if batch.is_cut || self.is_behind {
+            self.is_behind = !self.catch_up();
         }
         if let Some(now) = batch.now {
             self.projection.reach(now);
@@ -116,17 +124,20 @@ impl Folded {
         self.batch = batch;
     }
 
-    /// Reads what was left out: it is durable.
-    fn catch_up(&mut self) {
+    /// Reads what was left out: it is durable. False where it cannot be read.
+    fn catch_up(&mut self) -> bool {
         let mut missed = Vec::new();
         let mut take = |event: &Event, place| missed.push((*event, place));
         let read = (self.journal)(self.projection.place(), &mut take);
         for (event, place) in &missed {
             self.take(event, *place);
         }
-        if let Err(why) = read {
+        if let Err(why) = &read
+            && !self.is_behind
+        {
             narrate::unread(self.narrator.broker(), &why.to_string());
         }
+        read.is_ok()
     }
 }
 
@@ -164,6 +175,7 @@ impl Reader {
                 narrator,
                 journal,
                 batch: Pending::default(),
+                is_behind: false,
             }),
         })
     }
@@ -308,6 +320,29 @@ mod tests {
         // The journal was ahead of what is handed over now.
         tell(&mut *tap, most + 20..most + 71, &[]);
         assert_eq!(alerts(&reader), most + 71);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_passed_over() {
+        let most = EVENTS_MAX as u64;
+        let reader = reader(most + 20);
+        let read = std::mem::replace(
+            &mut lock(&reader.folded).journal,
+            Box::new(|_, _| {
+                Err(RuntimeError::journal(
+                    "east",
+                    journal::JournalError::TooLarge(0),
+                ))
+            }),
+        );
+        let mut tap = reader.tap();
+        tell(&mut *tap, 0..most + 10, &[]);
+        let before = alerts(&reader);
+        // What comes next waits behind what is missing.
+        tell(&mut *tap, most + 10..most + 20, &[]);
+        assert_eq!(alerts(&reader), before);
+        lock(&reader.folded).journal = read;
+        assert_eq!(alerts(&reader), most + 20);
     }
 
     #[test]

@@ -391,3 +391,46 @@ fn totals_are_booked_once() {
         })
         .unwrap();
 }
+
+/// A broker rounds its average: what that can make of a price at the order's limit is the limit.
+#[test]
+fn a_total_at_the_limit_is_at_the_limit_whatever_the_average_was_rounded_to() {
+    // A limit of 100: six at 100.01 and one at 100 average 100.00857142…, rounded down in each number of decimals.
+    for decimals in [100, 10_000, ONE] {
+        let mut order = order(OrderType::Limit);
+        let better = Price::from_raw(100 * ONE - ONE / 100);
+        let first = OrderChange::Filled(Execution {
+            trade: TradeId(1),
+            quantity: units(6),
+            price: better,
+            charges: Amount::ZERO,
+            draws: 0,
+        });
+        order.advance(&first).unwrap();
+        let value = 6 * better.raw() + 100 * ONE;
+        // Rounded up, so that the difference lies above the limit of the purchase.
+        let unit = ONE / decimals;
+        let average = Price::from_raw((value / 7 / unit + 1) * unit);
+        let (_, quantity, price) = order.executed_to(units(7), average).unwrap();
+        assert_eq!(
+            (quantity, price),
+            (units(1), Price::from_raw(100 * ONE)),
+            "{decimals}"
+        );
+    }
+    // What no rounding explains is told as it is.
+    let order = order(OrderType::Limit);
+    let far = Price::from_raw(101 * ONE);
+    assert_eq!(order.executed_to(units(7), far).unwrap().2, far);
+    // Nor is anything so large that it cannot be reckoned with.
+    for (total, average) in [(i64::MAX, i64::MIN), (i64::MAX, i64::MAX), (1, i64::MIN)] {
+        let (total, average) = (Quantity::from_raw(total), Price::from_raw(average));
+        let mut order = order.clone();
+        order.advance(&fill(1, 1)).unwrap();
+        assert!(
+            order
+                .executed_to(total, average)
+                .is_none_or(|(_, q, _)| q > Quantity::ZERO)
+        );
+    }
+}

@@ -13,7 +13,7 @@ use runtime::dead_letters::Owner;
 use runtime::driver::market::MarketMessage;
 
 use super::{Action, Effect, Reply, Request, ResolveAs};
-use crate::handles::{self, Answer, Handles};
+use crate::handles::{self, Answer, Handles, Member};
 use crate::{hanging, view};
 
 /// The longest that a switch of a shared strategy takes to reach every namespace.
@@ -153,6 +153,9 @@ fn refused(answer: &Answer, names: &render::Names<'_>) -> Option<String> {
         })
 }
 
+/// Of a namespace that has ended, or was taken out.
+const GONE: &str = "it takes part no more";
+
 /// Tells the runner, which logs it and tells every namespace; waits until all have it.
 fn switch(strategy: StrategyIdx, command: Command, handles: &Handles) -> Result<Reply, String> {
     let names = render::Names(&handles.start);
@@ -179,20 +182,39 @@ fn switch(strategy: StrategyIdx, command: Command, handles: &Handles) -> Result<
         error,
     };
     let members = || handles.members.iter().enumerate();
-    if !command.origin.key.is_empty() {
-        let known: Vec<_> = members()
-            .map(|(index, member)| (member.name.as_str(), handles.known(index, command)))
-            .collect();
-        if known.iter().any(|(_, known)| !matches!(known, Ok(None))) {
-            let again = known.into_iter().map(|(broker, known)| {
-                let error = match known {
-                    Ok(answer) => answer.and_then(|a| refused(&a, &names)),
-                    Err(why) => Some(why),
-                };
-                effect(broker, error.map(|why| format!("{broker}: {why}")))
-            });
-            return Ok(Reply::Effects(again.collect()));
-        }
+    // Which namespaces have it under its key: one that takes part no more keeps it from no other.
+    let known: Vec<_> = members()
+        .map(|(index, _)| match command.origin.key.is_empty() {
+            true => Ok(None),
+            false => handles.known(index, command),
+        })
+        .collect();
+    let again = |broker: &str, answer: &Answer| {
+        let error = refused(answer, &names);
+        effect(broker, error.map(|why| format!("{broker}: {why}")))
+    };
+    let is_gone = |member: &Member| {
+        let status = member.host.status();
+        status.ended.load(Ordering::Acquire) || status.is_fenced()
+    };
+    // What is answered without acting: what it came to before, or why the key cannot be taken.
+    let answered = |index: usize, member: &Member| match known.get(index) {
+        Some(Ok(Some(answer))) => Some(again(&member.name, answer)),
+        Some(Err(why)) if !is_gone(member) => Some(effect(
+            &member.name,
+            Some(format!("{}: {why}", member.name)),
+        )),
+        _ => None,
+    };
+    let done: Vec<_> = members()
+        .map(|(index, member)| answered(index, member))
+        .collect();
+    if done.iter().any(Option::is_some) && !known.iter().any(|known| matches!(known, Ok(None))) {
+        let gone = |member: &Member| effect(&member.name, Some(GONE.to_owned()));
+        let effects = members()
+            .zip(done)
+            .map(|((_, m), done)| done.unwrap_or_else(|| gone(m)));
+        return Ok(Reply::Effects(effects.collect()));
     }
     if enabled {
         hanging::forget(&handles.settings.live.data_dir, name);
@@ -204,9 +226,13 @@ fn switch(strategy: StrategyIdx, command: Command, handles: &Handles) -> Result<
     handles.market.tell(MarketMessage::Switch(command));
     let deadline = Instant::now() + SWITCH;
     let effects = members().map(|(index, member)| {
+        // One that had it before takes it no second time.
+        if let Some(done) = answered(index, member) {
+            return done;
+        }
         let error = loop {
             if member.host.status().ended.load(Ordering::Acquire) {
-                break Some("it takes part no more".to_owned());
+                break Some(GONE.to_owned());
             }
             // What it tells is durable.
             let (is_taken, refused) = member.reader.read(|projection| {
@@ -313,7 +339,8 @@ fn of_order(
 ) -> Result<usize, String> {
     if !command.origin.key.is_empty() {
         for index in targets {
-            if handles.known(*index, command)?.is_some() {
+            // One that takes part no more keeps the command from no other.
+            if let Ok(Some(_)) = handles.known(*index, command) {
                 return Ok(*index);
             }
         }
