@@ -22,7 +22,7 @@ const WARM_UP: usize = 20;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish {
+pub struct Options {
     /// Intents are made durable on the disk.
     pub durable: bool,
     /// Orders that count.
@@ -35,7 +35,7 @@ pub struct Wish {
 
 /// Runs the system and the bare chain side by side: a tick for the one, half a period later a token for
 /// the other, so that both meet the same moments of the machine.
-pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
+pub fn measure(built_in: BuiltIn, dir: &Path, options: &Options) -> anyhow::Result<Vec<Figure>> {
     let (mut preparation, called) = system::preparation(&Plan {
         built_in,
         dir,
@@ -43,7 +43,7 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
         strategies: system::PULSE,
         keep_days: 0,
     })?;
-    let file = if wish.durable {
+    let file = if options.durable {
         let path = dir.join("bare.log");
         let file = File::create(&path).with_context(|| path.display().to_string())?;
         let length = 16 << 20;
@@ -59,9 +59,9 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
     let session = Session::start(prepare(preparation)?, Arc::new(StopRequest::default()))?;
     connected(&session)?;
     let chain = Chain::start(file)?;
-    let period = Duration::from_nanos(1_000_000_000 / wish.ticks_per_second.max(1));
-    let gap = wish.gap.max(2);
-    let wanted = wish.orders + WARM_UP;
+    let period = Duration::from_nanos(1_000_000_000 / options.ticks_per_second.max(1));
+    let gap = options.gap.max(2);
+    let wanted = options.orders + WARM_UP;
     let (mut ticks, mut batch) = (Ticks::default(), Batch::default());
     let (mut pushed, mut system) = (None, Vec::with_capacity(wanted));
     let mut took = |pushed: Instant, submitted: Instant| {
@@ -115,10 +115,10 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
         ended.failed,
         ended.detached
     );
-    Ok(figures(wish, bare, system))
+    Ok(figures(options, bare, system))
 }
 
-fn figures(wish: &Wish, bare: Vec<u64>, system: Vec<u64>) -> Vec<Figure> {
+fn figures(options: &Options, bare: Vec<u64>, system: Vec<u64>) -> Vec<Figure> {
     let counted = |mut all: Vec<u64>| {
         all.drain(..WARM_UP.min(all.len()));
         all.sort_unstable();
@@ -127,7 +127,7 @@ fn figures(wish: &Wish, bare: Vec<u64>, system: Vec<u64>) -> Vec<Figure> {
     let (bare, system) = (counted(bare), counted(system));
     let us = |sorted: &[u64], in_thousand| rank(sorted, in_thousand) as f64 / 1e3;
     let (name, unit) = (
-        if wish.durable {
+        if options.durable {
             "intent durable"
         } else {
             "without the disk"
@@ -143,7 +143,7 @@ fn figures(wish: &Wish, bare: Vec<u64>, system: Vec<u64>) -> Vec<Figure> {
         told("bare chain p50", us(&bare, 500)),
         told("bare chain p99", us(&bare, 990)),
     ];
-    if wish.durable {
+    if options.durable {
         all.push(told("tick to order p50", us(&system, 500)));
         all.push(held("tick to order p99", us(&system, 990), p99(200.0)));
     } else {

@@ -24,7 +24,7 @@ const FLAT: f64 = 0.5;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish {
+pub struct Options {
     /// Days.
     pub days: u32,
     /// Ticks of each.
@@ -34,7 +34,7 @@ pub struct Wish {
 }
 
 /// Runs the days, and tells the memory at the end of each.
-pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
+pub fn measure(built_in: BuiltIn, dir: &Path, options: &Options) -> anyhow::Result<Vec<Figure>> {
     let start = Timestamp(1_700_000_000 * model::time::SECOND / DAY * DAY);
     let clock = FeedClock::simulated(start);
     let (mut preparation, _called) = system::preparation(&Plan {
@@ -50,15 +50,15 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
     preparation.plugins.clock = Some(Arc::clone(&clock) as Arc<dyn SessionClock>);
     let mut driver = Driver::begin(prepare(preparation)?, 2)?;
     let (mut ticks, mut batch) = (Ticks::default(), Batch::default());
-    let step = (OPEN / wish.ticks.max(1) as i64).max(1);
+    let step = (OPEN / options.ticks.max(1) as i64).max(1);
     let mut at_end = Vec::new();
-    for day in 0..i64::from(wish.days) {
+    for day in 0..i64::from(options.days) {
         let opens = start.plus(day * DAY + 4 * HOUR);
         let mut save_at = opens;
-        for n in 0..wish.ticks {
+        for n in 0..options.ticks {
             let now = opens.plus(n as i64 * step);
-            batch.tick(n, ticks.next(now, n % wish.gap.max(1) == 0), None);
-            if batch.items.len() >= 64 || n + 1 == wish.ticks {
+            batch.tick(n, ticks.next(now, n % options.gap.max(1) == 0), None);
+            if batch.items.len() >= 64 || n + 1 == options.ticks {
                 driver.feed(&batch, now)?;
                 batch.clear();
             }
@@ -81,7 +81,7 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
         let what = format!("growth per day, after day {WARM_UP}");
         figures.push(Figure::held(what, growth, Budget::Below(FLAT), "MiB/day"));
     }
-    figures.push(Figure::told("ticks per day", wish.ticks as f64, ""));
+    figures.push(Figure::told("ticks per day", options.ticks as f64, ""));
     figures.push(Figure::told(
         "events of 2 brokers",
         driver.events() as f64,

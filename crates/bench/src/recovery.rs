@@ -25,7 +25,7 @@ const BROKERS: [(&str, &str); 2] = [("bench", "bench"), ("paper", "paper")];
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish {
+pub struct Options {
     /// Ticks of the day.
     pub ticks: u64,
     /// Ticks from one order to the next.
@@ -33,10 +33,10 @@ pub struct Wish {
 }
 
 /// A directory as it is after a crash at the end of the day; `snapshots` were saved each minute.
-fn build(plan: &Plan<'_>, wish: &Wish, snapshots: bool) -> anyhow::Result<u64> {
+fn build(plan: &Plan<'_>, options: &Options, snapshots: bool) -> anyhow::Result<u64> {
     let end = wall();
-    let step = (DAY / wish.ticks.max(1) as i64).max(1);
-    let start = Timestamp(end - step * wish.ticks as i64);
+    let step = (DAY / options.ticks.max(1) as i64).max(1);
+    let start = Timestamp(end - step * options.ticks as i64);
     let clock = FeedClock::simulated(start);
     let (mut preparation, _called) = system::preparation(plan)?;
     preparation.plugins.logs = Some(Box::new(unsynced));
@@ -47,10 +47,10 @@ fn build(plan: &Plan<'_>, wish: &Wish, snapshots: bool) -> anyhow::Result<u64> {
     // The crash comes 59 seconds after the last of them.
     let first = (end - 59 * SECOND - start.nanos()).rem_euclid(MINUTE);
     let mut save_at = start.plus(first);
-    for n in 0..wish.ticks {
+    for n in 0..options.ticks {
         now = now.plus(step);
-        batch.tick(n, ticks.next(now, n % wish.gap.max(1) == 0), None);
-        if batch.items.len() >= 64 || n + 1 == wish.ticks || now >= save_at {
+        batch.tick(n, ticks.next(now, n % options.gap.max(1) == 0), None);
+        if batch.items.len() >= 64 || n + 1 == options.ticks || now >= save_at {
             driver.feed(&batch, now)?;
             batch.clear();
         }
@@ -68,7 +68,7 @@ fn build(plan: &Plan<'_>, wish: &Wish, snapshots: bool) -> anyhow::Result<u64> {
 pub fn measure(
     built_in: BuiltIn,
     dir: &Path,
-    wish: &Wish,
+    options: &Options,
     snapshots: bool,
 ) -> anyhow::Result<Vec<Figure>> {
     let plan = Plan {
@@ -78,7 +78,7 @@ pub fn measure(
         strategies: system::PULSE,
         keep_days: 0,
     };
-    let events = build(&plan, wish, snapshots)?;
+    let events = build(&plan, options, snapshots)?;
     let (preparation, _called) = system::preparation(&plan)?;
     let began = Instant::now();
     let opened = prepare(preparation)?;
@@ -93,7 +93,7 @@ pub fn measure(
             .members
             .iter()
             .any(|m| m.host.status().next_input.load(Ordering::Acquire) + 64 < next)
-            || next < wish.ticks
+            || next < options.ticks
     };
     while behind() {
         ensure!(
@@ -130,7 +130,7 @@ pub fn measure(
             (seconds(prepared) * 1000.0).round(),
             "ms",
         ),
-        told("ticks of the day", wish.ticks),
+        told("ticks of the day", options.ticks),
         told("events of the day, of 2 brokers", events),
         told("journal records read", records),
         told("market inputs observed again", inputs),

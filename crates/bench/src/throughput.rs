@@ -24,7 +24,7 @@ const STRATEGIES: &str = "strategies:\n  - id: cross\n    kind: ema_cross\n    a
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish {
+pub struct Options {
     /// For so long.
     pub span: Duration,
     /// Ticks a second; as many as are taken, where it is zero.
@@ -32,7 +32,7 @@ pub struct Wish {
 }
 
 /// Measures it, with two brokers.
-pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec<Figure>> {
+pub fn measure(built_in: BuiltIn, dir: &Path, options: &Options) -> anyhow::Result<Vec<Figure>> {
     let (preparation, _called) = system::preparation(&Plan {
         built_in,
         dir,
@@ -61,7 +61,7 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
     let (before, bytes_before) = (taken(), bytes());
     let (mut pushed, mut most_under_way) = (0, 0);
     let began = Instant::now();
-    while began.elapsed() < wish.span {
+    while began.elapsed() < options.span {
         let now = Timestamp(wall());
         for at in 0..BATCH as u64 {
             batch.tick(pushed + at, ticks.next(now, false), None);
@@ -73,7 +73,7 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
         pushed += BATCH as u64;
         // The simulated feed's few ticks count as taken as well: they only loosen the bound.
         let under_way = || (before + pushed).saturating_sub(taken());
-        if let Some(due) = (pushed * 1_000_000_000).checked_div(wish.rate) {
+        if let Some(due) = (pushed * 1_000_000_000).checked_div(options.rate) {
             most_under_way = under_way().max(most_under_way);
             let left = Duration::from_nanos(due).saturating_sub(began.elapsed());
             if !left.is_zero() {
@@ -81,7 +81,7 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
             }
             continue;
         }
-        while under_way() > UNDER_WAY && began.elapsed() < wish.span * 2 {
+        while under_way() > UNDER_WAY && began.elapsed() < options.span * 2 {
             std::thread::sleep(Duration::from_micros(50));
         }
     }
@@ -132,7 +132,7 @@ pub fn measure(built_in: BuiltIn, dir: &Path, wish: &Wish) -> anyhow::Result<Vec
         ),
         Figure::told("logs, a day of 1 million ticks", per_tick, "MB/day"),
     ];
-    if wish.rate > 0 {
+    if options.rate > 0 {
         let under_way = most_under_way as f64;
         figures.push(Figure::told("most ticks under way", under_way, "ticks"));
     }

@@ -8,7 +8,7 @@ use model::trader::ReportKind;
 use model::{Instrument, InstrumentIdx, Instruments, Price, Quantity, Timestamp};
 
 use crate::account::{Account, ClientOrderId, Presented, Report};
-use crate::market::{Happened, Market, Owner, Quote, What};
+use crate::market::{Happened, Market, OrderEvent, Owner, Quote};
 use crate::rules;
 
 /// An account keeps about so many orders; see [`Account::keeping`].
@@ -136,16 +136,16 @@ impl Exchange {
                 continue;
             };
             let kind = match what {
-                What::Triggered => ReportKind::Triggered,
-                What::Filled { quantity, price } => ReportKind::Filled {
+                OrderEvent::Triggered => ReportKind::Triggered,
+                OrderEvent::Filled { quantity, price } => ReportKind::Filled {
                     trade: account.next_trade(number),
                     side,
                     quantity,
                     price,
                     draws: 0,
                 },
-                What::Cancelled(reason) => ReportKind::Cancelled(reason),
-                What::Expired(reason) => ReportKind::Expired(reason),
+                OrderEvent::Cancelled(reason) => ReportKind::Cancelled(reason),
+                OrderEvent::Expired(reason) => ReportKind::Expired(reason),
             };
             account.book(number, &kind, None);
             account.tell(number, kind, None);

@@ -41,7 +41,7 @@ pub struct Bar {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+enum Request {
     Cancel,
     Modify(Quantity, Option<Price>, Option<Price>),
 }
@@ -63,11 +63,11 @@ pub struct Tape {
     partial: bool,
     passed: Option<InputId>,
     working: BTreeMap<InstrumentIdx, Vec<u32>>,
-    wishes: Vec<(u32, Wish)>,
+    requests: Vec<(u32, Request)>,
     /// Orders whose cancellation was asked for in time.
     cancelling: BTreeSet<u32>,
     /// The latest change that was asked for in time, by order.
-    changing: BTreeMap<u32, Wish>,
+    changing: BTreeMap<u32, Request>,
     expiries: BTreeSet<(Timestamp, u32)>,
     pending: BTreeMap<(InputId, u64), (u32, ReportKind)>,
     sequence: u64,
@@ -82,7 +82,7 @@ impl Tape {
             partial,
             passed: None,
             working: BTreeMap::new(),
-            wishes: Vec::new(),
+            requests: Vec::new(),
             cancelling: BTreeSet::new(),
             changing: BTreeMap::new(),
             expiries: BTreeSet::new(),
@@ -149,12 +149,12 @@ impl Tape {
         Placed::Accepted
     }
 
-    /// Takes the wish to withdraw an order; whether that came in time is reported.
+    /// Takes the request to withdraw an order; whether that came in time is reported.
     pub fn cancel(&mut self, account: &Account, id: &ClientOrderId) -> Placed {
-        self.wish(account, id, Wish::Cancel)
+        self.request(account, id, Request::Cancel)
     }
 
-    /// Takes the wish to change an order; whether that came in time is reported.
+    /// Takes the request to change an order; whether that came in time is reported.
     pub fn modify(
         &mut self,
         account: &Account,
@@ -166,37 +166,38 @@ impl Tape {
         if let Some(reason) = rules::quantity(quantity, None) {
             return Placed::Refused(reason);
         }
-        self.wish(account, id, Wish::Modify(quantity, limit, trigger))
+        self.request(account, id, Request::Modify(quantity, limit, trigger))
     }
 
-    fn wish(&mut self, account: &Account, id: &ClientOrderId, wish: Wish) -> Placed {
+    fn request(&mut self, account: &Account, id: &ClientOrderId, request: Request) -> Placed {
         let Some(number) = account.find(id) else {
             return Placed::Refused(Reason::UnknownOrder);
         };
         // What was asked before is asked once: what comes of it is said, or will be. Its client may have
         // been killed before it knew, and be behind in the data.
-        let again = match wish {
-            Wish::Cancel => self.cancelling.contains(&number),
-            Wish::Modify(..) => self.changing.get(&number) == Some(&wish),
+        let again = match request {
+            Request::Cancel => self.cancelling.contains(&number),
+            Request::Modify(..) => self.changing.get(&number) == Some(&request),
         };
         let status = account.order(number).map(|o| o.status);
-        match (status, wish) {
+        match (status, request) {
             _ if again => Placed::Accepted,
-            (Some(OrderStatus::Cancelled), Wish::Cancel) => Placed::Accepted,
+            (Some(OrderStatus::Cancelled), Request::Cancel) => Placed::Accepted,
             (Some(status), _) if !status.is_terminal() => {
-                match wish {
-                    Wish::Cancel => {
+                match request {
+                    Request::Cancel => {
                         self.cancelling.insert(number);
                     }
-                    Wish::Modify(..) => {
-                        self.changing.insert(number, wish);
+                    Request::Modify(..) => {
+                        self.changing.insert(number, request);
                     }
                 }
-                // The latest wish of a kind holds.
-                self.wishes.retain(|(of, other)| {
-                    *of != number || std::mem::discriminant(other) != std::mem::discriminant(&wish)
+                // The latest request of a kind holds.
+                self.requests.retain(|(of, other)| {
+                    *of != number
+                        || std::mem::discriminant(other) != std::mem::discriminant(&request)
                 });
-                self.wishes.push((number, wish));
+                self.requests.push((number, request));
                 Placed::Accepted
             }
             _ => Placed::Refused(Reason::BrokerRejected),
@@ -338,23 +339,23 @@ impl Tape {
 
     /// Cancellations and changes, in the order in which they came.
     fn grant(&mut self, account: &mut Account, id: InputId) {
-        for (number, wish) in std::mem::take(&mut self.wishes) {
+        for (number, request) in std::mem::take(&mut self.requests) {
             let Some(order) = account.order(number) else {
                 continue;
             };
             let instrument = order.intent.instrument;
             let works = !order.status.is_terminal();
-            let kind = match wish {
-                Wish::Cancel if works => ReportKind::Cancelled(Reason::OperatorRequest),
-                Wish::Cancel => ReportKind::CancelRefused,
-                Wish::Modify(quantity, limit, trigger) if works && quantity > order.filled => {
+            let kind = match request {
+                Request::Cancel if works => ReportKind::Cancelled(Reason::OperatorRequest),
+                Request::Cancel => ReportKind::CancelRefused,
+                Request::Modify(quantity, limit, trigger) if works && quantity > order.filled => {
                     ReportKind::Modified {
                         quantity,
                         limit_price: limit.or(order.limit_price),
                         trigger_price: trigger.or(order.trigger_price),
                     }
                 }
-                Wish::Modify(..) => ReportKind::ModifyRefused,
+                Request::Modify(..) => ReportKind::ModifyRefused,
             };
             if matches!(kind, ReportKind::Cancelled(_)) {
                 self.forget(instrument, number);

@@ -44,7 +44,7 @@ impl Reports for Sink {
     }
 }
 
-/// The speaker of a namespace in lockstep.
+/// The route of a namespace in lockstep.
 pub struct Lockstep {
     trader: Box<dyn Trader>,
     sink: Arc<Sink>,

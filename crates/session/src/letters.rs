@@ -106,7 +106,7 @@ struct ParkedItem {
 }
 
 impl Letters {
-    /// Of these namespaces and of the feeds; the rest is for [`Clerk::start`].
+    /// Of these namespaces and of the feeds; the rest is for [`LettersThread::start`].
     pub fn new(namespaces: &[Namespace]) -> (Arc<Self>, Waiting) {
         let (work, receiver) = sync_channel(WAITING_MAX);
         let owners = namespaces.iter().map(Owner::from).chain([Owner::Market]);
@@ -314,12 +314,12 @@ impl Targets {
 pub struct Waiting(Receiver<Work>);
 
 /// The thread that writes.
-pub struct Clerk {
+pub struct LettersThread {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Clerk {
+impl LettersThread {
     /// Starts it.
     pub fn start(
         letters: Arc<Letters>,
@@ -562,7 +562,8 @@ mod tests {
     fn a_tick_that_was_parked_is_taken_again_and_nonsense_stays_nonsense() {
         let logs: Arc<dyn Logs> = Arc::new(MemoryLogs::default());
         let (letters, waiting) = Letters::new(&[Namespace::new("east").unwrap()]);
-        let mut clerk = Clerk::start(Arc::clone(&letters), waiting, Arc::clone(&logs)).unwrap();
+        let mut letters_thread =
+            LettersThread::start(Arc::clone(&letters), waiting, Arc::clone(&logs)).unwrap();
         let instruments = Arc::new(Instruments::new(exchange::instruments()).unwrap());
         let index = InstrumentIdx(2);
         let tick = |price: &str| Item::Tick {
@@ -609,7 +610,7 @@ mod tests {
             (tick.instrument, tick.price),
             (index, "12.5".parse::<Price>().unwrap())
         );
-        assert!(clerk.stop(Duration::from_secs(30)));
+        assert!(letters_thread.stop(Duration::from_secs(30)));
     }
 
     #[test]
@@ -627,14 +628,15 @@ mod tests {
         };
         let started = |queue: &Arc<FeedQueue>| {
             let (letters, waiting) = Letters::new(&[]);
-            let clerk = Clerk::start(Arc::clone(&letters), waiting, Arc::clone(&logs)).unwrap();
+            let letters_thread =
+                LettersThread::start(Arc::clone(&letters), waiting, Arc::clone(&logs)).unwrap();
             letters.connect(Targets {
                 hosts: Vec::new(),
                 queue: Arc::clone(queue),
                 instruments: Arc::clone(&instruments),
                 live: true,
             });
-            (letters, clerk)
+            (letters, letters_thread)
         };
         let next = |queue: &FeedQueue| {
             let mut batch = Batch::default();
@@ -652,7 +654,7 @@ mod tests {
         let status = || letter().map(|letter| letter.status);
 
         let queue = Arc::new(FeedQueue::new(1, Policy::Block, 1));
-        let (letters, mut clerk) = started(&queue);
+        let (letters, mut letters_thread) = started(&queue);
         let item = Item::Tick {
             number: 7,
             tick: tick("12.5"),
@@ -677,16 +679,16 @@ mod tests {
             let outcome = asked.join().unwrap();
             assert!(outcome.is_err(), "{outcome:?}");
         });
-        assert!(clerk.stop(Duration::from_secs(30)));
+        assert!(letters_thread.stop(Duration::from_secs(30)));
 
         // Taken, and not marked: the next session gives it out without being asked.
         assert_eq!(status(), Some(LetterStatus::ReplayRequested));
         let queue = Arc::new(FeedQueue::new(1, Policy::Block, 1));
-        let (_letters, mut clerk) = started(&queue);
+        let (_letters, mut letters_thread) = started(&queue);
         assert_eq!(next(&queue), "12.5");
         until("it is marked", || status() == Some(LetterStatus::Replayed));
         assert_eq!(letter().unwrap().tries, 1);
-        assert!(clerk.stop(Duration::from_secs(30)));
+        assert!(letters_thread.stop(Duration::from_secs(30)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use model::{Instruments, Timestamp};
 use settings::Settings;
 
 /// What of a data set is wanted.
-pub struct Wish<'a> {
+pub struct DataRequest<'a> {
     /// A catalogue, a directory of raw files, or one file.
     pub path: &'a Path,
     /// First instant.
@@ -25,7 +25,7 @@ pub fn load(
     settings: &Settings,
     instruments: &Instruments,
     sessions: &MarketSessions,
-    wish: Wish<'_>,
+    request: DataRequest<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> anyhow::Result<Loaded> {
     let data = &settings.data;
@@ -42,12 +42,12 @@ pub fn load(
         ..Cleaning::new(data.zone()?)
     };
     let mut options = LoadOptions::new(cleaning);
-    options.from = wish.from;
-    options.to = wish.to;
-    options.selection = wish.selection;
+    options.from = request.from;
+    options.to = request.to;
+    options.selection = request.selection;
     if let Some(path) = &data.corporate_actions {
         options.actions = Actions::load(path, instruments).context("corporate actions")?;
     }
-    let set = DataSet::open(wish.path).context("--data")?;
+    let set = DataSet::open(request.path).context("--data")?;
     Ok(set.load(instruments, &options, progress)?)
 }

@@ -26,7 +26,7 @@ use traders::Trader;
 use super::build;
 use crate::compose::{self, ActiveBroker, BuiltIn, Parts, Stages, stages};
 use crate::facts::Dependence;
-use crate::load::{self, Wish};
+use crate::load::{self, DataRequest};
 use crate::used::{self, Used};
 
 /// Says where the logs of a data directory live.
@@ -698,11 +698,11 @@ fn replayed(
     instruments: &Instruments,
     calendar: &MarketSessions,
 ) -> anyhow::Result<Loaded> {
-    let wish = Wish {
+    let request = DataRequest {
         path: &feed.path,
         from: Timestamp::MIN,
         to: Timestamp::MAX,
         selection: None,
     };
-    load::load(settings, instruments, calendar, wish, &mut |_| {})
+    load::load(settings, instruments, calendar, request, &mut |_| {})
 }

@@ -135,7 +135,7 @@ impl Session {
             unsaved: Arc::default(),
             letters,
         };
-        starter.clerk(waiting)?;
+        starter.letters_thread(waiting)?;
         let excluded = excluded
             .into_iter()
             .map(|(name, why)| Excluded {

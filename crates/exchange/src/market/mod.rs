@@ -35,12 +35,12 @@ pub struct Happened {
     /// Which order.
     pub owner: Owner,
     /// What.
-    pub what: What,
+    pub what: OrderEvent,
 }
 
 /// The kinds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum OrderEvent {
     /// Its trigger has traded.
     Triggered,
     /// A part or all of it was exchanged.
@@ -267,7 +267,7 @@ impl Market {
             let done = order.left.is_zero();
             self.tell(
                 owner,
-                What::Filled {
+                OrderEvent::Filled {
                     quantity: one.quantity,
                     price: one.price,
                 },
@@ -278,7 +278,7 @@ impl Market {
         }
     }
 
-    fn tell(&mut self, owner: Owner, what: What) {
+    fn tell(&mut self, owner: Owner, what: OrderEvent) {
         self.happened.push(Happened { owner, what });
     }
 
@@ -315,7 +315,7 @@ impl Market {
             if let Some(stops) = self.stops.get_mut(at) {
                 stops.remove(&owner);
             }
-            self.tell(owner, What::Triggered);
+            self.tell(owner, OrderEvent::Triggered);
             self.enter(owner);
         }
     }
@@ -331,7 +331,7 @@ impl Market {
         let available = listing.book.available(order.side, order.limit);
         if order.validity == Validity::Fok && available < order.left {
             self.forget(owner);
-            self.tell(owner, What::Cancelled(Reason::NotFilledAtOnce));
+            self.tell(owner, OrderEvent::Cancelled(Reason::NotFilledAtOnce));
             return;
         }
         self.matches.clear();
@@ -360,7 +360,7 @@ impl Market {
                     self.fill(owner, one);
                 }
                 self.forget(owner);
-                self.tell(owner, What::Cancelled(Reason::ImmediateRemainder));
+                self.tell(owner, OrderEvent::Cancelled(Reason::ImmediateRemainder));
                 self.matches = matches;
             }
         }
@@ -433,7 +433,7 @@ impl Market {
         let Some(at) = self.withdraw(owner) else {
             return false;
         };
-        self.tell(owner, What::Cancelled(reason));
+        self.tell(owner, OrderEvent::Cancelled(reason));
         if let Some(now) = self.clock {
             self.after(at, now);
         }
@@ -493,7 +493,7 @@ impl Market {
                 } else {
                     Reason::GoodTillReached
                 };
-                self.tell(owner, What::Expired(reason));
+                self.tell(owner, OrderEvent::Expired(reason));
             }
         }
     }

@@ -26,7 +26,7 @@ use research::sampler::PriceSampler;
 use research::summary::{FileUse, Provenance, RunFacts, Summary};
 use session::compose::{ActiveBroker, Parts, System, compose, load_strategies};
 use session::facts::{Dependence, date};
-use session::load::Wish;
+use session::load::DataRequest;
 use settings::Settings;
 
 use super::Interrupt;
@@ -296,7 +296,7 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
             .context("--symbols")?;
         selection = Some(wanted);
     }
-    let wish = Wish {
+    let request = DataRequest {
         path: &args.data,
         from: bound("--from", &args.from, &inputs.settings)?.unwrap_or(Timestamp::MIN),
         to: bound("--to", &args.to, &inputs.settings)?.unwrap_or(Timestamp::MAX),
@@ -307,7 +307,7 @@ fn load(args: &BacktestArgs, inputs: &Inputs) -> anyhow::Result<Loaded> {
         &inputs.settings,
         &inputs.instruments,
         &inputs.sessions,
-        wish,
+        request,
         &mut |p| {
             bar.set_length(p.files_total as u64);
             bar.set_position(p.files as u64);

@@ -173,32 +173,37 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Pipeline(args) => pipeline(args),
         BenchCommand::Latency(args) => latency(args),
         BenchCommand::Throughput(args) => {
-            let wish = throughput::Wish {
+            let options = throughput::Options {
                 span: args.span,
                 rate: args.rate,
             };
-            let figures = throughput::measure(BUILT_IN, fresh(&args.place)?.path(), &wish)?;
+            let figures = throughput::measure(BUILT_IN, fresh(&args.place)?.path(), &options)?;
             tell("throughput", figures, &args.place)
         }
         BenchCommand::Recovery(args) => {
-            let wish = recovery::Wish {
+            let options = recovery::Options {
                 ticks: args.ticks,
                 gap: args.gap,
             };
             let mut figures = Vec::new();
             for snapshots in [true, false] {
                 let dir = fresh(&args.place)?;
-                figures.extend(recovery::measure(BUILT_IN, dir.path(), &wish, snapshots)?);
+                figures.extend(recovery::measure(
+                    BUILT_IN,
+                    dir.path(),
+                    &options,
+                    snapshots,
+                )?);
             }
             tell("recovery", figures, &args.place)
         }
         BenchCommand::Memory(args) => {
-            let wish = memory::Wish {
+            let options = memory::Options {
                 days: args.days,
                 ticks: args.ticks,
                 gap: args.gap,
             };
-            let figures = memory::measure(BUILT_IN, fresh(&args.place)?.path(), &wish)?;
+            let figures = memory::measure(BUILT_IN, fresh(&args.place)?.path(), &options)?;
             tell("memory", figures, &args.place)
         }
     }
@@ -210,7 +215,7 @@ fn latency(args: &LatencyArgs) -> anyhow::Result<()> {
         if (durable && args.memory) || (!durable && args.durable) {
             continue;
         }
-        let wish = latency::Wish {
+        let options = latency::Options {
             durable,
             orders: args.orders.unwrap_or(if durable { 500 } else { 2000 }) as usize,
             ticks_per_second: args.rate,
@@ -218,7 +223,7 @@ fn latency(args: &LatencyArgs) -> anyhow::Result<()> {
         };
         // Said before: a bar that moves would be measured with the rest.
         if !args.place.json && std::io::stderr().is_terminal() {
-            let seconds = wish.orders as u64 * wish.gap / wish.ticks_per_second + 1;
+            let seconds = options.orders as u64 * options.gap / options.ticks_per_second + 1;
             let disk = if durable {
                 "with intents durable"
             } else {
@@ -227,13 +232,13 @@ fn latency(args: &LatencyArgs) -> anyhow::Result<()> {
             writeln!(
                 std::io::stderr(),
                 "{disk}: {} orders, some {seconds} s",
-                wish.orders
+                options.orders
             )?;
         }
         figures.extend(latency::measure(
             BUILT_IN,
             fresh(&args.place)?.path(),
-            &wish,
+            &options,
         )?);
     }
     tell("latency", figures, &args.place)

@@ -64,7 +64,7 @@ pub trait BrokerLink: Send {
 
 /// Who speaks to the broker.
 #[allow(clippy::large_enum_variant, reason = "one for each namespace")]
-pub enum Speaker {
+pub enum OrderRoute {
     /// The trader is inside the pipeline.
     Inside,
     /// Calls are handed over.
@@ -148,7 +148,7 @@ pub(crate) fn fenced(name: &str) -> RuntimeError {
 pub struct NamespaceDriver {
     namespace: Namespace,
     clock: Arc<dyn SessionClock>,
-    speaker: Speaker,
+    route: OrderRoute,
     settings: NamespaceSettings,
     status: Arc<NamespaceStatus>,
     /// Who waits for what is done to be durable.
@@ -167,18 +167,18 @@ impl NamespaceDriver {
     pub fn new(
         namespace: Namespace,
         clock: Arc<dyn SessionClock>,
-        mut speaker: Speaker,
+        mut route: OrderRoute,
         settings: NamespaceSettings,
         now: i64,
     ) -> Self {
         let status = Arc::new(NamespaceStatus::default());
-        if let Speaker::Lockstep(lockstep) = &mut speaker {
+        if let OrderRoute::Lockstep(lockstep) = &mut route {
             lockstep.show(Arc::clone(&status));
         }
         Self {
             namespace,
             clock,
-            speaker,
+            route,
             settings,
             status,
             replies: Vec::new(),
@@ -259,12 +259,12 @@ impl NamespaceDriver {
 
     fn step(&mut self, step: &Step, packet: &Packet) -> Result<(), RuntimeError> {
         self.fence()?;
-        if let Speaker::Lockstep(lockstep) = &mut self.speaker {
+        if let OrderRoute::Lockstep(lockstep) = &mut self.route {
             lockstep.before(step, &mut self.namespace)?;
         }
         self.namespace
             .take(step, packet.position, packet.received)?;
-        if let Speaker::Lockstep(lockstep) = &mut self.speaker
+        if let OrderRoute::Lockstep(lockstep) = &mut self.route
             && let Step::Market(id, _) = step
             && id.0 + 1 == self.namespace.next_input()
         {
@@ -384,7 +384,7 @@ impl NamespaceDriver {
     fn idle(&mut self) -> Result<(), RuntimeError> {
         if self.clock.is_live() {
             self.namespace.idle(self.clock.now())?;
-            if let Speaker::Link(link) = &self.speaker {
+            if let OrderRoute::Link(link) = &self.route {
                 let hangs = link
                     .calling_since()
                     .is_some_and(|since| has_passed(self.settings.call_deadline, since, self.now));
@@ -406,7 +406,7 @@ impl NamespaceDriver {
             if self.namespace.is_waiting() || due || !self.replies.is_empty() {
                 self.commit()?;
             }
-            let Speaker::Link(link) = &mut self.speaker else {
+            let OrderRoute::Link(link) = &mut self.route else {
                 break;
             };
             let Some(call) = self.namespace.next_call()? else {
@@ -429,7 +429,7 @@ impl NamespaceDriver {
             self.confirmed = Some(number);
         }
         if !self.namespace.is_waiting()
-            && let (Some(number), Speaker::Link(link)) = (self.confirmed.take(), &mut self.speaker)
+            && let (Some(number), OrderRoute::Link(link)) = (self.confirmed.take(), &mut self.route)
         {
             link.confirm(number);
         }
@@ -509,7 +509,7 @@ impl NamespaceDriver {
     pub fn finish(mut self, now: i64) -> Result<(), RuntimeError> {
         self.now = now;
         self.fence()?;
-        if let Speaker::Lockstep(lockstep) = &mut self.speaker {
+        if let OrderRoute::Lockstep(lockstep) = &mut self.route {
             lockstep.finish(&mut self.namespace)?;
         }
         self.settle()?;
@@ -518,7 +518,7 @@ impl NamespaceDriver {
         // What became of it is noted.
         let _ = self.save()?;
         self.publish();
-        if let Speaker::Link(link) = &mut self.speaker {
+        if let OrderRoute::Link(link) = &mut self.route {
             link.stop(ENDING);
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::clock::{SessionClock, uptime};
-use crate::driver::namespace::{NamespaceDriver, NamespaceSettings, NamespaceStatus, Speaker};
+use crate::driver::namespace::{NamespaceDriver, NamespaceSettings, NamespaceStatus, OrderRoute};
 use crate::driver::{Detached, Message};
 use crate::error::RuntimeError;
 use crate::inbox::{Inbox, Work};
@@ -35,12 +35,12 @@ impl NamespaceHost {
         namespace: Namespace,
         inbox: Arc<Inbox<Message>>,
         clock: Arc<dyn SessionClock>,
-        speaker: Speaker,
+        route: OrderRoute,
         settings: NamespaceSettings,
         notice: Notice,
     ) -> std::io::Result<Self> {
         let name = namespace.name().to_owned();
-        let driver = NamespaceDriver::new(namespace, clock, speaker, settings, uptime());
+        let driver = NamespaceDriver::new(namespace, clock, route, settings, uptime());
         let status = Arc::clone(driver.status());
         let (own_name, queue) = (name.clone(), Arc::clone(&inbox));
         let ended = Arc::clone(&status);

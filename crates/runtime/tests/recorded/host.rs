@@ -19,7 +19,7 @@ use model::{AssetClass, Date, StrategyIdx, Timestamp};
 use runtime::clock::{FeedClock, SessionClock};
 use runtime::desk::{Call, Outcome};
 use runtime::driver::market::{MarketMessage, MarketParts, MarketSettings};
-use runtime::driver::namespace::{BrokerLink, NamespaceSettings, Speaker};
+use runtime::driver::namespace::{BrokerLink, NamespaceSettings, OrderRoute};
 use runtime::driver::probe::StrategyProbe;
 use runtime::driver::{Detached, Message};
 use runtime::host::link::{Link, Unreadable};
@@ -103,9 +103,9 @@ fn away() -> Result<(), LinkError> {
     Err(LinkError::Unreachable("no route".to_owned()))
 }
 
-fn lockstep(connections: &[Result<(), LinkError>]) -> Speaker {
+fn lockstep(connections: &[Result<(), LinkError>]) -> OrderRoute {
     let unreadable: Unreadable = Arc::new(|_, why| panic!("{why}"));
-    Speaker::Lockstep(Lockstep::new(broker(connections, false), unreadable))
+    OrderRoute::Lockstep(Lockstep::new(broker(connections, false), unreadable))
 }
 
 type Notices = Arc<Mutex<Vec<(String, Detached)>>>;
@@ -123,7 +123,7 @@ fn noted() -> (Notice, Notices) {
 /// A namespace's thread with room for so many steps.
 fn host(
     namespace: Namespace,
-    speaker: Speaker,
+    route: OrderRoute,
     capacity: usize,
     notice: &Notice,
 ) -> Arc<NamespaceHost> {
@@ -136,7 +136,7 @@ fn host(
     };
     let (inbox, notice) = (Arc::new(Inbox::new(capacity)), Arc::clone(notice));
     let clock: Arc<dyn SessionClock> = FeedClock::replay();
-    Arc::new(NamespaceHost::start(namespace, inbox, clock, speaker, settings, notice).unwrap())
+    Arc::new(NamespaceHost::start(namespace, inbox, clock, route, settings, notice).unwrap())
 }
 
 fn ended(host: &NamespaceHost) {
@@ -151,16 +151,16 @@ fn a_namespace_that_fails_ends_alone_and_says_why_once() {
         let world = World::new();
         let mut system = world.start();
         let (notice, notices) = noted();
-        let (mut namespace, speaker) = match what {
+        let (mut namespace, route) = match what {
             "refused" => (world.outside(), lockstep(&[refused()])),
             "refused again" => (world.outside(), lockstep(&[Ok(()), refused()])),
-            _ => (system.namespaces.remove(0), Speaker::Inside),
+            _ => (system.namespaces.remove(0), OrderRoute::Inside),
         };
         let name = namespace.name().to_owned();
         if what == "panic" {
             namespace.set_tap(Some(Box::new(OnTold(|_: &[Event]| panic!("an event")))));
         }
-        let host = host(namespace, speaker, 1 << 12, &notice);
+        let host = host(namespace, route, 1 << 12, &notice);
         match what {
             "panic" => assert!(host.inbox().send(Message::Lost(String::new()))),
             "disk" => world.disk.fail_sync(1),
@@ -222,8 +222,8 @@ fn a_namespace_that_is_taken_out_while_it_waits_for_its_broker_calls_and_writes_
         let world = World::new();
         let mut system = world.start();
         let (notice, notices) = noted();
-        let speaker = lockstep(&connections);
-        let host = host(world.outside(), speaker, 1 << 12, &notice);
+        let route = lockstep(&connections);
+        let host = host(world.outside(), route, 1 << 12, &notice);
         for number in 0..60 {
             let packet = Arc::new(system.packet(number));
             host.inbox().push(&packet, PATIENCE).unwrap();
@@ -250,7 +250,7 @@ fn a_snapshot_that_cannot_be_saved_is_told_and_ends_nothing() {
     let mut system = world.session(20);
     let (notice, notices) = noted();
     let namespace = system.namespaces.remove(0);
-    let host = host(namespace, Speaker::Inside, 1 << 12, &notice);
+    let host = host(namespace, OrderRoute::Inside, 1 << 12, &notice);
     let save = || {
         let (reply, saved) = sync_channel(1);
         assert!(host.inbox().send(Message::Snapshot(Some(reply))));
@@ -278,7 +278,7 @@ fn entries_are_blocked_while_the_broker_cannot_be_reached() {
     let (notice, _) = noted();
     let mut namespace = system.namespaces.remove(0);
     let told = watch(&mut namespace);
-    let host = host(namespace, Speaker::Inside, 8, &notice);
+    let host = host(namespace, OrderRoute::Inside, 8, &notice);
     for _ in 0..2 {
         assert!(host.inbox().send(Message::Lost("no route".to_owned())));
     }
@@ -460,7 +460,7 @@ fn a_market_log_that_fails_stops_entries_everywhere_and_no_tick() {
     let elsewhere = World::new();
     let mut namespace = elsewhere.start().namespaces.remove(0);
     let events = watch(&mut namespace);
-    let host = host(namespace, Speaker::Inside, 1 << 12, &notice);
+    let host = host(namespace, OrderRoute::Inside, 1 << 12, &notice);
     let (thread, queue, told) = runner(
         &world,
         market,
@@ -548,7 +548,7 @@ fn a_namespace_that_takes_nothing_is_taken_out_and_the_others_go_on() {
         ..
     } = world.start();
     let (notice, notices) = noted();
-    let west = host(namespaces.remove(1), Speaker::Inside, 1 << 12, &notice);
+    let west = host(namespaces.remove(1), OrderRoute::Inside, 1 << 12, &notice);
     // It does not come back before it is let go.
     let (release, held) = sync_channel::<()>(0);
     let (begins, hangs) = sync_channel(1);
@@ -558,7 +558,7 @@ fn a_namespace_that_takes_nothing_is_taken_out_and_the_others_go_on() {
     });
     let mut namespace = namespaces.remove(0);
     namespace.set_tap(Some(Box::new(hang)));
-    let east = host(namespace, Speaker::Inside, 1, &notice);
+    let east = host(namespace, OrderRoute::Inside, 1, &notice);
     assert!(east.inbox().send(Message::Lost(String::new())));
     hangs.recv_timeout(PATIENCE).unwrap();
     let all = vec![Arc::clone(&east), Arc::clone(&west)];
@@ -597,7 +597,7 @@ fn a_shared_strategy_is_switched_by_an_operator_and_by_its_time() {
     let (notice, _) = noted();
     let mut namespace = namespaces.remove(0);
     let told = watch(&mut namespace);
-    let host = host(namespace, Speaker::Inside, 1 << 12, &notice);
+    let host = host(namespace, OrderRoute::Inside, 1 << 12, &notice);
     let probe = StrategyProbe::new(Duration::ZERO);
     let watched = Arc::clone(&probe) as Arc<dyn pipeline::strategy_host::CallProbe>;
     market.runner_mut().set_probe(Some(watched));

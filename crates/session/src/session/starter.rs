@@ -20,7 +20,7 @@ use runtime::clock::SessionClock;
 use runtime::directory::Directory;
 use runtime::driver::Message;
 use runtime::driver::market::{MarketParts, MarketSettings};
-use runtime::driver::namespace::{Foreign, NamespaceSettings, Speaker};
+use runtime::driver::namespace::{Foreign, NamespaceSettings, OrderRoute};
 use runtime::driver::probe::StrategyProbe;
 use runtime::host::link::{Link, Unreadable};
 use runtime::host::market::{MarketThread, Members};
@@ -35,7 +35,7 @@ use crate::control::ControlServer;
 use crate::feeding::{FeedPlan, FeedThread, Subscriptions, is_listed};
 use crate::handles::{Handles, Member};
 use crate::hanging;
-use crate::letters::{Clerk, Letters, Waiting};
+use crate::letters::{Letters, LettersThread, Waiting};
 use crate::lifecycle::Lifecycle;
 use crate::narrate::{self, Narrator};
 use crate::open::Ready;
@@ -147,8 +147,8 @@ impl Starter {
             })
         };
         let live = self.clock.is_live();
-        let (speaker, link, is_outside) = match outside {
-            None => (Speaker::Inside, None, false),
+        let (route, link, is_outside) = match outside {
+            None => (OrderRoute::Inside, None, false),
             Some(trader) if live => {
                 let link = Link::start(
                     &name,
@@ -159,11 +159,11 @@ impl Starter {
                 )
                 .with_context(|| format!("the link of `{name}`"))?;
                 let status = Arc::clone(link.status());
-                (Speaker::Link(Box::new(link)), Some(status), true)
+                (OrderRoute::Link(Box::new(link)), Some(status), true)
             }
             Some(trader) => {
                 let lockstep = Lockstep::new(trader, unreadable);
-                (Speaker::Lockstep(lockstep), None, true)
+                (OrderRoute::Lockstep(lockstep), None, true)
             }
         };
         let settings = NamespaceSettings {
@@ -175,7 +175,7 @@ impl Starter {
         };
         let (clock, notice) = (Arc::clone(&self.clock), Arc::clone(&self.notice));
         let host = self.part(&format!("namespace {name}"), || {
-            let host = NamespaceHost::start(namespace, inbox, clock, speaker, settings, notice)?;
+            let host = NamespaceHost::start(namespace, inbox, clock, route, settings, notice)?;
             let host = Arc::new(host);
             let stopping = Arc::clone(&host);
             anyhow::Ok((
@@ -447,14 +447,14 @@ impl Starter {
     }
 
     /// Stopped after everything that may have something to park.
-    pub(super) fn clerk(&mut self, waiting: Waiting) -> anyhow::Result<()> {
+    pub(super) fn letters_thread(&mut self, waiting: Waiting) -> anyhow::Result<()> {
         let (letters, logs) = (Arc::clone(&self.letters), Arc::clone(&self.logs));
         self.part("dead letters", || {
-            let mut clerk = Clerk::start(letters, waiting, logs)?;
+            let mut letters_thread = LettersThread::start(letters, waiting, logs)?;
             anyhow::Ok((
                 (),
                 Box::new(move |patience: Duration| {
-                    if clerk.stop(patience) {
+                    if letters_thread.stop(patience) {
                         Ok(())
                     } else {
                         Err("not all could be written in time".to_owned())

@@ -24,7 +24,7 @@ use runtime::clock::{FeedClock, SessionClock};
 use runtime::desk::{Call, DeskSettings, Outcome, unproven, unstarted};
 use runtime::driver::Message;
 use runtime::driver::market::{Feeds, MarketDriver, MarketMessage, MarketParts, MarketSettings};
-use runtime::driver::namespace::{NamespaceDriver, NamespaceSettings, Speaker};
+use runtime::driver::namespace::{NamespaceDriver, NamespaceSettings, OrderRoute};
 use runtime::inbox::Work;
 
 use runtime::market::{MarketHost, MarketRecovery};
@@ -464,16 +464,16 @@ impl Simulation {
     }
 
     fn driver(&mut self, index: usize, namespace: Namespace) -> NamespaceDriver {
-        let speaker = if index == OUTSIDE {
+        let route = if index == OUTSIDE {
             let durable = (self.config.strict && !self.config.memory).then(|| {
                 let logs = logs(Arc::new(self.disk.durable()));
                 Durable::new(logs.log(LogName::Journal(NAMES[index])).as_ref())
             });
             self.link = Handed::default();
             self.link.begin(durable);
-            Speaker::Link(Box::new(self.link.clone()))
+            OrderRoute::Link(Box::new(self.link.clone()))
         } else {
-            Speaker::Inside
+            OrderRoute::Inside
         };
         let settings = NamespaceSettings {
             sync_interval: ms(self.sides[index].chance.pick(&[1, 20, 100, 1_000])),
@@ -482,7 +482,7 @@ impl Simulation {
             call_deadline: ms(3_000),
             foreign: Arc::new(|_| {}),
         };
-        NamespaceDriver::new(namespace, self.clock.clone(), speaker, settings, self.now())
+        NamespaceDriver::new(namespace, self.clock.clone(), route, settings, self.now())
     }
 
     /// What every life has of its own accord.

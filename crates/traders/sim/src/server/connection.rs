@@ -8,7 +8,7 @@ use exchange::{ClientOrderId, Placed};
 use traders::Modification;
 
 use super::faults::{Asked, Fault};
-use super::state::{Speaker, State};
+use super::state::{AccountSession, State};
 use super::{Shared, wall};
 use crate::wire::{self, Frames, Got, Mode, Reply, Request};
 
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct Connection<'a> {
     shared: &'a Shared,
     frames: Frames,
-    speaker: Option<Speaker>,
+    session: Option<AccountSession>,
     /// The last report that was sent.
     sent: u64,
     out: Vec<u8>,
@@ -45,7 +45,7 @@ impl<'a> Connection<'a> {
         Ok(Self {
             shared,
             frames: Frames::new(stream),
-            speaker: None,
+            session: None,
             sent: 0,
             out: Vec::with_capacity(4 << 10),
             late: Vec::new(),
@@ -61,8 +61,8 @@ impl<'a> Connection<'a> {
             }
             let shared = self.shared;
             let mut state = shared.lock();
-            if let Some(speaker) = &self.speaker
-                && !state.is_heard(speaker)
+            if let Some(session) = &self.session
+                && !state.is_heard(session)
             {
                 return Ok(());
             }
@@ -94,9 +94,9 @@ impl<'a> Connection<'a> {
     }
 
     fn reports(&mut self, state: &State) -> io::Result<()> {
-        if let Some(speaker) = &self.speaker {
+        if let Some(session) = &self.session {
             let (out, mut result) = (&mut self.out, Ok(()));
-            self.sent = state.reports(speaker, self.sent, &mut |report| {
+            self.sent = state.reports(session, self.sent, &mut |report| {
                 if result.is_ok() {
                     result = wire::frame(&Reply::Report(*report), out);
                 }
@@ -121,13 +121,13 @@ impl<'a> Connection<'a> {
         {
             return self.greet(state, version, &account, (delivery, totals), &instruments);
         }
-        let Some(speaker) = self.speaker.take() else {
+        let Some(session) = self.session.take() else {
             let why = "the first message must be a greeting".to_owned();
             wire::frame(&Reply::Unwelcome(why), &mut self.out)?;
             return Ok(Then::Close);
         };
-        let then = self.serve(state, &speaker, request);
-        self.speaker = Some(speaker);
+        let then = self.serve(state, &session, request);
+        self.session = Some(session);
         then
     }
 
@@ -140,16 +140,16 @@ impl<'a> Connection<'a> {
         instruments: &[String],
     ) -> io::Result<Then> {
         let ours = wire::VERSION;
-        let speaker = if version == ours {
+        let session = if version == ours {
             state.hello(account, delivery, totals, instruments)
         } else {
             Err(format!(
                 "version {version} of the messages; here it is {ours}"
             ))
         };
-        match speaker {
-            Ok(speaker) => {
-                self.speaker = Some(speaker);
+        match session {
+            Ok(session) => {
+                self.session = Some(session);
                 self.sent = 0;
                 self.reports(state)?;
                 let mode = self.shared.mode;
@@ -166,7 +166,7 @@ impl<'a> Connection<'a> {
     fn serve(
         &mut self,
         state: &mut State,
-        speaker: &Speaker,
+        session: &AccountSession,
         request: Request,
     ) -> io::Result<Then> {
         match request {
@@ -176,13 +176,13 @@ impl<'a> Connection<'a> {
                 intent,
             } => {
                 let fault = state.presented(&client, intent.id);
-                self.spoil(state, speaker, fault, &mut |state| {
-                    answer(call, state.submit(speaker, &client, intent))
+                self.spoil(state, session, fault, &mut |state| {
+                    answer(call, state.submit(session, &client, intent))
                 })
             }
             Request::Cancel { call, client } => {
-                self.ask(state, speaker, Asked::Cancel, &client, &mut |state| {
-                    answer(call, state.cancel(speaker, &client))
+                self.ask(state, session, Asked::Cancel, &client, &mut |state| {
+                    answer(call, state.cancel(session, &client))
                 })
             }
             Request::Modify {
@@ -197,28 +197,28 @@ impl<'a> Connection<'a> {
                     limit_price,
                     trigger_price,
                 };
-                self.ask(state, speaker, Asked::Modify, &client, &mut |state| {
-                    answer(call, state.modify(speaker, &client, &change))
+                self.ask(state, session, Asked::Modify, &client, &mut |state| {
+                    answer(call, state.modify(session, &client, &change))
                 })
             }
             Request::Query { call, client } => {
-                self.ask(state, speaker, Asked::Query, &client, &mut |state| {
-                    let said = state.query(speaker, &client);
+                self.ask(state, session, Asked::Query, &client, &mut |state| {
+                    let said = state.query(session, &client);
                     Reply::Found { call, said }
                 })
             }
             Request::Pass { call, input, data } => {
-                let drops = state.pass(speaker, input, &data);
+                let drops = state.pass(session, input, &data);
                 if drops {
                     return Ok(Then::Close);
                 }
-                self.tell(state, speaker)?;
+                self.tell(state, session)?;
                 wire::frame(&Reply::Passed { call }, &mut self.out)?;
                 self.release();
                 Ok(Then::GoOn)
             }
             Request::Confirm(number) => {
-                state.confirm(speaker, number);
+                state.confirm(session, number);
                 Ok(Then::GoOn)
             }
             Request::Hello { .. } | Request::Books => Ok(Then::GoOn),
@@ -228,18 +228,18 @@ impl<'a> Connection<'a> {
     fn ask(
         &mut self,
         state: &mut State,
-        speaker: &Speaker,
+        session: &AccountSession,
         asked: Asked,
         id: &ClientOrderId,
         process: &mut dyn FnMut(&mut State) -> Reply,
     ) -> io::Result<Then> {
-        let fault = state.fault(speaker, asked, id);
-        self.spoil(state, speaker, fault, process)
+        let fault = state.fault(session, asked, id);
+        self.spoil(state, session, fault, process)
     }
 
-    fn tell(&mut self, state: &State, speaker: &Speaker) -> io::Result<()> {
+    fn tell(&mut self, state: &State, session: &AccountSession) -> io::Result<()> {
         let (out, mut result) = (&mut self.out, Ok(()));
-        self.sent = state.reports(speaker, self.sent, &mut |report| {
+        self.sent = state.reports(session, self.sent, &mut |report| {
             if result.is_ok() {
                 result = wire::frame(&Reply::Report(*report), out);
             }
@@ -255,7 +255,7 @@ impl<'a> Connection<'a> {
     fn spoil(
         &mut self,
         state: &mut State,
-        speaker: &Speaker,
+        session: &AccountSession,
         fault: Fault,
         process: &mut dyn FnMut(&mut State) -> Reply,
     ) -> io::Result<Then> {
@@ -268,7 +268,7 @@ impl<'a> Connection<'a> {
         if fault == Fault::DropAfter {
             return Ok(Then::Close);
         }
-        self.tell(state, speaker)?;
+        self.tell(state, session)?;
         match fault {
             Fault::LoseAnswer => {}
             Fault::AnswerLate => wire::frame(&reply, &mut self.late)?,

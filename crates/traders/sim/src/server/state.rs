@@ -28,7 +28,7 @@ pub(super) struct State {
     names: Vec<String>,
     indices: BTreeMap<String, InstrumentIdx>,
     /// The connection that speaks for an account.
-    speakers: BTreeMap<String, u64>,
+    sessions: BTreeMap<String, u64>,
     connections: u64,
     attempts: FxHashMap<(OrderId, Asked), u32>,
     /// How often each order was presented, lost requests included.
@@ -37,7 +37,7 @@ pub(super) struct State {
 }
 
 /// A connection that speaks for an account.
-pub(super) struct Speaker {
+pub(super) struct AccountSession {
     account: String,
     number: u64,
     /// From the client's index to ours.
@@ -66,7 +66,7 @@ impl State {
             options,
             venue,
             names,
-            speakers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             connections: 0,
             attempts: FxHashMap::default(),
             presented: FxHashMap::default(),
@@ -81,14 +81,14 @@ impl State {
         delivery: Delivery,
         totals: bool,
         instruments: &[String],
-    ) -> Result<Speaker, String> {
+    ) -> Result<AccountSession, String> {
         if delivery != self.options.delivery {
             return Err(format!(
                 "this exchange is served as {:?}, and the trader's `delivery` is {delivery:?}: make them the same",
                 self.options.delivery
             ));
         }
-        if self.speakers.len() >= ACCOUNTS_MAX && !self.speakers.contains_key(account) {
+        if self.sessions.len() >= ACCOUNTS_MAX && !self.sessions.contains_key(account) {
             return Err(format!("{ACCOUNTS_MAX} accounts are open already"));
         }
         let grows = matches!(self.venue, Venue::Lockstep(_));
@@ -124,8 +124,8 @@ impl State {
             }
         }
         self.connections += 1;
-        self.speakers.insert(account.to_owned(), self.connections);
-        Ok(Speaker {
+        self.sessions.insert(account.to_owned(), self.connections);
+        Ok(AccountSession {
             account: account.to_owned(),
             number: self.connections,
             table,
@@ -133,20 +133,20 @@ impl State {
     }
 
     /// Whether the connection still speaks for its account.
-    pub fn is_heard(&self, speaker: &Speaker) -> bool {
-        self.speakers.get(&speaker.account) == Some(&speaker.number)
+    pub fn is_heard(&self, session: &AccountSession) -> bool {
+        self.sessions.get(&session.account) == Some(&session.number)
     }
 
-    fn account(&self, speaker: &Speaker) -> Option<&Account> {
+    fn account(&self, session: &AccountSession) -> Option<&Account> {
         match &self.venue {
-            Venue::Lockstep(seats) => seats.get(&speaker.account).map(|(account, _)| account),
-            Venue::Own(exchange) => exchange.named(&speaker.account),
+            Venue::Lockstep(seats) => seats.get(&session.account).map(|(account, _)| account),
+            Venue::Own(exchange) => exchange.named(&session.account),
         }
     }
 
     /// How something that is asked of an order goes wrong.
-    pub fn fault(&mut self, speaker: &Speaker, asked: Asked, id: &ClientOrderId) -> Fault {
-        match self.account(speaker).and_then(|a| a.reference(id)) {
+    pub fn fault(&mut self, session: &AccountSession, asked: Asked, id: &ClientOrderId) -> Fault {
+        match self.account(session).and_then(|a| a.reference(id)) {
             Some(order) => self.fault_of(asked, order),
             None => Fault::None,
         }
@@ -176,32 +176,32 @@ impl State {
 
     pub fn submit(
         &mut self,
-        speaker: &Speaker,
+        session: &AccountSession,
         id: &ClientOrderId,
         mut intent: OrderIntent,
     ) -> Placed {
-        let index = speaker.table.get(intent.instrument.index()).copied();
+        let index = session.table.get(intent.instrument.index()).copied();
         intent.instrument = index.unwrap_or(InstrumentIdx(u32::MAX));
         match &mut self.venue {
-            Venue::Lockstep(seats) => match seats.get_mut(&speaker.account) {
+            Venue::Lockstep(seats) => match seats.get_mut(&session.account) {
                 Some((account, tape)) if index.is_some() => tape.place(account, id, &intent),
                 _ => Placed::Refused(model::reason::Reason::InstrumentDenied),
             },
             Venue::Own(exchange) => {
-                let account = exchange.account(&speaker.account);
+                let account = exchange.account(&session.account);
                 exchange.place(account, id, &intent)
             }
         }
     }
 
-    pub fn cancel(&mut self, speaker: &Speaker, id: &ClientOrderId) -> Placed {
+    pub fn cancel(&mut self, session: &AccountSession, id: &ClientOrderId) -> Placed {
         match &mut self.venue {
-            Venue::Lockstep(seats) => match seats.get_mut(&speaker.account) {
+            Venue::Lockstep(seats) => match seats.get_mut(&session.account) {
                 Some((account, tape)) => tape.cancel(account, id),
                 None => Placed::Refused(model::reason::Reason::UnknownOrder),
             },
             Venue::Own(exchange) => {
-                let account = exchange.account(&speaker.account);
+                let account = exchange.account(&session.account);
                 exchange.cancel(account, id)
             }
         }
@@ -209,40 +209,40 @@ impl State {
 
     pub fn modify(
         &mut self,
-        speaker: &Speaker,
+        session: &AccountSession,
         id: &ClientOrderId,
         change: &traders::Modification,
     ) -> Placed {
         let (quantity, limit, trigger) =
             (change.quantity, change.limit_price, change.trigger_price);
         match &mut self.venue {
-            Venue::Lockstep(seats) => match seats.get_mut(&speaker.account) {
+            Venue::Lockstep(seats) => match seats.get_mut(&session.account) {
                 Some((account, tape)) => tape.modify(account, id, quantity, limit, trigger),
                 None => Placed::Refused(model::reason::Reason::UnknownOrder),
             },
             Venue::Own(exchange) => {
-                let account = exchange.account(&speaker.account);
+                let account = exchange.account(&session.account);
                 exchange.modify(account, id, quantity, limit, trigger)
             }
         }
     }
 
-    pub fn query(&self, speaker: &Speaker, id: &ClientOrderId) -> Option<Vec<Report>> {
-        let account = self.account(speaker)?;
+    pub fn query(&self, session: &AccountSession, id: &ClientOrderId) -> Option<Vec<Report>> {
+        let account = self.account(session)?;
         Some(account.said(account.find(id)?))
     }
 
     /// An input is passed. Returns whether the connection ends for it.
-    pub fn pass(&mut self, speaker: &Speaker, input: InputId, data: &Passed) -> bool {
+    pub fn pass(&mut self, session: &AccountSession, input: InputId, data: &Passed) -> bool {
         let Venue::Lockstep(seats) = &mut self.venue else {
             return false;
         };
-        let Some((account, tape)) = seats.get_mut(&speaker.account) else {
+        let Some((account, tape)) = seats.get_mut(&session.account) else {
             return false;
         };
         let is_new = tape.passed().is_none_or(|passed| input > passed);
         if is_new {
-            let index = speaker.table.get(data.instrument as usize).copied();
+            let index = session.table.get(data.instrument as usize).copied();
             let bar = Bar {
                 instrument: index.unwrap_or(InstrumentIdx(u32::MAX)),
                 ts: data.ts,
@@ -255,15 +255,15 @@ impl State {
         is_new && self.options.faults.is_some_and(|f| f.drops_pass(input))
     }
 
-    pub fn confirm(&mut self, speaker: &Speaker, number: u64) {
+    pub fn confirm(&mut self, session: &AccountSession, number: u64) {
         match &mut self.venue {
             Venue::Lockstep(seats) => {
-                if let Some((account, _)) = seats.get_mut(&speaker.account) {
+                if let Some((account, _)) = seats.get_mut(&session.account) {
                     account.confirm(number);
                 }
             }
             Venue::Own(exchange) => {
-                let account = exchange.account(&speaker.account);
+                let account = exchange.account(&session.account);
                 exchange.confirm(account, number);
             }
         }
@@ -271,8 +271,13 @@ impl State {
 
     /// Gives every report above `after` to `send`, as faults want it: some twice, some executions as
     /// what they cannot have been. Returns the number of the last.
-    pub fn reports(&self, speaker: &Speaker, after: u64, send: &mut dyn FnMut(&Report)) -> u64 {
-        let Some(account) = self.account(speaker) else {
+    pub fn reports(
+        &self,
+        session: &AccountSession,
+        after: u64,
+        send: &mut dyn FnMut(&Report),
+    ) -> u64 {
+        let Some(account) = self.account(session) else {
             return after;
         };
         if account.numbered() <= after {
@@ -305,7 +310,7 @@ impl State {
     }
 
     pub fn books(&self) -> Vec<(String, Books)> {
-        self.speakers
+        self.sessions
             .keys()
             .filter_map(|name| {
                 let (account, passed) = match &self.venue {
