@@ -1,6 +1,6 @@
 //! Logs: records in atomic batches, made durable before anything follows from them.
 //!
-//! [`log`] says what a log is; [`file`] keeps them below a data directory, [`memory`] in memory. Both pass
+//! [`log`] says what a log is; [`mod@file`] keeps them below a data directory, [`memory`] in memory. Both pass
 //! [`conformance`].
 
 pub mod conformance;

@@ -78,7 +78,7 @@ pub enum OrderRoute {
 pub struct NamespaceStatus {
     /// The thread has ended.
     pub ended: AtomicBool,
-    /// When the thread last came round, by [`uptime`](crate::clock::uptime); it moves also while nothing arrives.
+    /// When the thread last came round, by [`uptime`]; it moves also while nothing arrives.
     pub beat: AtomicI64,
     /// The number of the next market input.
     pub next_input: AtomicU64,
