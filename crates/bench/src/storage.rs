@@ -1,4 +1,4 @@
-//! Files that nobody waits for.
+//! Files whose writes the system carries to the device when it likes: the benchmark does not wait for a sync.
 
 use std::io;
 use std::path::Path;

@@ -309,7 +309,9 @@ fn retention(logs: &dyn Logs) -> Result<(), Broken> {
     };
     let none = writer.retain(spans[0].first, day(3), &keep)?;
     holds(none.is_empty(), "what is needed stays")?;
+    let bytes = writer.bytes();
     let removed = writer.retain(Offset::END, day(3), &keep)?;
+    holds(writer.bytes() < bytes, "and takes no room any more")?;
     holds(removed.len() == 2, "what is older goes")?;
     let there = read(log.as_ref(), Offset::BEGINNING)?;
     holds(

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
 
 use model::Date;
 use serde::{Deserialize, Serialize};
@@ -172,6 +173,15 @@ impl Carriage {
 impl fmt::Debug for Carriage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Carriage")
+    }
+}
+
+/// What the thread that carried a batch says of it.
+pub(crate) fn landed<T>(under_way: &Receiver<T>, wait: bool) -> Result<T, TryRecvError> {
+    if wait {
+        under_way.recv().map_err(|_| TryRecvError::Disconnected)
+    } else {
+        under_way.try_recv()
     }
 }
 

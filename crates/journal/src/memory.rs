@@ -11,7 +11,7 @@ use model::Date;
 use crate::error::JournalError;
 use crate::log::{
     Carriage, Log, LogName, LogReader, LogWriter, Logs, MARKET, Offset, Opened, RECORD_MAX,
-    Snapshots, Span, Verified,
+    Snapshots, Span, Verified, landed,
 };
 use crate::owner::Owner;
 use crate::retention::{Retention, surplus};
@@ -28,6 +28,10 @@ struct Entry {
     is_stale: bool,
 }
 
+fn size(entries: &VecDeque<Entry>) -> u64 {
+    entries.iter().map(|entry| entry.bytes.len() as u64).sum()
+}
+
 #[derive(Debug, Clone, Default)]
 struct State {
     owner: Option<Owner>,
@@ -36,6 +40,8 @@ struct State {
     /// The offset of the first entry.
     first: u64,
     entries: VecDeque<Entry>,
+    /// Of all entries.
+    bytes: u64,
     /// All below it is durable.
     durable: u64,
     batches: u64,
@@ -104,7 +110,9 @@ impl MemoryLogs {
         for log in lock(&self.all).logs.values() {
             let mut state = lock(&log.state);
             let kept = state.durable.saturating_sub(state.first) as usize;
-            state.entries.truncate(kept);
+            let kept = kept.min(state.entries.len());
+            let lost = state.entries.split_off(kept);
+            state.bytes -= size(&lost);
             let end = state.end();
             state.days.retain(|(first, _)| *first < end);
             state.epoch += 1;
@@ -306,7 +314,9 @@ fn land(
         }
     }
     let entry = |bytes| Entry { bytes, is_stale };
-    state.entries.extend(batch.into_iter().map(entry));
+    let batch: VecDeque<Entry> = batch.into_iter().map(entry).collect();
+    state.bytes += size(&batch);
+    state.entries.extend(batch);
     if is_stale {
         return Err(JournalError::Fenced {
             place: name.to_owned(),
@@ -387,12 +397,7 @@ impl LogWriter for MemoryWriter {
         let Some(under_way) = &self.under_way else {
             return Ok(Some(self.durable()));
         };
-        let landed = if wait {
-            under_way.recv().map_err(|_| TryRecvError::Disconnected)
-        } else {
-            under_way.try_recv()
-        };
-        let result = match landed {
+        let result = match landed(under_way, wait) {
             Err(TryRecvError::Empty) => return Ok(None),
             Err(TryRecvError::Disconnected) => Err(JournalError::Sync {
                 path: self.name.clone().into(),
@@ -463,7 +468,9 @@ impl LogWriter for MemoryWriter {
         removed.truncate(surplus(&removed, floor, today, keep));
         if let Some(last) = removed.last() {
             let count = (last.end.0 - state.first) as usize;
-            state.entries.drain(..count);
+            let kept = state.entries.split_off(count);
+            let gone = std::mem::replace(&mut state.entries, kept);
+            state.bytes -= size(&gone);
             state.first = last.end.0;
             state.days.drain(..removed.len());
         }
@@ -471,8 +478,7 @@ impl LogWriter for MemoryWriter {
     }
 
     fn bytes(&self) -> u64 {
-        let state = lock(&self.state);
-        state.entries.iter().map(|e| e.bytes.len() as u64).sum()
+        lock(&self.state).bytes
     }
 
     fn save_snapshot(&mut self, payload: &[u8], keep: usize) -> Result<(), JournalError> {

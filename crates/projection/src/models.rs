@@ -67,7 +67,7 @@ pub struct Overview {
 /// An open position.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Position {
-    /// Whose.
+    /// The strategy that it belongs to.
     pub strategy: String,
     /// In what.
     pub instrument: String,
@@ -117,7 +117,7 @@ pub struct Net {
 /// What the positions of a strategy in one currency come to, closed ones included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StrategyTotal {
-    /// Which.
+    /// The strategy.
     pub strategy: String,
     /// In which currency.
     pub currency: String,
@@ -141,7 +141,7 @@ pub struct Order {
     /// Its identity.
     #[serde(serialize_with = "text")]
     pub order_id: OrderId,
-    /// Whose.
+    /// The strategy that it belongs to.
     pub strategy: String,
     /// In what.
     pub instrument: String,

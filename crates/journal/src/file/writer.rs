@@ -17,7 +17,7 @@ use super::segment::{self, BATCH, HEAD};
 use super::storage::{OpenMode, Storage, StorageFile};
 use super::{proof, scan, snapshots};
 use crate::error::JournalError;
-use crate::log::{Carriage, Cut, LogWriter, Offset, Opened, RECORD_MAX, Span};
+use crate::log::{Carriage, Cut, LogWriter, Offset, Opened, RECORD_MAX, Span, landed};
 use crate::owner::Owner;
 use crate::retention::{Retention, surplus};
 
@@ -39,8 +39,8 @@ impl Default for FileOptions {
     }
 }
 
-/// The newest epoch of a log. Whoever writes holds it meanwhile, so that an older writer, however long it has
-/// slept, writes nothing over what a newer one has.
+/// The newest epoch of a log. A writer locks it while it changes a file, and refuses where a newer writer has been
+/// opened: so a writer that wakes late writes nothing over the newer one's records.
 pub type Fence = Arc<Mutex<u64>>;
 
 struct Segment {
@@ -553,11 +553,7 @@ impl LogWriter for FileWriter {
         let Some(flight) = &self.flight else {
             return Ok(Some(self.durable()));
         };
-        let landing = if wait {
-            flight.recv().map_err(|_| TryRecvError::Disconnected)
-        } else {
-            flight.try_recv()
-        };
+        let landing = landed(flight, wait);
         let mut is_synced = false;
         let result = match landing {
             Err(TryRecvError::Empty) => return Ok(None),

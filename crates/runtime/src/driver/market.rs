@@ -146,7 +146,7 @@ pub struct MarketDriver {
 }
 
 impl MarketDriver {
-    /// Of a runner that nobody has driven since it was opened.
+    /// Takes over a runner that was just opened.
     pub fn new(parts: MarketParts, now: i64) -> Self {
         Self {
             parts,

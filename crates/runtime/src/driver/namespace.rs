@@ -163,7 +163,7 @@ pub struct NamespaceDriver {
 }
 
 impl NamespaceDriver {
-    /// Of a namespace that nobody has driven since it was opened.
+    /// Takes over a namespace that was just opened.
     pub fn new(
         namespace: Namespace,
         clock: Arc<dyn SessionClock>,
